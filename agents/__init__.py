@@ -1,0 +1,1 @@
+"""The engine: model gateway, agents, conversations, runs, tools, sandbox. Knows no project."""

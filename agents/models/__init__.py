@@ -1,0 +1,18 @@
+from agents.models.agent import Acted, Agent, Role
+from agents.models.catalogue import ModelCard, Provider
+from agents.models.conversation import Artifact, Conversation, Message
+from agents.models.run import Outcome, Purpose, Run
+
+__all__ = [
+    "Acted",
+    "Agent",
+    "Artifact",
+    "Conversation",
+    "Message",
+    "ModelCard",
+    "Outcome",
+    "Provider",
+    "Purpose",
+    "Role",
+    "Run",
+]

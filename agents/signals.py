@@ -1,0 +1,9 @@
+"""News from the engine. Sent after commit, with ``send_robust``: a listener that fails undoes nothing."""
+
+from django.dispatch import Signal
+
+run_finished = Signal()
+"""A run came to its outcome. Sent with ``run`` (Run)."""
+
+run_waiting = Signal()
+"""A run stopped to wait for somebody. Sent with ``run`` (Run); ``run.waits_for`` says for what."""

@@ -1,0 +1,97 @@
+"""The tools that exist. The engine brings those that work in a sandbox, the floors above bring the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any
+
+from agents.models import Outcome, Role, Run
+from agents.workplaces import Workplace
+
+JSON = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ToolContext:
+    """Who calls, from where. ``call_id`` is unique within the run and stable over a resume."""
+
+    run: Run
+    call_id: str
+    workplace: Workplace
+    cancel: Event = field(default_factory=Event)
+
+    @property
+    def key(self) -> str:
+        """An idempotency key for what this call writes: a call may be executed again after a crash."""
+        return f"run:{self.run.pk}/{self.call_id}"
+
+
+@dataclass(frozen=True)
+class ToolResult:
+    """What a call answers: ``text`` to the model, the rest to the runner.
+
+    ``outcome`` ends the run. ``waits_for`` parks it until somebody resumes it. ``full_output`` is kept as an
+    Artifact when ``text`` is cut. ``detail`` is shown by the page (exit_code, path, added, removed, …).
+    """
+
+    text: str
+    is_error: bool = False
+    outcome: Outcome | None = None
+    outcome_detail: str = ""
+    waits_for: str = ""
+    full_output: str | None = None
+    output_bytes: int = 0
+    detail: JSON = field(default_factory=dict)
+
+
+ToolFunction = Callable[..., ToolResult]
+"""Called as ``function(context, **arguments)`` in a thread. Must do no harm when called twice with one ``context.key``.
+
+May raise DomainError: the model gets its text as an error result.
+"""
+
+
+@dataclass(frozen=True)
+class Tool:
+    name: str
+    description: str
+    parameters: JSON
+    roles: frozenset[Role]
+    function: ToolFunction
+
+    def as_function(self) -> JSON:
+        """Return the tool as the chat-completions API wants it."""
+        return {
+            "type": "function",
+            "function": {"name": self.name, "description": self.description, "parameters": self.parameters},
+        }
+
+
+_tools: dict[str, Tool] = {}
+ALL_ROLES = frozenset(Role)
+
+
+def tool(
+    name: str, description: str, parameters: JSON, *, roles: Iterable[Role] = ALL_ROLES
+) -> Callable[[ToolFunction], ToolFunction]:
+    """Register the decorated function as a tool. ``parameters`` is the JSON schema of its arguments."""
+
+    def register(function: ToolFunction) -> ToolFunction:
+        _tools[name] = Tool(name, description, parameters, frozenset(roles), function)
+        return function
+
+    return register
+
+
+def get(name: str) -> Tool | None:
+    return _tools.get(name)
+
+
+def for_role(role: Role, only: Iterable[str] = ()) -> list[Tool]:
+    """Return the tools that ``role`` may use, by name: the order is part of the cached prompt prefix."""
+    names = set(only)
+    return [
+        tool for _, tool in sorted(_tools.items()) if role in tool.roles and (not names or tool.name in names)
+    ]

@@ -1,0 +1,1 @@
+"""Accounts, limits and the ledger. Knows money, and nobody's name."""

@@ -1,0 +1,107 @@
+"""The book of money: holds before calls, usages after them.
+
+    HELD ── mark_sent (committed BEFORE the request leaves) ──> SENT ── capture ──> CAPTURED
+      |                                                          |── release (refused before generation) ──> RELEASED
+      |── release (never sent) ──> RELEASED                      |── lost sight of ──> UNRESOLVED (still counts)
+                                                                       UNRESOLVED ── sweep ──> CAPTURED or RELEASED
+"""
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from budgets.models.account import Account
+from mcc.core.models import AppendOnly
+
+
+class Hold(models.Model):
+    """Money set aside before one attempt at a model call. It is also the record of that attempt."""
+
+    class State(models.TextChoices):
+        HELD = "held"
+        SENT = "sent"
+        UNRESOLVED = "unresolved"
+        CAPTURED = "captured"
+        RELEASED = "released"
+
+    OPEN = (State.HELD, State.SENT, State.UNRESOLVED)
+
+    reference = models.CharField(max_length=120, unique=True, help_text="idempotency key: run:5/step:3/attempt:1")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.HELD)
+    amount_nanousd = models.BigIntegerField()
+    model = models.CharField(max_length=200)
+    provider = models.CharField(max_length=100, blank=True)
+    generation_id = models.CharField(max_length=200, null=True, unique=True)
+    lease_until = models.DateTimeField(help_text="past it, the sweeper takes over")
+    created_at = models.DateTimeField(default=timezone.now)
+    sent_at = models.DateTimeField(null=True)
+    settled_at = models.DateTimeField(null=True)
+    note = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(amount_nanousd__gte=0), name="hold_not_negative"),
+            models.CheckConstraint(
+                condition=Q(state__in=["held", "sent", "unresolved", "captured", "released"]), name="hold_state_known"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["state", "lease_until"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.reference} {self.state}"
+
+
+class HoldLine(models.Model):
+    """One account that a hold counts against."""
+
+    hold = models.ForeignKey(Hold, models.CASCADE, related_name="lines")
+    account = models.ForeignKey(Account, models.PROTECT, related_name="hold_lines")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["hold", "account"], name="hold_line_once")]
+
+
+class Usage(AppendOnly):
+    """One billed generation. ``cached`` tokens are among the input tokens, ``reasoning`` ones among the output."""
+
+    class Source(models.TextChoices):
+        RESPONSE = "response", "the response's usage.cost"
+        GENERATION = "generation", "the provider's record of the generation"
+        PRICE_LIST = "price_list", "tokens times list price"
+        PRESUMED = "presumed", "nobody could say: charged at the hold"
+
+    hold = models.OneToOneField(Hold, models.PROTECT, related_name="usage")
+    generation_id = models.CharField(max_length=200, null=True, unique=True)
+    at = models.DateTimeField(default=timezone.now)
+    model_asked = models.CharField(max_length=200)
+    model_used = models.CharField(max_length=200)
+    provider = models.CharField(max_length=100, blank=True)
+    input_tokens = models.PositiveBigIntegerField(default=0)
+    output_tokens = models.PositiveBigIntegerField(default=0)
+    cached_tokens = models.PositiveBigIntegerField(default=0)
+    cache_write_tokens = models.PositiveBigIntegerField(default=0)
+    reasoning_tokens = models.PositiveBigIntegerField(default=0)
+    cost_nanousd = models.BigIntegerField()
+    cost_source = models.CharField(max_length=10, choices=Source.choices)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(cost_nanousd__gte=0), name="usage_cost_not_negative")]
+        indexes = [models.Index(fields=["at"])]
+
+    def __str__(self) -> str:
+        return f"{self.model_used} {self.cost_nanousd}"
+
+
+class Posting(AppendOnly):
+    """A usage as one account sees it. ``at`` is when its hold was admitted: the period that it counts in."""
+
+    usage = models.ForeignKey(Usage, models.PROTECT, related_name="postings")
+    account = models.ForeignKey(Account, models.PROTECT, related_name="postings")
+    amount_nanousd = models.BigIntegerField()
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["usage", "account"], name="posting_once")]
+        indexes = [models.Index(fields=["account", "at"])]

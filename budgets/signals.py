@@ -1,0 +1,12 @@
+"""News from the ledger. Sent after commit, with ``send_robust``: a listener that fails undoes nothing."""
+
+from django.dispatch import Signal
+
+limit_crossed = Signal()
+"""A bucket passed its warn ratio or reached its limit, for the first time. Sent with ``alert`` (Alert)."""
+
+account_frozen = Signal()
+"""Spending on an account was stopped. Sent with ``account`` (Account)."""
+
+account_thawed = Signal()
+"""Spending on an account was allowed again. Sent with ``account`` (Account)."""

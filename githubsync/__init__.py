@@ -1,0 +1,1 @@
+"""The company's line to GitHub: connections, forge, webhooks."""

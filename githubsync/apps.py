@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class GitHubSyncConfig(AppConfig):
+    name = "githubsync"

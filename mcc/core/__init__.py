@@ -1,0 +1,1 @@
+"""The foundations: users, errors, money, queue, errands, live channel, secrets, audit. Imports no app."""

@@ -1,0 +1,31 @@
+"""The one shape of an error in the API: ``{"code", "detail", "fields"?}``."""
+
+from typing import Any
+
+from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.response import Response
+from rest_framework.views import exception_handler as drf_exception_handler
+
+from mcc.core.errors import DomainError, ProviderError
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Answer refusals and bad input with a code and a sentence; let bugs crash."""
+    if isinstance(error, DomainError):
+        body: dict[str, Any] = {"code": error.code, "detail": error.detail}
+        if error.fields:
+            body["fields"] = error.fields
+        return Response(body, status=error.http_status)
+    if isinstance(error, ProviderError):
+        return Response({"code": "provider", "detail": error.detail}, status=502)
+    response = drf_exception_handler(error, context)
+    if response is None:
+        return None
+    if isinstance(error, ValidationError):
+        response.data = {"code": "invalid", "detail": "The input is not valid.", "fields": error.detail}
+        response.status_code = 422
+    elif isinstance(error, APIException):
+        response.data = {"code": error.get_codes(), "detail": str(error.detail)}
+    else:
+        response.data = {"code": "not_found" if response.status_code == 404 else "not_allowed", "detail": str(error)}
+    return response

@@ -1,0 +1,265 @@
+"""Settings of Mission Control Center: one file, every value from the environment or ``.env``.
+
+With nothing set it boots safely on one machine: SQLite, no Redis, the rehearsal model, a secret key made once
+and kept in the data directory. ``X_FILE`` names a file that holds the value of ``X`` (Docker and systemd secrets).
+Every variable is described in ``.env.example``.
+"""
+
+import os
+import secrets
+import sys
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.FileAwareEnv()
+if not env.bool("MCC_IGNORE_DOTENV", default=False):
+    env.read_env(str(BASE_DIR / ".env"))
+
+DATA_DIR = Path(env.str("MCC_DATA_DIR", default=str(BASE_DIR / "var"))).absolute()
+DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+DEBUG = env.bool("DEBUG", default=False)
+TESTING = "pytest" in sys.modules
+
+
+def _secret_key() -> str:
+    """Return ``SECRET_KEY``, or the key made at the first start and kept for the next ones.
+
+    django-q2 signs its jobs with it and sessions hang on it, so it must survive a restart; a default that is
+    the same on every installation would let anybody forge both.
+    """
+    if key := env.str("SECRET_KEY", default=""):
+        return key
+    path = DATA_DIR / "secret_key"
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        if key := path.read_text().strip():
+            return key
+        raise ImproperlyConfigured(f"{path} is empty: delete it, or set SECRET_KEY") from None
+    with os.fdopen(descriptor, "w") as file:
+        file.write(key := secrets.token_urlsafe(50))
+    return key
+
+
+SECRET_KEY = _secret_key()
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+HTTPS = env.bool("MCC_HTTPS", default=False)
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "channels",
+    "django_htmx",
+    "django_q",
+    "allauth",
+    "allauth.account",
+    "rest_framework",
+    "drf_spectacular",
+    "mcc.core",
+    "budgets",
+    "agents",
+    "projects",
+    "githubsync",
+    "notifications",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "mcc.core.middleware.ContentSecurityPolicy",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "mcc.urls"
+ASGI_APPLICATION = "mcc.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- Database ---------------------------------------------------------------------------------------------
+# WAL with IMMEDIATE transactions: deferred ones fail on the read-to-write upgrade, and no time-out helps.
+SQLITE_OPTIONS = {
+    "timeout": 20,
+    "transaction_mode": "IMMEDIATE",
+    "init_command": (
+        "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA temp_store=MEMORY;"
+        "PRAGMA journal_size_limit=67108864;PRAGMA cache_size=-20000;"
+    ),
+}
+# The role decides about connections: a web process under ASGI must not keep one per thread, a worker must keep its own.
+ROLE = env.str("MCC_ROLE", default="")
+DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'mcc.sqlite3'}")}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["OPTIONS"] = dict(SQLITE_OPTIONS)
+    DATABASES["default"]["CONN_MAX_AGE"] = None if ROLE == "worker" else 0
+elif ROLE == "web":
+    DATABASES["default"].setdefault("OPTIONS", {})
+    DATABASES["default"]["CONN_MAX_AGE"] = 0
+else:
+    DATABASES["default"]["CONN_MAX_AGE"] = None if ROLE == "worker" else 0
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = env.str("REDIS_URL", default="")
+CHANNEL_LAYERS = {
+    "default": (
+        {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}
+        if REDIS_URL
+        else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+    )
+}
+
+# --- Jobs -------------------------------------------------------------------------------------------------
+# The ORM broker always: the Redis broker loses the job of a killed worker. Jobs are short (they ring doorbells);
+# retry > timeout x (2 + queue_limit / workers), or a job that waits in the queue runs twice.
+Q_CLUSTER = {
+    "name": "mcc",
+    "orm": "default",
+    "workers": env.int("MCC_WORKERS", default=2),
+    "timeout": 60,
+    "retry": 300,
+    "queue_limit": 4,
+    "max_attempts": 5,
+    "poll": 0.2,
+    "save_limit": -1,
+    "recycle": 0,
+    "catch_up": False,
+    "guard_cycle": 0.5,
+    "log_level": "WARNING",
+}
+
+# --- Accounts, sessions, API ------------------------------------------------------------------------------
+AUTH_USER_MODEL = "core.User"
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "allauth.account.auth_backends.AuthenticationBackend",
+]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.BCryptSHA256PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "/"
+ACCOUNT_LOGIN_METHODS = {"username", "email"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*", "password2*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_ADAPTER = "mcc.core.accounts.ClosedSignup"
+ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
+
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+if HTTPS:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_HSTS_SECONDS = 31_536_000
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "rest_framework_simplejwt.authentication.JWTAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.PageNumberPagination",
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "PAGE_SIZE": 50,
+    "EXCEPTION_HANDLER": "mcc.core.api.exception_handler",
+    "DEFAULT_THROTTLE_RATES": {"token": "10/min"},
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Mission Control Center",
+    "VERSION": "1",
+    "DESCRIPTION": "Everything that a person can do in the browser, for programs. Amounts are decimal strings in USD.",
+    "SERVE_INCLUDE_SCHEMA": False,
+}
+
+# --- Models, sandboxes, GitHub ----------------------------------------------------------------------------
+OPENROUTER_API_KEY = env.str("OPENROUTER_API_KEY", default="")
+OPENROUTER_BASE_URL = env.str("OPENROUTER_BASE_URL", default="https://openrouter.ai/api/v1")
+MCC_DEFAULT_MODEL = env.str("MCC_DEFAULT_MODEL", default="anthropic/claude-sonnet-4.5")
+MCC_REHEARSAL_LATENCY_S = env.float("MCC_REHEARSAL_LATENCY_S", default=0.6)
+MCC_REHEARSAL_PLAYS = env.str("MCC_REHEARSAL_PLAYS", default="")
+MCC_RUNNER_MAX_RUNS = env.int("MCC_RUNNER_MAX_RUNS", default=100)
+MCC_SANDBOX = env.str("MCC_SANDBOX", default="auto")
+MCC_SANDBOX_UID = env.int("MCC_SANDBOX_UID", default=61234)
+MCC_SANDBOX_RO_PATHS = env.list("MCC_SANDBOX_RO_PATHS", default=[])
+MCC_WORKSPACES_DIR = env.str("MCC_WORKSPACES_DIR", default="")
+MCC_LOCAL_REPOSITORY_ROOTS = env.list("MCC_LOCAL_REPOSITORY_ROOTS", default=[])
+
+EMAIL_CONFIG = env.email("EMAIL_URL", default="consolemail://")
+vars().update(EMAIL_CONFIG)
+
+# --- Static files, time, logs -----------------------------------------------------------------------------
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": (
+            "django.contrib.staticfiles.storage.StaticFilesStorage"
+            if DEBUG or TESTING
+            else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        )
+    },
+}
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-us"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.str("MCC_LOG_LEVEL", default="INFO")},
+    "loggers": {
+        # httpx logs every URL it opens at INFO, daphne every request: neither belongs in an operator's log.
+        name: {"level": "WARNING"}
+        for name in ("httpx", "httpx2", "httpcore2", "openai", "daphne", "asyncio", "django.channels.server")
+    },
+}
+
+if DEBUG and not TESTING and ROLE:
+    # A page that shows settings and stack frames must not be what strangers get.
+    ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]"]

@@ -1,0 +1,1 @@
+"""Inbox, e-mail, chat channels, digests. Hears everything, is called by nobody."""

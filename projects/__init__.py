@@ -1,0 +1,1 @@
+"""The company: projects, issues, tasks, workflow, git repositories, pull requests, votes, knowledge."""

@@ -1,0 +1,18 @@
+from django.db import models
+
+from agents.models import Run
+from projects.models.issue import Issue, Task
+
+
+class Assignment(models.Model):
+    """Which piece of the company's work a run is: the issue, the task if there is one, and the commit it looks at."""
+
+    run = models.OneToOneField(Run, models.CASCADE, related_name="assignment")
+    issue = models.ForeignKey(Issue, models.CASCADE, related_name="assignments")
+    task = models.ForeignKey(Task, models.CASCADE, null=True, related_name="assignments")
+    head_sha = models.CharField(max_length=64, blank=True, help_text="what the Tester or Reviewer judges")
+    submit_asked = models.BooleanField(default=False, help_text="submit_work has shown its diff and checklist once")
+    handled = models.BooleanField(default=False, help_text="the company has drawn its conclusions from the outcome")
+
+    class Meta:
+        ordering = ["pk"]

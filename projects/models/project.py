@@ -1,0 +1,101 @@
+from typing import Self
+
+from django.conf import settings
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import Q
+
+from agents.models import Agent
+from budgets.models import Account
+from mcc.core.models import User
+
+
+class ProjectQuerySet(models.QuerySet["Project"]):
+    def visible_to(self, user: User) -> Self:
+        """Those that ``user`` may see: all for a superuser, else the memberships."""
+        if user.is_superuser:
+            return self
+        return self.filter(pk__in=Membership.objects.filter(user=user).values("project"))
+
+    def maintained_by(self, user: User) -> Self:
+        """Those in which ``user`` may decide: approve, reject, stop, create issues."""
+        if user.is_superuser:
+            return self
+        return self.filter(
+            pk__in=Membership.objects.filter(user=user, role__in=Membership.DECIDERS).values("project")
+        )
+
+
+class Project(models.Model):
+    """A repository, the team that works on it, and the rules they work by."""
+
+    class Forge(models.TextChoices):
+        LOCAL = "local", "a git repository on this machine"
+        GITHUB = "github", "GitHub"
+
+    key = models.CharField(
+        max_length=8,
+        unique=True,
+        validators=[RegexValidator(r"^[A-Z][A-Z0-9]{1,7}$", "Two to eight capital letters or digits, a letter first.")],
+        help_text="prefix of issue keys, as in ATL",
+    )
+    name = models.CharField(max_length=100)
+    description = models.TextField(blank=True)
+    forge = models.CharField(max_length=8, choices=Forge.choices, default=Forge.LOCAL)
+    repository = models.CharField(max_length=500, help_text="path or URL of the git repository")
+    default_branch = models.CharField(max_length=200, default="main")
+    team = models.ManyToManyField(Agent, blank=True, related_name="projects")
+    members = models.ManyToManyField(settings.AUTH_USER_MODEL, through="Membership", related_name="projects")
+    account = models.OneToOneField(Account, models.PROTECT, related_name="+")
+
+    checks = models.JSONField(default=list, blank=True, help_text='[{"name", "command", "timeout_s"}], run by MCC itself')
+    plan_needs_approval = models.BooleanField(default=True)
+    merge_needs_approval = models.BooleanField(default=True)
+    fast_lane = models.BooleanField(default=True, help_text="small issues skip the Tester")
+    parallel_coders = models.PositiveSmallIntegerField(default=2)
+    max_rework = models.PositiveSmallIntegerField(default=3, help_text="rounds before a person is asked")
+    paused_at = models.DateTimeField(null=True, blank=True)
+    last_issue_number = models.PositiveIntegerField(default=0)
+    last_pull_number = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = ProjectQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["key"]
+        constraints = [
+            models.CheckConstraint(condition=Q(parallel_coders__gte=1), name="project_at_least_one_coder"),
+            models.CheckConstraint(condition=Q(max_rework__gte=1), name="project_at_least_one_round"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    """What a person may do in a project."""
+
+    class Role(models.TextChoices):
+        OWNER = "owner"
+        MAINTAINER = "maintainer"
+        VIEWER = "viewer"
+
+    DECIDERS = (Role.OWNER, Role.MAINTAINER)
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=10, choices=Role.choices, default=Role.VIEWER)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "user"], name="membership_once")]
+
+
+class ProjectTemplate(models.Model):
+    """Defaults for new projects of one kind: checks and rules."""
+
+    name = models.CharField(max_length=100, unique=True)
+    description = models.TextField(blank=True)
+    defaults = models.JSONField(default=dict, help_text="field values of Project")
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,139 @@
+from typing import Self
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from agents.models import Acted, Run
+from mcc.core.models import AppendOnly, User
+from projects.models.issue import Issue, Task
+from projects.models.project import Project
+
+
+class PullRequestQuerySet(models.QuerySet["PullRequest"]):
+    def visible_to(self, user: User) -> Self:
+        return self.filter(issue__in=Issue.objects.visible_to(user))
+
+    def open(self) -> Self:
+        return self.filter(status__in=[PullRequest.Status.DRAFT, PullRequest.Status.OPEN])
+
+
+class PullRequest(models.Model):
+    """A branch that asks to be merged. ``head_sha`` is what checks and votes are bound to."""
+
+    class Status(models.TextChoices):
+        DRAFT = "draft"
+        OPEN = "open"
+        MERGED = "merged"
+        CLOSED = "closed"
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="pull_requests")
+    issue = models.ForeignKey(Issue, models.CASCADE, related_name="pull_requests")
+    task = models.OneToOneField(Task, models.CASCADE, related_name="pull_request")
+    number = models.PositiveIntegerField()
+    title = models.CharField(max_length=200)
+    body = models.TextField(blank=True)
+    branch = models.CharField(max_length=200)
+    base_branch = models.CharField(max_length=200)
+    base_sha = models.CharField(max_length=64)
+    head_sha = models.CharField(max_length=64)
+    merged_sha = models.CharField(max_length=64, blank=True)
+    status = models.CharField(max_length=6, choices=Status.choices, default=Status.DRAFT)
+    additions = models.PositiveIntegerField(default=0)
+    deletions = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(default=timezone.now)
+    merged_at = models.DateTimeField(null=True)
+
+    objects = PullRequestQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["project", "number"], name="pull_request_number_once"),
+            models.CheckConstraint(
+                condition=Q(status="merged", merged_sha__gt="") | (~Q(status="merged") & Q(merged_sha="")),
+                name="pull_request_merged_iff_sha",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.number} {self.title}"
+
+
+class Check(models.Model):
+    """A command that MCC itself ran on one commit. "Tests pass" means a row of these."""
+
+    class Status(models.TextChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        PASSED = "passed"
+        FAILED = "failed"
+        ERROR = "error", "could not run"
+
+    class On(models.TextChoices):
+        HEAD = "head", "the branch"
+        MERGED_TREE = "merged_tree", "the branch merged into its base"
+
+    pull_request = models.ForeignKey(PullRequest, models.CASCADE, related_name="checks")
+    name = models.CharField(max_length=100)
+    command = models.TextField()
+    timeout_s = models.PositiveIntegerField(default=600)
+    on = models.CharField(max_length=11, choices=On.choices, default=On.HEAD)
+    sha = models.CharField(max_length=64, help_text="the commit whose tree was checked")
+    status = models.CharField(max_length=7, choices=Status.choices, default=Status.QUEUED)
+    exit_code = models.IntegerField(null=True)
+    ending = models.CharField(max_length=20, blank=True, help_text="exited, timeout, memory_limit, …")
+    log = models.TextField(blank=True)
+    log_bytes = models.PositiveBigIntegerField(default=0)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["pull_request", "sha", "on", "name"], name="check_once_per_commit")
+        ]
+
+
+class Vote(AppendOnly, Acted):
+    """A judgement of one commit. A push voids it by moving the head away from ``head_sha``."""
+
+    class Kind(models.TextChoices):
+        TESTER = "tester"
+        REVIEWER = "reviewer"
+        PERSON = "person"
+
+    class Verdict(models.TextChoices):
+        APPROVE = "approve"
+        REJECT = "reject"
+
+    pull_request = models.ForeignKey(PullRequest, models.CASCADE, related_name="votes")
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    verdict = models.CharField(max_length=7, choices=Verdict.choices)
+    summary = models.TextField(blank=True)
+    findings = models.JSONField(default=list, help_text="[{path, line, severity, comment}]")
+    criteria = models.JSONField(default=list, help_text="[{criterion, passed, evidence}]")
+    head_sha = models.CharField(max_length=64)
+    run = models.OneToOneField(Run, models.PROTECT, null=True, related_name="vote")
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta(Acted.Meta):
+        ordering = ["pk"]
+        constraints = [
+            *Acted.Meta.constraints,
+            models.UniqueConstraint(
+                fields=["pull_request", "head_sha", "kind", "agent"],
+                condition=Q(agent__isnull=False),
+                name="vote_once_per_agent_and_commit",
+            ),
+            models.UniqueConstraint(
+                fields=["pull_request", "head_sha", "user"],
+                condition=Q(user__isnull=False),
+                name="vote_once_per_person_and_commit",
+            ),
+        ]
+
+    @property
+    def counts(self) -> bool:
+        """Whether it speaks about the commit that would be merged."""
+        return self.head_sha == self.pull_request.head_sha

@@ -1,0 +1,70 @@
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from agents.models import Acted, Run
+from mcc.core.models import User
+from projects.models.issue import Issue, Task
+from projects.models.project import Project
+from projects.models.pull_request import PullRequest
+
+
+class RequestQuerySet(models.QuerySet["Request"]):
+    def visible_to(self, user: User) -> Self:
+        return self.filter(project__in=Project.objects.visible_to(user))
+
+    def maintained_by(self, user: User) -> Self:
+        return self.filter(project__in=Project.objects.maintained_by(user))
+
+    def open(self) -> Self:
+        return self.filter(answered_at__isnull=True, withdrawn_at__isnull=True)
+
+
+class Request(Acted):
+    """Needs you: one question to a person, with options and a default. ``agent`` is who asks, if an agent does."""
+
+    class Kind(models.TextChoices):
+        PLAN = "plan", "approve the plan"
+        MERGE = "merge", "approve the merge"
+        QUESTION = "question", "an agent asks"
+        BUDGET = "budget", "money is short"
+        BLOCKED = "blocked", "work cannot go on"
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="requests")
+    issue = models.ForeignKey(Issue, models.CASCADE, related_name="requests")
+    task = models.ForeignKey(Task, models.CASCADE, null=True, related_name="requests")
+    pull_request = models.ForeignKey(PullRequest, models.CASCADE, null=True, related_name="requests")
+    run = models.ForeignKey(Run, models.CASCADE, null=True, related_name="requests", help_text="waits for the answer")
+    key = models.CharField(max_length=120, unique=True, help_text="says it once: plan:12:1, merge:7:<sha>, ask:5:<call>")
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    question = models.TextField()
+    detail = models.TextField(blank=True)
+    options = models.JSONField(default=list, help_text="[{value, label}]; the first is the one that goes on")
+    default = models.CharField(max_length=200, blank=True)
+    answer = models.CharField(max_length=200, blank=True)
+    answer_text = models.TextField(blank=True)
+    answered_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    answered_at = models.DateTimeField(null=True)
+    withdrawn_at = models.DateTimeField(null=True, help_text="the question is void: the work moved on")
+    handled = models.BooleanField(default=False, help_text="the company has acted on the answer")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = RequestQuerySet.as_manager()
+
+    class Meta(Acted.Meta):
+        ordering = ["pk"]
+        constraints = [
+            *Acted.Meta.constraints,
+            models.CheckConstraint(
+                condition=Q(answered_at__isnull=True, answered_by__isnull=True, answer="")
+                | Q(answered_at__isnull=False, answered_by__isnull=False, answer__gt=""),
+                name="request_answered_by_somebody",
+            ),
+        ]
+        indexes = [models.Index(fields=["project", "answered_at"])]
+
+    @property
+    def is_open(self) -> bool:
+        return self.answered_at is None and self.withdrawn_at is None
