@@ -2,7 +2,7 @@
 
     queued ──claim──> running ──outcome──> finished
                         |  ^
-          ask, pause ──>|  |<── answer, resume
+            ask, money ──>|  |<── answer
                        waiting
 """
 
@@ -53,7 +53,6 @@ class Run(models.Model):
 
     class Control(models.TextChoices):
         RUN = "run"
-        PAUSE = "pause"
         CANCEL = "cancel"
 
     OPEN = (Status.QUEUED, Status.RUNNING, Status.WAITING)
@@ -71,7 +70,7 @@ class Run(models.Model):
 
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.QUEUED)
     control = models.CharField(max_length=6, choices=Control.choices, default=Control.RUN)
-    waits_for = models.CharField(max_length=40, blank=True, help_text="why it waits: answer, pause, budget")
+    waits_for = models.CharField(max_length=40, blank=True, help_text="why it waits: answer, budget")
     outcome = models.CharField(max_length=12, choices=Outcome.choices, blank=True)
     outcome_detail = models.TextField(blank=True)
     priority = models.SmallIntegerField(default=0)

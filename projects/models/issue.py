@@ -62,7 +62,6 @@ class Issue(models.Model):
     definition_of_done = models.JSONField(default=list, help_text="lines that the Tester judges one by one")
     plan_round = models.PositiveSmallIntegerField(default=0, help_text="how many plans were submitted")
     plan_approved_at = models.DateTimeField(null=True)
-    paused_at = models.DateTimeField(null=True, blank=True)
     account = models.OneToOneField(Account, models.PROTECT, related_name="+")
     conversation = models.OneToOneField(
         Conversation, models.PROTECT, null=True, related_name="+", help_text="with the Architect"

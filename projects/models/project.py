@@ -54,7 +54,6 @@ class Project(models.Model):
     fast_lane = models.BooleanField(default=True, help_text="small issues skip the Tester")
     parallel_coders = models.PositiveSmallIntegerField(default=2)
     max_rework = models.PositiveSmallIntegerField(default=3, help_text="rounds before a person is asked")
-    paused_at = models.DateTimeField(null=True, blank=True)
     last_issue_number = models.PositiveIntegerField(default=0)
     last_pull_number = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
