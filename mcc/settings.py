@@ -5,9 +5,12 @@ and kept in the data directory. ``X_FILE`` names a file that holds the value of 
 Every variable is described in ``.env.example``.
 """
 
+import atexit
 import os
 import secrets
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import environ
@@ -15,14 +18,25 @@ from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.FileAwareEnv()
-if not env.bool("MCC_IGNORE_DOTENV", default=False):
+TESTING = "pytest" in sys.modules
+if not TESTING and not env.bool("MCC_IGNORE_DOTENV", default=False):
     env.read_env(str(BASE_DIR / ".env"))
 
-DATA_DIR = Path(env.str("MCC_DATA_DIR", default=str(BASE_DIR / "var"))).absolute()
-DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
 
+def _data_dir() -> Path:
+    """Return where everything lives that is not code. Tests get their own, gone when they end."""
+    if TESTING and "MCC_DATA_DIR" not in os.environ:
+        path = Path(tempfile.mkdtemp(prefix="mcc-test-"))
+        path.chmod(0o711)  # the sandbox's user must reach the workspaces below
+        atexit.register(shutil.rmtree, path, ignore_errors=True)
+        return path
+    path = Path(env.str("MCC_DATA_DIR", default=str(BASE_DIR / "var"))).absolute()
+    path.mkdir(mode=0o711, parents=True, exist_ok=True)
+    return path
+
+
+DATA_DIR = _data_dir()
 DEBUG = env.bool("DEBUG", default=False)
-TESTING = "pytest" in sys.modules
 
 
 def _secret_key() -> str:

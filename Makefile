@@ -1,0 +1,59 @@
+# The commands of the house. `make run` and `make test` set up all they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: run test check lint format types docs bench lock doctor clean
+
+run: $(VENV)/.runtime  ## set up, migrate, seed the demo company, start web and workers
+	@$(BIN)/python manage.py up
+
+doctor: $(VENV)/.runtime  ## say what is missing on this machine, and how to mend it
+	@$(BIN)/python manage.py doctor
+
+test: $(VENV)/.development  ## all tests; what needs a missing server or browser is skipped with its reason
+	$(BIN)/python -m pytest -q
+
+check: $(VENV)/.development lint types docs test  ## what CI runs
+
+lint: $(VENV)/.development
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python tools/vendor_assets.py --check
+
+types: $(VENV)/.development
+	$(BIN)/mypy mcc budgets agents projects githubsync notifications
+
+docs: $(VENV)/.development  ## generated pages must be up to date: `make docs-write` mends them
+	$(BIN)/python tools/generate_docs.py --check
+
+docs-write: $(VENV)/.development
+	$(BIN)/python tools/generate_docs.py
+
+bench: $(VENV)/.development  ## measure, side by side
+	$(BIN)/python -m bench
+
+format: $(VENV)/.development
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(VENV)/.development  ## compile the requirements to exact versions
+	$(BIN)/pip-compile -q --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options -o requirements.txt requirements.in
+	$(BIN)/pip-compile -q --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options -o requirements-dev.txt requirements-dev.in
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements.txt | $(VENV)/bin/python
+	$(BIN)/pip install -q -r requirements.txt
+	@touch $@
+
+$(VENV)/.development: requirements.txt requirements-dev.txt | $(VENV)/bin/python
+	$(BIN)/pip install -q -r requirements.txt -r requirements-dev.txt
+	@touch $@ $(VENV)/.runtime
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
