@@ -11,6 +11,7 @@ class Assignment(models.Model):
     issue = models.ForeignKey(Issue, models.CASCADE, related_name="assignments")
     task = models.ForeignKey(Task, models.CASCADE, null=True, related_name="assignments")
     head_sha = models.CharField(max_length=64, blank=True, help_text="what the Tester or Reviewer judges")
+    submitted_key = models.CharField(max_length=120, blank=True, help_text="the tool call that handed the work in")
     submit_asked = models.BooleanField(default=False, help_text="submit_work has shown its diff and checklist once")
     handled = models.BooleanField(default=False, help_text="the company has drawn its conclusions from the outcome")
 

@@ -68,6 +68,7 @@ class Issue(models.Model):
     )
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, help_text="empty: filed, and nobody said go")
     finished_at = models.DateTimeField(null=True)
 
     objects = IssueQuerySet.as_manager()

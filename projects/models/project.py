@@ -8,6 +8,7 @@ from django.db.models import Q
 from agents.models import Agent
 from budgets.models import Account
 from mcc.core.models import User
+from mcc.core.money import NANOUSD
 
 
 class ProjectQuerySet(models.QuerySet["Project"]):
@@ -54,6 +55,9 @@ class Project(models.Model):
     fast_lane = models.BooleanField(default=True, help_text="small issues skip the Tester")
     parallel_coders = models.PositiveSmallIntegerField(default=2)
     max_rework = models.PositiveSmallIntegerField(default=3, help_text="rounds before a person is asked")
+    issue_budget_nanousd = models.BigIntegerField(
+        default=5 * NANOUSD, help_text="what one issue may cost unless it says otherwise; 0: no limit"
+    )
     last_issue_number = models.PositiveIntegerField(default=0)
     last_pull_number = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -65,6 +69,7 @@ class Project(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(parallel_coders__gte=1), name="project_at_least_one_coder"),
             models.CheckConstraint(condition=Q(max_rework__gte=1), name="project_at_least_one_round"),
+            models.CheckConstraint(condition=Q(issue_budget_nanousd__gte=0), name="project_issue_budget_not_negative"),
         ]
 
     def __str__(self) -> str:

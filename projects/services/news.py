@@ -1,0 +1,51 @@
+"""What pages hear of the company, and the bell that wakes the scheduler.
+
+Every change goes to the streams of its issue, of its project and of the company; the data are primary keys, so that a
+renderer shows the row as it is when it looks.
+"""
+
+from mcc.core import live
+from mcc.core.queue import enqueue
+from projects.models import Check, Issue, PullRequest, Request, Task, Vote
+
+COMPANY = "company"
+
+
+def issue_changed(issue: Issue) -> None:
+    _tell(issue, "issue")
+
+
+def task_changed(task: Task) -> None:
+    _tell(task.issue, "task", task=task.pk)
+
+
+def request_changed(request: Request) -> None:
+    _tell(request.issue, "request", request=request.pk)
+
+
+def check_changed(check: Check) -> None:
+    _tell(check.pull_request.issue, "check", check=check.pk, task=check.pull_request.task_id)
+
+
+def vote_cast(vote: Vote) -> None:
+    _tell(vote.pull_request.issue, "vote", vote=vote.pk, task=vote.pull_request.task_id)
+
+
+def pull_changed(pull: PullRequest) -> None:
+    _tell(pull.issue, "pull", pull=pull.pk, task=pull.task_id)
+
+
+def note(issue: Issue, text: str, *, agent: str) -> None:
+    """Say something to whoever watches the issue."""
+    _tell(issue, "note", text=text, agent=agent)
+
+
+def _tell(issue: Issue, kind: str, **data: object) -> None:
+    facts = {"issue": issue.pk, **data}
+    streams = (issue.stream, f"project:{issue.project_id}", COMPANY)
+    live.publish_many([(stream, kind, facts) for stream in streams])
+
+
+def ring(issue_id: int) -> None:
+    """Have the scheduler look at the issue once this transaction commits."""
+    enqueue("projects.tasks.advance", issue_id)
