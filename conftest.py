@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from django.db import connections
 
 REQUIRE_SERVICES = os.environ.get("MCC_REQUIRE_SERVICES") == "1"
 LOCAL = {"127.0.0.1", "::1", "localhost"}
@@ -120,3 +121,11 @@ def postgres_url(tmp_path_factory):
             )
     finally:
         subprocess.run(_as_postgres("rm", "-rf", str(home)), check=False, cwd="/")
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix, tmp_path_factory):
+    """SQLite in a file: threads and processes share it as they do in production; in memory they would not."""
+    for connection in connections.all():
+        if connection.vendor == "sqlite":
+            connection.settings_dict["TEST"]["NAME"] = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
