@@ -104,7 +104,10 @@ class Alert(models.Model):
 
     bucket = models.ForeignKey(Bucket, models.CASCADE, related_name="alerts")
     level = models.CharField(max_length=7, choices=Level.choices)
+    amount_nanousd = models.BigIntegerField(help_text="the limit when it was crossed: raising it arms the alert again")
     at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["bucket", "level"], name="alert_once_per_level")]
+        constraints = [
+            models.UniqueConstraint(fields=["bucket", "level", "amount_nanousd"], name="alert_once_per_level")
+        ]

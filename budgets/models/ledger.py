@@ -104,4 +104,4 @@ class Posting(AppendOnly):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["usage", "account"], name="posting_once")]
-        indexes = [models.Index(fields=["account", "at"])]
+        indexes = [models.Index(fields=["account", "at", "amount_nanousd"], name="posting_account_at_amount")]

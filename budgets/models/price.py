@@ -21,6 +21,14 @@ class Price(models.Model):
                 condition=Q(input_nanousd_per_mtok__gte=0, output_nanousd_per_mtok__gte=0, request_nanousd__gte=0),
                 name="price_not_negative",
             ),
+            models.CheckConstraint(
+                condition=Q(cache_read_nanousd_per_mtok__isnull=True) | Q(cache_read_nanousd_per_mtok__gte=0),
+                name="price_cache_read_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(cache_write_nanousd_per_mtok__isnull=True) | Q(cache_write_nanousd_per_mtok__gte=0),
+                name="price_cache_write_not_negative",
+            ),
         ]
 
     def __str__(self) -> str:
