@@ -1,0 +1,63 @@
+"""The database for asyncio code: one thread with one connection, and patience.
+
+The async ORM would run every statement on a thread shared by the whole loop and has no transactions. Here a
+whole transaction is one synchronous function, so that it commits or not as one, however the loop is doing.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from django.db import InterfaceError, OperationalError, close_old_connections, connections
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+TRIES = 6
+FIRST_PAUSE_S = 0.2
+
+
+def patiently(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Return ``function(...)``, tried again with growing pauses (6 s in all) while the database is away or
+    locked.
+
+    ``function`` must be one transaction or safe to run twice: a connection can break after the commit
+    arrived. Raises the last OperationalError or InterfaceError when patience ends. Only for threads that
+    own their connection.
+    """
+    for attempt in range(1, TRIES + 1):
+        close_old_connections()
+        try:
+            return function(*args, **kwargs)
+        except (OperationalError, InterfaceError) as error:
+            connections.close_all()
+            if attempt == TRIES:
+                raise
+            logger.warning("database: %s; try %s of %s", error, attempt, TRIES)
+            time.sleep(FIRST_PAUSE_S * 2 ** (attempt - 1))
+    raise AssertionError("unreachable")
+
+
+class DatabaseThread:
+    """Runs synchronous database functions one after another on a thread of their own."""
+
+    def __init__(self, name: str) -> None:
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"db-{name}")
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return ``function(...)``, run on the thread with ``patiently``.
+
+        Cancelling the caller does not stop a function that has begun: shield a commit whose answer matters.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, lambda: patiently(function, *args, **kwargs))
+
+    def close(self) -> None:
+        """Finish what was begun, close the connection, end the thread. Blocks meanwhile."""
+        self._executor.submit(connections.close_all)
+        self._executor.shutdown(wait=True)
