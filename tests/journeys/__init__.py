@@ -1,0 +1,1 @@
+"""The whole company in real processes, on a repository that nobody here wrote."""

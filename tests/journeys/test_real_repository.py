@@ -1,0 +1,184 @@
+"""From a bug report to a merged fix, in a package that nobody here wrote. Only the model is rehearsed."""
+
+import itertools
+import random
+import subprocess
+import sys
+import tarfile
+import time
+
+import pytest
+
+from mcc.core.money import nanousd
+from tests.journeys.company import Company
+from tests.journeys.listener import Listener
+
+pytestmark = [pytest.mark.journey, pytest.mark.sandbox, pytest.mark.timeout(400)]
+
+TITLE = "Pickled cache keys are never found again"
+BODY = """A key that `hashkey(1, x=2)` made does not equal itself after `pickle.loads(pickle.dumps(key))`.
+
+Caches that are stored and loaded again therefore miss every entry that was made with keyword arguments.
+"""
+CHECK = "python3 -m unittest discover -q"
+
+
+def _project(company: Company, repository) -> int:
+    return company.call(
+        "POST",
+        "projects/",
+        {
+            "key": "CT",
+            "name": "cachetools",
+            "repository": str(repository),
+            "default_branch": "main",
+            "checks": [{"name": "tests", "command": CHECK, "timeout_s": 120}],
+        },
+    )["id"]
+
+
+def _issue(company: Company, project: int) -> int:
+    return company.call("POST", f"projects/{project}/issues/", {"title": TITLE, "body": BODY})["id"]
+
+
+def _git(repository, *arguments: str) -> str:
+    return subprocess.check_output(
+        ["git", "-c", "safe.directory=*", f"--git-dir={repository}", *arguments], text=True
+    ).strip()
+
+
+def _checkout(repository, commit: str, into):
+    into.mkdir()
+    archive = into.parent / f"{into.name}.tar"
+    _git(repository, "archive", "-o", str(archive), commit)
+    with tarfile.open(archive) as tar:
+        tar.extractall(into, filter="data")
+    return into
+
+
+def _tests_pass(tree) -> bool:
+    done = subprocess.run([sys.executable, *CHECK.split()[1:]], cwd=tree, capture_output=True, check=False)
+    return done.returncode == 0
+
+
+def assert_fix_is_merged(repository, tmp_path) -> str:
+    """The package's tests pass on the merged tree, and the new tests fail on the old code. Returns the merged commit."""
+    old, new = _git(repository, "rev-parse", "main~1"), _git(repository, "rev-parse", "main")
+    assert _git(repository, "rev-list", "--count", "main") == "2", "one squashed commit on top of the release"
+    merged = _checkout(repository, new, tmp_path / "merged")
+    assert _tests_pass(merged)
+    assert "def __getstate__" in (merged / "cachetools/keys.py").read_text()
+    before = _checkout(repository, old, tmp_path / "before")
+    assert _tests_pass(before)
+    (before / "tests/test_keys.py").write_text((merged / "tests/test_keys.py").read_text())
+    assert not _tests_pass(before)
+    return new
+
+
+def assert_ledger_equals_the_bill(company: Company, *, killed: bool = False) -> int:
+    """Every generation that the model billed is in the ledger once, at its price; return the sum in nano-dollars."""
+    billed = {name: nanousd(str(line["cost"])) for name, line in company.billed().items()}
+    booked = {
+        row["generation_id"]: row["cost_nanousd"]
+        for row in company.rows("select generation_id, cost_nanousd from budgets_usage")
+    }
+    open_holds = {
+        row["generation_id"]
+        for row in company.rows(
+            "select generation_id from budgets_hold where state in ('held','sent','unresolved')"
+        )
+    }
+    missing = set(billed) - set(booked)
+    if killed:
+        assert missing <= open_holds, "what is not booked yet is still held"
+    else:
+        assert missing == set() == open_holds
+    assert set(booked) <= set(billed)
+    assert booked == {name: billed[name] for name in booked}
+    return sum(booked.values())
+
+
+def assert_histories_fit(company: Company, issue: int, merged: str) -> None:
+    """Transitions, votes, checks and commits tell one story, and no step was charged twice."""
+    moves = company.rows(
+        "select source, target from projects_transition where issue_id=? and task_id is null order by id",
+        issue,
+    )
+    assert moves[0]["source"] == "new"
+    assert moves[-1]["target"] == "done"
+    assert all(left["target"] == right["source"] for left, right in itertools.pairwise(moves))
+    [pull] = company.rows("select * from projects_pullrequest where issue_id=?", issue)
+    assert (pull["status"], pull["merged_sha"]) == ("merged", merged)
+    votes = company.rows(
+        "select kind, verdict, head_sha from projects_vote where pull_request_id=? order by id", pull["id"]
+    )
+    assert [(vote["kind"], vote["verdict"]) for vote in votes] == [
+        ("tester", "approve"),
+        ("reviewer", "reject"),
+        ("tester", "approve"),
+        ("reviewer", "approve"),
+        ("person", "approve"),
+    ]
+    assert len({vote["head_sha"] for vote in votes[:2]}) == 1
+    assert {vote["head_sha"] for vote in votes[2:]} == {pull["head_sha"]}
+    assert votes[0]["head_sha"] != pull["head_sha"]
+    checks = company.rows(
+        "select sha, status, exit_code from projects_check where pull_request_id=?", pull["id"]
+    )
+    assert {vote["head_sha"] for vote in votes} <= {check["sha"] for check in checks}
+    assert all((check["status"], check["exit_code"]) == ("passed", 0) for check in checks)
+    twice = company.rows(
+        "select run_id, step from agents_message where role='assistant' group by 1, 2 having count(*) > 1"
+    )
+    assert twice == []
+    assert company.rows("select id from agents_run where status <> 'finished'") == []
+
+
+def test_a_bug_of_a_real_package_becomes_a_merged_commit(company, package_repository, tmp_path):
+    company.start()
+    project = _project(company, package_repository)
+    issue = _issue(company, project)
+    with Listener(company, [f"issue:{issue}"]) as listener:
+        assert company.see_through(issue) == ["plan", "merge"]
+        listener.catch_up()
+
+    merged = assert_fix_is_merged(package_repository, tmp_path)
+    assert_histories_fit(company, issue, merged)
+    total = assert_ledger_equals_the_bill(company)
+    shown = company.call("GET", f"issues/{issue}/")
+    assert nanousd(shown["cost_usd"]) == total
+    assert [task["status"] for task in shown["tasks"]] == ["merged"]
+    assert [task["rework"] for task in shown["tasks"]] == [1]
+
+    heard = listener.events
+    assert [event["seq"] for event in heard] == list(range(heard[0]["seq"], heard[0]["seq"] + len(heard)))
+    assert {"delta", "message", "issue", "task", "check", "vote", "request", "pull"} <= {
+        event["kind"] for event in heard
+    }
+    assert company.stop() == 0
+    assert company.processes() == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_company_killed_in_the_middle_goes_on_where_it_was(company, package_repository, tmp_path, seed):
+    """``kill -9`` for every process at a random step, three times over: nothing lost, nothing charged twice."""
+    chance = random.Random(seed)
+    company.start()
+    issue = _issue(company, _project(company, package_repository))
+    for _ in range(3):
+        goal = len(company.billed()) + chance.randint(1, 5)
+        deadline = time.monotonic() + 60
+        while len(company.billed()) < goal and time.monotonic() < deadline:
+            company.answer_requests(issue)
+            if company.call("GET", f"issues/{issue}/")["status"] == "done":
+                break
+            time.sleep(chance.uniform(0.01, 0.1))
+        company.kill()
+        assert company.processes() == []
+        company.start()
+
+    kinds = company.see_through(issue, timeout_s=240)
+    assert "blocked" not in kinds
+    merged = assert_fix_is_merged(package_repository, tmp_path)
+    assert_histories_fit(company, issue, merged)
+    assert_ledger_equals_the_bill(company, killed=True)
