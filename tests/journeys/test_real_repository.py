@@ -62,7 +62,7 @@ def _tests_pass(tree) -> bool:
 
 
 def assert_fix_is_merged(repository, tmp_path) -> str:
-    """The package's tests pass on the merged tree, and the new tests fail on the old code. Returns the merged commit."""
+    """The package passes its tests on the merged tree; the new tests fail on the old code. Returns the commit."""
     old, new = _git(repository, "rev-parse", "main~1"), _git(repository, "rev-parse", "main")
     assert _git(repository, "rev-list", "--count", "main") == "2", "one squashed commit on top of the release"
     merged = _checkout(repository, new, tmp_path / "merged")
@@ -76,7 +76,7 @@ def assert_fix_is_merged(repository, tmp_path) -> str:
 
 
 def assert_ledger_equals_the_bill(company: Company, *, killed: bool = False) -> int:
-    """Every generation that the model billed is in the ledger once, at its price; return the sum in nano-dollars."""
+    """Every generation that was billed is in the ledger once, at its price; return the sum in nano-dollars."""
     billed = {name: nanousd(str(line["cost"])) for name, line in company.billed().items()}
     booked = {
         row["generation_id"]: row["cost_nanousd"]
@@ -161,7 +161,7 @@ def test_a_bug_of_a_real_package_becomes_a_merged_commit(company, package_reposi
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_company_killed_in_the_middle_goes_on_where_it_was(company, package_repository, tmp_path, seed):
-    """``kill -9`` for every process at a random step, three times over: nothing lost, nothing charged twice."""
+    """``kill -9`` for every process at a random step, three times: nothing lost, nothing charged twice."""
     chance = random.Random(seed)
     company.start()
     issue = _issue(company, _project(company, package_repository))
