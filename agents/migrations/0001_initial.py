@@ -62,6 +62,7 @@ class Migration(migrations.Migration):
                 ('priority', models.SmallIntegerField(default=0)),
                 ('step', models.PositiveIntegerField(default=0, help_text='number of the next model call')),
                 ('format_errors', models.PositiveSmallIntegerField(default=0)),
+                ('crashes', models.PositiveSmallIntegerField(default=0, help_text='of the current step')),
                 ('step_limit', models.PositiveIntegerField(default=60)),
                 ('cost_limit_nanousd', models.BigIntegerField(null=True)),
                 ('time_limit_s', models.PositiveIntegerField(default=3600, help_text='of work; waiting does not count')),

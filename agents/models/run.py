@@ -77,6 +77,7 @@ class Run(models.Model):
 
     step = models.PositiveIntegerField(default=0, help_text="number of the next model call")
     format_errors = models.PositiveSmallIntegerField(default=0)
+    crashes = models.PositiveSmallIntegerField(default=0, help_text="of the current step")
     step_limit = models.PositiveIntegerField(default=60)
     cost_limit_nanousd = models.BigIntegerField(null=True)
     time_limit_s = models.PositiveIntegerField(default=3_600, help_text="of work; waiting does not count")

@@ -92,6 +92,4 @@ def get(name: str) -> Tool | None:
 def for_role(role: Role, only: Iterable[str] = ()) -> list[Tool]:
     """Return the tools that ``role`` may use, by name: the order is part of the cached prompt prefix."""
     names = set(only)
-    return [
-        tool for _, tool in sorted(_tools.items()) if role in tool.roles and (not names or tool.name in names)
-    ]
+    return [tool for _, tool in sorted(_tools.items()) if role in tool.roles and (not names or tool.name in names)]

@@ -1,0 +1,232 @@
+"""The file tools: ``view``, ``search``, ``edit`` and ``create``. Every access happens inside the sandbox."""
+
+import posixpath
+from typing import Final
+
+from agents.models import Role
+from agents.sandbox.types import (
+    KIB,
+    MIB,
+    WORKSPACE,
+    EntryKind,
+    PathProblem,
+    Sandbox,
+    SandboxPathError,
+    SearchResult,
+)
+from agents.tools import editing
+from agents.tools.registry import JSON, ToolContext, ToolResult, tool
+from mcc.core.errors import DomainError
+
+SHOWN_LINES: Final = 400
+SHOWN_CHARS: Final = 16_000
+LINE_CHARS: Final = 600
+SEARCH_CHARS: Final = 8_000
+EDITABLE_BYTES: Final = MIB
+WRITERS: Final = (Role.ARCHITECT, Role.CODER, Role.TESTER)
+
+
+class NotWritable(DomainError):
+    """The path is outside what this agent may write, or not a text that can be edited."""
+
+    code = "not_writable"
+
+
+@tool(
+    "view",
+    f"Read a file with line numbers (at most {SHOWN_LINES} lines at once), or list a directory.",
+    {
+        "type": "object",
+        "properties": {
+            "path": {"type": "string", "description": "relative to the root of the repository"},
+            "start": {"type": "integer", "minimum": 1, "description": "first line, counted from 1"},
+            "end": {"type": "integer", "minimum": 1, "description": "last line"},
+        },
+        "required": ["path"],
+        "additionalProperties": False,
+    },
+)
+def view(context: ToolContext, path: str, start: int = 1, end: int | None = None) -> ToolResult:
+    path = inside(path)
+    sandbox = context.workplace.sandbox()
+    try:
+        size, data = sandbox.read_file(path, limit=EDITABLE_BYTES)
+    except SandboxPathError as error:
+        if error.problem is not PathProblem.NOT_A_FILE:
+            raise
+        return ToolResult(_listing(sandbox, path), detail={"path": path})
+    if b"\0" in data[: 8 * KIB]:
+        return ToolResult(f"{path} is a binary file of {size} bytes.", detail={"path": path})
+    return ToolResult(_numbered(path, data, size, start, end), detail={"path": path})
+
+
+@tool(
+    "search",
+    "Search the files of the repository for a regular expression: first the files with the number of "
+    "matching lines, then the lines.",
+    {
+        "type": "object",
+        "properties": {
+            "pattern": {"type": "string", "description": "an extended regular expression (grep -E)"},
+            "path": {"type": "string", "description": "a directory or file to search in; all when left out"},
+            "glob": {"type": "string", "description": "only files with such a name, as in *.py"},
+        },
+        "required": ["pattern"],
+        "additionalProperties": False,
+    },
+)
+def search(context: ToolContext, pattern: str, path: str = "", glob: str = "") -> ToolResult:
+    found = context.workplace.sandbox().search(pattern, inside(path), glob)
+    return ToolResult(_found(found), detail={"files": len(found.files)})
+
+
+@tool(
+    "edit",
+    "Replace text in a file. `old` must be quoted as it stands in the file and be unique there; the edit is "
+    "refused if the file would no longer parse.",
+    {
+        "type": "object",
+        "properties": {
+            "path": {"type": "string"},
+            "old": {
+                "type": "string",
+                "description": "the lines to replace, with enough around them to be unique",
+            },
+            "new": {"type": "string", "description": "what stands there afterwards"},
+            "all": {"type": "boolean", "description": "replace every occurrence"},
+        },
+        "required": ["path", "old", "new"],
+        "additionalProperties": False,
+    },
+    roles=WRITERS,
+)
+def edit(context: ToolContext, path: str, old: str, new: str, **options: bool) -> ToolResult:
+    """``options`` is only ``all``: as a parameter it would hide the built-in."""
+    path = writable(context, path)
+    sandbox = context.workplace.sandbox()
+    before = _text_of(sandbox, path)
+    change = editing.replace(before, old, new, every=options.get("all", False))
+    if not change.count:
+        return ToolResult(f"Nothing to do: {path} already says so.", detail={"path": path, "added": 0, "removed": 0})
+    editing.refuse_new_syntax_error(path, before, change.text)
+    sandbox.write_file(path, change.text.encode())
+    loosely = " (white space differed from what you quoted; the file's was kept)" if change.loosely else ""
+    times = f" in {change.count} places" if change.count > 1 else ""
+    return ToolResult(f"Edited {path}{times}{loosely}.", detail=_detail(path, before, change.text))
+
+
+@tool(
+    "create",
+    "Write a new file, with its directories. An existing file is only replaced with `overwrite`; "
+    "prefer `edit` for changes.",
+    {
+        "type": "object",
+        "properties": {
+            "path": {"type": "string"},
+            "content": {"type": "string", "description": "the whole file"},
+            "overwrite": {"type": "boolean"},
+        },
+        "required": ["path", "content"],
+        "additionalProperties": False,
+    },
+    roles=WRITERS,
+)
+def create(context: ToolContext, path: str, content: str, overwrite: bool = False) -> ToolResult:
+    path = writable(context, path)
+    sandbox = context.workplace.sandbox()
+    before = _text_if_any(sandbox, path)
+    if before == content:
+        return ToolResult(f"{path} already has this content.", detail={"path": path, "added": 0, "removed": 0})
+    editing.refuse_new_syntax_error(path, "", content)
+    sandbox.write_file(path, content.encode(), overwrite=overwrite)
+    verb = "Created" if before is None else "Replaced"
+    lines = len(content.splitlines())
+    return ToolResult(f"{verb} {path} ({lines} lines).", detail=_detail(path, before or "", content))
+
+
+def inside(path: str) -> str:
+    """Return ``path`` relative to the workspace, in its shortest form. The sandbox minds its walls."""
+    path = posixpath.normpath(path.strip() or ".")
+    if path == WORKSPACE or path.startswith(f"{WORKSPACE}/"):
+        path = posixpath.relpath(path, WORKSPACE)
+    return "" if path == "." else path
+
+
+def writable(context: ToolContext, path: str) -> str:
+    """Return ``inside(path)``. Raises NotWritable when the workplace does not let this agent write there."""
+    path = inside(path)
+    if not context.workplace.may_write(path):
+        raise NotWritable(f"You may not write {path or 'here'} in this role.")
+    return path
+
+
+def _text_of(sandbox: Sandbox, path: str) -> str:
+    size, data = sandbox.read_file(path, limit=EDITABLE_BYTES)
+    if size > len(data):
+        raise NotWritable(f"{path} is too large to edit ({size} bytes). Change it with a command.")
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise NotWritable(f"{path} is not UTF-8 text. Change it with a command.") from None
+
+
+def _text_if_any(sandbox: Sandbox, path: str) -> str | None:
+    try:
+        return _text_of(sandbox, path)
+    except SandboxPathError as error:
+        if error.problem is PathProblem.MISSING:
+            return None
+        raise
+    except NotWritable:
+        return ""
+
+
+def _detail(path: str, before: str, after: str) -> JSON:
+    change = editing.diff(path, before, after)
+    return {"path": path, "added": change.added, "removed": change.removed, "diff": change.text}
+
+
+def _numbered(path: str, data: bytes, size: int, start: int, end: int | None) -> str:
+    lines = data.decode("utf-8", "replace").splitlines()
+    if not lines:
+        return f"{path} is empty."
+    if start > len(lines):
+        return f"{path} has only {len(lines)} lines."
+    last = min(len(lines), end or len(lines), start + SHOWN_LINES - 1)
+    shown: list[str] = []
+    room = SHOWN_CHARS
+    for number in range(start, last + 1):
+        line = f"{number:>6}\t{_cut(lines[number - 1])}"
+        room -= len(line) + 1
+        if room < 0 and shown:
+            break
+        shown.append(line)
+    last = start + len(shown) - 1
+    if last < len(lines) or size > len(data):
+        more = f"{len(lines)} lines" if size == len(data) else f"{size} bytes"
+        shown.append(f"[lines {start} to {last} of {more}; pass start and end to see others]")
+    return "\n".join(shown)
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= LINE_CHARS else f"{line[:LINE_CHARS]}… ({len(line)} characters)"
+
+
+def _listing(sandbox: Sandbox, path: str) -> str:
+    entries = sandbox.list_dir(path, depth=2, limit=SHOWN_LINES)
+    if not entries:
+        return f"{path or '.'} is empty."
+    names = [f"{entry.path}/" if entry.kind is EntryKind.DIRECTORY else entry.path for entry in entries]
+    return "\n".join([f"{path or '.'} is a directory:", *names])
+
+
+def _found(found: SearchResult) -> str:
+    if not found.files:
+        return "Nothing matches."
+    lines = [f"{len(found.files)} files:", *(f"  {path} ({count})" for path, count in found.files), ""]
+    lines += [f"{match.path}:{match.line}: {_cut(match.text)}" for match in found.matches]
+    text = "\n".join(lines)
+    if len(text) > SEARCH_CHARS:
+        text = text[:SEARCH_CHARS].rpartition("\n")[0]
+        return f"{text}\n[more matches; narrow the pattern, path or glob]"
+    return f"{text}\n[more matches; narrow the pattern, path or glob]" if found.truncated else text
