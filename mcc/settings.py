@@ -115,6 +115,14 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "mcc.core.pages.look",
+                "projects.shell.shell",
+            ],
+            "builtins": [
+                "django.templatetags.static",
+                "mcc.core.templatetags.look",
+                "agents.templatetags.team",
+                "projects.templatetags.stages",
             ],
         },
     },
@@ -233,6 +241,7 @@ OPENROUTER_BASE_URL = env.str("OPENROUTER_BASE_URL", default="https://openrouter
 MCC_DEFAULT_MODEL = env.str("MCC_DEFAULT_MODEL", default="anthropic/claude-sonnet-4.5")
 MCC_REHEARSAL_LATENCY_S = env.float("MCC_REHEARSAL_LATENCY_S", default=0.6)
 MCC_REHEARSAL_PLAYS = env.str("MCC_REHEARSAL_PLAYS", default="")
+MCC_REHEARSAL_BILL = env.str("MCC_REHEARSAL_BILL", default="")
 MCC_RUNNER_MAX_RUNS = env.int("MCC_RUNNER_MAX_RUNS", default=100)
 MCC_SANDBOX = env.str("MCC_SANDBOX", default="auto")
 MCC_SANDBOX_UID = env.int("MCC_SANDBOX_UID", default=61234)
@@ -253,7 +262,7 @@ STORAGES = {
         "BACKEND": (
             "django.contrib.staticfiles.storage.StaticFilesStorage"
             if DEBUG or TESTING
-            else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+            else "mcc.core.storage.StaticFiles"
         )
     },
 }
