@@ -31,6 +31,7 @@ class PullRequest(models.Model):
     issue = models.ForeignKey(Issue, models.CASCADE, related_name="pull_requests")
     task = models.OneToOneField(Task, models.CASCADE, related_name="pull_request")
     number = models.PositiveIntegerField()
+    url = models.URLField(blank=True, max_length=500, help_text="where the forge shows it, if it does")
     title = models.CharField(max_length=200)
     body = models.TextField(blank=True)
     branch = models.CharField(max_length=200)
@@ -41,6 +42,7 @@ class PullRequest(models.Model):
     status = models.CharField(max_length=6, choices=Status.choices, default=Status.DRAFT)
     additions = models.PositiveIntegerField(default=0)
     deletions = models.PositiveIntegerField(default=0)
+    diff = models.TextField(blank=True, help_text="from base to head, cut when it is huge")
     created_at = models.DateTimeField(default=timezone.now)
     merged_at = models.DateTimeField(null=True)
 

@@ -1,0 +1,32 @@
+"""Whose money a person may see and limit. Accounts know nobody; their owners do."""
+
+from django.db.models import Q, QuerySet
+
+from agents.models import Agent
+from budgets.models import Account
+from mcc.core.errors import NotAllowed
+from mcc.core.models import User
+from projects.models import Issue, Project
+
+
+def visible_accounts(user: User) -> QuerySet[Account]:
+    """The company's, the agents' and those of the projects and issues that ``user`` may see."""
+    if user.is_superuser:
+        return Account.objects.all()
+    return Account.objects.filter(
+        Q(kind__in=[Account.Kind.GLOBAL, Account.Kind.AGENT_TYPE])
+        | Q(pk__in=Agent.objects.values("account"))
+        | Q(pk__in=Project.objects.visible_to(user).values("account"))
+        | Q(pk__in=Issue.objects.visible_to(user).values("account"))
+    )
+
+
+def require_account_manager(user: User, account: Account) -> None:
+    """Raise NotAllowed unless ``user`` may limit ``account``: administrators may, maintainers in their projects."""
+    if user.is_superuser:
+        return
+    mine = Q(pk__in=Project.objects.maintained_by(user).values("account")) | Q(
+        pk__in=Issue.objects.maintained_by(user).values("account")
+    )
+    if not Account.objects.filter(mine, pk=account.pk).exists():
+        raise NotAllowed(f"You may not change the limits of {account.name}.")

@@ -1,0 +1,113 @@
+"""Checks: commands of the project that MCC itself runs on a commit. "Tests pass" means a row of these."""
+
+import logging
+from collections.abc import Sequence
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from agents.sandbox.types import Ending, Limits, Result, Sandbox, SandboxError
+from mcc.core import errands
+from mcc.core.errands import Lease
+from projects.models import Check, PullRequest
+from projects.services import news
+
+logger = logging.getLogger(__name__)
+
+LOG_BYTES = 200_000
+TAIL_CHARACTERS = 4_000
+UNFINISHED = (Check.Status.QUEUED, Check.Status.RUNNING)
+DEFAULT_TIMEOUT_S = 600
+
+
+def on(pull: PullRequest, where: Check.On, sha: str) -> QuerySet[Check]:
+    return pull.checks.filter(on=where, sha=sha)
+
+
+def plan(pull: PullRequest, where: Check.On, sha: str) -> list[Check]:
+    """Return the checks of the project on commit ``sha``, written down now as queued where they are new."""
+    rows = []
+    for wanted in pull.project.checks:
+        check, is_new = Check.objects.get_or_create(
+            pull_request=pull,
+            on=where,
+            sha=sha,
+            name=wanted["name"],
+            defaults={"command": wanted["command"], "timeout_s": wanted.get("timeout_s", DEFAULT_TIMEOUT_S)},
+        )
+        if is_new:
+            news.check_changed(check)
+        rows.append(check)
+    return rows
+
+
+def order(pull: PullRequest) -> list[Check]:
+    """Return the checks on the head of ``pull`` and have the workers run those that have not finished."""
+    rows = plan(pull, Check.On.HEAD, pull.head_sha)
+    if any(check.status in UNFINISHED for check in rows):
+        errands.post("projects.run_checks", pull.pk)
+    return rows
+
+
+def again(pull: PullRequest) -> None:
+    """Forget how the checks on the head ended that could not run, so that they are ordered anew."""
+    on(pull, Check.On.HEAD, pull.head_sha).filter(status=Check.Status.ERROR).delete()
+
+
+def run(rows: Sequence[Check], sandbox: Sandbox, lease: Lease) -> None:
+    """Run those of ``rows`` that have not finished, one after the other, and keep how each ended. Minutes, no transaction.
+
+    Raises LeaseLost when the right to run them ended meanwhile; a check cut short that way is run again.
+    """
+    for check in rows:
+        if check.status in UNFINISHED:
+            _run_one(check, sandbox, lease)
+
+
+def _run_one(check: Check, sandbox: Sandbox, lease: Lease) -> None:
+    with transaction.atomic():
+        lease.check()
+        check.status, check.started_at = Check.Status.RUNNING, timezone.now()
+        check.save(update_fields=["status", "started_at"])
+        news.check_changed(check)
+    try:
+        limits = Limits(wall_s=check.timeout_s, output_kept=LOG_BYTES)
+        result = sandbox.sh(check.command, limits=limits, cancel=lease.cancelled)
+    except SandboxError as error:
+        logger.warning("check %s could not run: %s", check.pk, error)
+        _keep(check, lease, Check.Status.ERROR, ending="sandbox", output=str(error).encode())
+        return
+    status = Check.Status.PASSED if result.ok else Check.Status.FAILED
+    if result.outcome in (Ending.CANCELLED, Ending.LOST):
+        lease.check()
+        status = Check.Status.ERROR
+    _keep(check, lease, status, ending=result.outcome.value, output=result.output, result=result)
+
+
+def _keep(
+    check: Check, lease: Lease, status: Check.Status, *, ending: str, output: bytes, result: Result | None = None
+) -> None:
+    with transaction.atomic():
+        lease.check()
+        check.status, check.ending, check.finished_at = status, ending, timezone.now()
+        check.exit_code = result.exit_code if result else None
+        check.log = head_and_tail(output)
+        check.log_bytes = result.output_total if result else len(output)
+        check.save()
+        news.check_changed(check)
+    logger.info("check %s of pull request %s: %s (%s)", check.name, check.pull_request_id, status, ending)
+
+
+def head_and_tail(output: bytes) -> str:
+    """Return ``output`` as text without NUL (PostgreSQL keeps none), its middle left out when it is long."""
+    half = LOG_BYTES // 2
+    if len(output) > LOG_BYTES:
+        left_out = len(output) - LOG_BYTES
+        output = output[:half] + f"\n… {left_out} bytes left out …\n".encode() + output[-half:]
+    return output.decode(errors="replace").replace("\0", "\ufffd")
+
+
+def tail(check: Check) -> str:
+    """Return the end of the log, where runners of tests say what failed."""
+    return check.log[-TAIL_CHARACTERS:]

@@ -1,0 +1,150 @@
+"""A task's code: who writes it and when, and how it goes back."""
+
+from dataclasses import dataclass
+
+from agents.models import Purpose, Role, Run
+from projects import orders, workflow
+from projects.models import Assignment, Issue, Project, PullRequest, Request, Task, TaskStatus
+from projects.services import news, proof, requests, staffing
+
+SETTLED = (TaskStatus.MERGED, TaskStatus.CANCELLED)
+CODING_PURPOSES = (Purpose.IMPLEMENT, Purpose.FIX, Purpose.RESOLVE)
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """A branch that does not merge into its base any more.
+
+    ``start_sha`` is a commit on ``base_sha`` with both sides in it, conflict markers in ``files``.
+    """
+
+    files: tuple[str, ...]
+    base_sha: str
+    start_sha: str
+
+
+def begin_ready(issue: Issue) -> None:
+    """Put a free Coder to every task of ``issue`` that is ready, up to as many as the project lets code at once.
+
+    Locks the project row: two issues must not take the same place or touch the same files.
+    """
+    pending = [task for task in issue.tasks.filter(status=TaskStatus.PENDING) if dependencies_settled(task)]
+    if not pending:
+        return
+    project = Project.objects.select_for_update().get(pk=issue.project_id)
+    at_work = list(Task.objects.filter(issue__project=project, status=TaskStatus.CODING))
+    for task in pending:
+        if len(at_work) >= project.parallel_coders:
+            return
+        if any(overlap(task, other) for other in at_work):
+            continue
+        coder = staffing.free(project, Role.CODER)
+        if coder is None:
+            staffing.someone(issue, Role.CODER)
+            return
+        task.assignee = coder
+        task.save(update_fields=["assignee"])
+        workflow.move_task(task, TaskStatus.CODING, reason=f"{coder.name} is free")
+        start_round(task)
+        at_work.append(task)
+
+
+def dependencies_settled(task: Task) -> bool:
+    """Whether all that ``task`` builds on is merged, or will never be."""
+    return not task.depends_on.exclude(status__in=SETTLED).exists()
+
+
+def overlap(task: Task, other: Task) -> bool:
+    """Whether the plan expects both to change a file. Who names no file is taken at their word."""
+    return bool(set(task.files) & set(other.files))
+
+
+def start_round(task: Task, conflict: Conflict | None = None) -> None:
+    """Order what this round of the task is about: to do it, to resolve a conflict, or to mend what was found."""
+    if conflict is not None:
+        order = orders.resolve(task, conflict.files, task.issue.project.default_branch)
+        _start_run(task, Purpose.RESOLVE, order, start_sha=conflict.start_sha)
+    elif task.rework:
+        _start_run(task, Purpose.FIX, orders.fix(task, proof.findings(task.pull_request)))
+    else:
+        _start_run(task, Purpose.IMPLEMENT, orders.implement(task))
+
+
+def go_on(task: Task, why: str) -> None:
+    """Have the Coder continue after a run that ended early, for the purpose of that run."""
+    last = in_this_round(task)
+    if last is None:
+        start_round(task)
+    else:
+        _start_run(task, Purpose(last.run.purpose), orders.go_on(task, why), start_sha=last.head_sha)
+
+
+def in_this_round(task: Task) -> Assignment | None:
+    """Return the last run that wrote code in this round of the task, if there was one."""
+    rounds = task.assignments.filter(run__purpose__in=CODING_PURPOSES, run__trace__mcc_round=str(task.rework))
+    return rounds.select_related("run").last()
+
+
+def send_back(task: Task, reason: str, *, conflict: Conflict | None = None) -> None:
+    """Give the task back to its Coder with all findings at once, or ask a person when it came back too often."""
+    if task.rework >= task.issue.project.max_rework and not _may_go_on(task):
+        _ask_whether_to_go_on(task, reason)
+        return
+    task.rework += 1
+    if conflict is not None:
+        task.base_sha = conflict.base_sha
+    task.save(update_fields=["rework", "base_sha"])
+    workflow.move_task(task, TaskStatus.CODING, reason=reason)
+    requests.withdraw(Request.objects.filter(task=task, kind=Request.Kind.MERGE))
+    PullRequest.objects.filter(pk=task.pull_request.pk).update(status=PullRequest.Status.DRAFT)
+    news.pull_changed(task.pull_request)
+    start_round(task, conflict)
+
+
+def _start_run(task: Task, purpose: Purpose, order: str, *, start_sha: str = "") -> None:
+    """Give the Coder of ``task`` an order, in the conversation they know it from.
+
+    Nothing happens while that conversation is at work, or when nobody is there to do it (a person is asked then);
+    the next look tries again.
+    """
+    conversation, coder = task.conversation, task.assignee
+    if coder is None or not coder.active:
+        coder, conversation = staffing.someone(task.issue, Role.CODER), None
+    if coder is None or (conversation is not None and conversation.runs.filter(status__in=Run.OPEN).exists()):
+        return
+    assignment = staffing.begin(
+        task.issue,
+        coder,
+        purpose,
+        order,
+        workplace=f"task:{task.pk}",
+        task=task,
+        conversation=conversation,
+        head_sha=start_sha,
+    )
+    if task.conversation_id != assignment.run.conversation_id or task.assignee_id != coder.pk:
+        task.conversation, task.assignee = assignment.run.conversation, coder
+        task.save(update_fields=["conversation", "assignee"])
+
+
+def _key(task: Task) -> str:
+    return f"rework:{task.pk}:{task.rework}"
+
+
+def _may_go_on(task: Task) -> bool:
+    return Request.objects.filter(key=_key(task), answer=staffing.AGAIN.value).exists()
+
+
+def _ask_whether_to_go_on(task: Task, reason: str) -> None:
+    requests.open(
+        Request.Kind.BLOCKED,
+        task.issue,
+        key=_key(task),
+        task=task,
+        pull_request=task.pull_request,
+        question=f"{task.title!r} came back {task.rework} times, and again: {reason}. How shall it go on?",
+        detail=proof.findings(task.pull_request),
+        options=[staffing.AGAIN, staffing.CANCEL_TASK, staffing.CANCEL_ISSUE],
+        default=staffing.AGAIN.value,
+    )
+

@@ -1,0 +1,111 @@
+"""Work becomes a commit, a branch at the forge and a pull request: the server does it, never the agent."""
+
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from projects.diffs import LONGEST
+from projects.forge import PullRef, forge_of
+from projects.git import Author, Mirror, Workspace
+from projects.models import Assignment, Issue, Project, PullRequest, Task, TaskStatus
+from projects.services import news
+
+
+@dataclass(frozen=True)
+class Handover:
+    """What landed on the branch: pull request, lines added and removed."""
+
+    pull: PullRequest
+    additions: int
+    deletions: int
+
+
+def hand_in(assignment: Assignment, workspace: Workspace, summary: str, *, key: str) -> Handover | None:
+    """Commit the work tree, bring the commit to the forge and open or update the draft pull request.
+
+    None when there is nothing that is not on the branch already. Talks to git and the forge: no transaction around it.
+    Repeated with the same ``key`` it changes nothing. Raises WorkRefused, ForgeErrors.
+    """
+    task = Task.objects.select_related("issue__project", "assignee").get(pk=assignment.task_id)
+    pull = PullRequest.objects.filter(task=task).first()
+    if pull is not None and assignment.submitted_key == key:
+        return Handover(pull, pull.additions, pull.deletions)
+    mirror = Mirror(task.issue.project_id)
+    sha = workspace.collect(task.base_sha, _message(task, summary), author_of(task))
+    if sha is None or (pull is not None and mirror.tree_of(sha) == mirror.tree_of(pull.head_sha)):
+        return None
+    forge = forge_of(task.issue.project)
+    forge.push_branch(task.branch, sha, pull.head_sha if pull else None)
+    body = f"{summary}\n\n{task.issue.key}: {task.issue.title}"
+    number = pull.number if pull else _next_number(task.issue.project)
+    if pull is None:
+        ref = forge.open_pull(
+            number=number,
+            branch=task.branch,
+            base_branch=task.issue.project.default_branch,
+            title=task.title,
+            body=body,
+            draft=True,
+        )
+    else:
+        ref = forge.update_pull(PullRef(pull.number, pull.url), body=body, draft=True)
+    changes = mirror.changed_files(task.base_sha, sha)
+    additions, deletions = sum(c.additions for c in changes), sum(c.deletions for c in changes)
+    diff = mirror.diff(task.base_sha, sha, limit=LONGEST)
+    pull = _write_down(assignment, ref, sha, body, key, additions, deletions, diff)
+    return Handover(pull, additions, deletions)
+
+
+def author_of(task: Task) -> Author:
+    name = task.assignee.name if task.assignee else "coder"
+    return Author(name, f"{name}@mcc.invalid")
+
+
+@transaction.atomic
+def _next_number(project: Project) -> int:
+    project = Project.objects.select_for_update().get(pk=project.pk)
+    project.last_pull_number += 1
+    project.save(update_fields=["last_pull_number"])
+    return project.last_pull_number
+
+
+@transaction.atomic
+def _write_down(
+    assignment: Assignment,
+    ref: PullRef,
+    sha: str,
+    body: str,
+    key: str,
+    additions: int,
+    deletions: int,
+    diff: str,
+) -> PullRequest:
+    issue = Issue.objects.select_for_update().select_related("project").get(pk=assignment.issue_id)
+    task = issue.tasks.get(pk=assignment.task_id)
+    pull, _ = PullRequest.objects.update_or_create(
+        task=task,
+        defaults={
+            "project": issue.project,
+            "issue": issue,
+            "number": ref.number,
+            "url": ref.url,
+            "title": task.title,
+            "body": body,
+            "branch": task.branch,
+            "base_branch": issue.project.default_branch,
+            "base_sha": task.base_sha,
+            "head_sha": sha,
+            "status": PullRequest.Status.DRAFT if task.status == TaskStatus.CODING else PullRequest.Status.CLOSED,
+            "additions": additions,
+            "deletions": deletions,
+            "diff": diff.replace("\0", "\ufffd"),
+        },
+    )
+    Assignment.objects.filter(pk=assignment.pk).update(submitted_key=key)
+    assignment.submitted_key = key
+    news.pull_changed(pull)
+    return pull
+
+
+def _message(task: Task, summary: str) -> str:
+    return f"{task.title}\n\n{summary}\n\nMCC-Issue: {task.issue.key}\nMCC-Task: {task.key}"

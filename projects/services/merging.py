@@ -1,0 +1,189 @@
+"""The merge train: one at a time per repository, on what was checked, onto the base that was looked at.
+
+    base where it was ──> the head was checked as it is ──────────────────┐
+    base moved ──> merge the two trees ── conflict ──> rework (resolve)   ├──> the forge merges, expecting that base
+                                      └── clean ──> checks ── red ──> rework
+                                                           └── green ─────┘        (it moved again: from the start)
+"""
+
+import logging
+from functools import partial
+
+from django.db import transaction
+from django.utils import timezone
+
+from mcc.core import errands
+from mcc.core.errands import Later, Lease
+from mcc.core.models import Errand
+from projects import workflow
+from projects.forge import Conflict, Forge, PullRef, forge_of
+from projects.git import Mirror, Workspace, squash_message
+from projects.models import Check, Issue, PullRequest, Request, Task, TaskStatus
+from projects.services import checks, coding, news, requests, staffing
+from projects.services.handing_in import author_of
+from projects.services.requests import Option
+from projects.signals import pull_request_merged
+
+logger = logging.getLogger(__name__)
+
+APPROVE = Option("approve", "Merge it")
+REJECT = Option("reject", "Send it back", wants_text=True)
+ERRAND = "projects.merge"
+STOPPED_S = 30.0
+"""How long a merge waits before it asks again whether the stop is over."""
+
+
+def head_of(request: Request) -> str:
+    """Return the commit that a request for a merge is about: part of its key."""
+    return request.key.rpartition(":")[2]
+
+
+def seek_approval(pull: PullRequest) -> None:
+    """Ask a person whether the head may be merged. Asked once for each head."""
+    requests.open(
+        Request.Kind.MERGE,
+        pull.issue,
+        key=f"merge:{pull.pk}:{pull.head_sha}",
+        task=pull.task,
+        pull_request=pull,
+        question=f"Merge #{pull.number} {pull.title!r} into {pull.base_branch}? +{pull.additions} -{pull.deletions}",
+        options=[APPROVE, REJECT],
+        default=APPROVE.value,
+    )
+
+
+def order(pull: PullRequest) -> None:
+    """Have the workers merge ``pull``, or ask a person when they gave up on it."""
+    last = Errand.objects.filter(kind=ERRAND, subject=pull.pk).order_by("-pk").first()
+    if last is not None and last.status == Errand.Status.FAILED:
+        asked = f"merge-failed:{last.pk}"
+        answered = Request.objects.filter(key=asked, answered_at__isnull=False).exists()
+        if not answered:
+            _ask_about_failure(pull, key=asked)
+            return
+    errands.post(ERRAND, pull.pk, lane=f"repository:{pull.project_id}")
+
+
+def carry_out(pull_id: int, lease: Lease) -> None:
+    """Merge the pull request if everything still speaks for it. Minutes when the base has moved; no transaction.
+
+    Raises Later while it is stopped and when the base moved under it; whatever the forge raises otherwise is tried again.
+    """
+    pull = _load(pull_id)
+    if pull.task.status != TaskStatus.MERGING:
+        return
+    if staffing.is_stopped(pull.issue):
+        raise Later(STOPPED_S)
+    forge, mirror = forge_of(pull.project), Mirror(pull.project_id)
+    mirror.fetch()
+    base_sha = forge.head(pull.base_branch)
+    if base_sha != pull.base_sha and not _holds_with(pull, base_sha, mirror, lease):
+        return
+    lease.check()
+    try:
+        merged = forge.merge(
+            pull.head_sha,
+            base_branch=pull.base_branch,
+            expected_base_sha=base_sha,
+            message=_message(pull),
+            pull=PullRef(pull.number, pull.url),
+        )
+    except Conflict as conflict:
+        logger.info("pull request %s: %s", pull.pk, conflict.detail)
+        raise Later(0) from conflict
+    _write_down(pull, merged.sha, lease)
+    _clean_up(pull, forge)
+
+
+def _load(pull_id: int) -> PullRequest:
+    related = ("project__account", "issue__account", "issue__project__account", "task__issue__project")
+    return PullRequest.objects.select_related(*related).get(pk=pull_id)
+
+
+def _holds_with(pull: PullRequest, base_sha: str, mirror: Mirror, lease: Lease) -> bool:
+    """Whether the head merges with the base as it is now and the result passes the checks. Sends it back if not."""
+    merged = mirror.merge_tree(base_sha, pull.head_sha)
+    if merged.conflicts:
+        start_sha = mirror.commit_tree(merged.tree, [base_sha], f"Conflicts of {pull.branch}, to be resolved")
+        _send_back(pull, lease, coding.Conflict(merged.conflicts, base_sha, start_sha))
+        return False
+    if not pull.project.checks:
+        return True
+    rows = _rows_for(pull, merged.tree)
+    if any(check.status in checks.UNFINISHED for check in rows):
+        sha = mirror.commit_tree(merged.tree, [base_sha], f"Merge candidate of {pull.branch}")
+        workspace = Workspace(f"merge-{pull.pk}", mirror)
+        try:
+            with workspace.open(sha) as sandbox:
+                checks.run(rows, sandbox, lease)
+        finally:
+            workspace.discard()
+    if all(check.status == Check.Status.PASSED for check in rows):
+        return True
+    if any(check.status == Check.Status.ERROR for check in rows):
+        checks.on(pull, Check.On.MERGED_TREE, merged.tree).filter(status=Check.Status.ERROR).delete()
+        raise MergeCheckError("a check could not run on the merged tree")
+    _send_back(pull, lease)
+    return False
+
+
+class MergeCheckError(Exception):
+    """A check on the merged tree could not run: try the merge again later."""
+
+
+def _rows_for(pull: PullRequest, tree: str) -> list[Check]:
+    with transaction.atomic():
+        return checks.plan(pull, Check.On.MERGED_TREE, tree)
+
+
+def _send_back(pull: PullRequest, lease: Lease, conflict: coding.Conflict | None = None) -> None:
+    with transaction.atomic():
+        lease.check()
+        issue = Issue.objects.select_for_update().get(pk=pull.issue_id)
+        task = issue.tasks.select_related("issue__project").get(pk=pull.task_id)
+        if task.status != TaskStatus.MERGING:
+            return
+        reason = "conflicts with its base" if conflict else "red once merged into its base"
+        coding.send_back(task, reason, conflict=conflict)
+        news.ring(issue.pk)
+
+
+def _write_down(pull: PullRequest, sha: str, lease: Lease) -> None:
+    """Record that the merge happened: a fact, whatever was decided about the task meanwhile."""
+    with transaction.atomic():
+        issue = Issue.objects.select_for_update().get(pk=pull.issue_id)
+        pull.status, pull.merged_sha, pull.merged_at = PullRequest.Status.MERGED, sha, timezone.now()
+        pull.save(update_fields=["status", "merged_sha", "merged_at"])
+        task = issue.tasks.select_related("issue__project").get(pk=pull.task_id)
+        if task.status == TaskStatus.MERGING:
+            workflow.move_task(task, TaskStatus.MERGED, reason=f"{sha[:12]} on {pull.base_branch}")
+        requests.withdraw(Request.objects.filter(task=task))
+        news.pull_changed(pull)
+        news.ring(issue.pk)
+        errands.post("projects.tidy", issue.pk)
+        transaction.on_commit(partial(pull_request_merged.send_robust, PullRequest, pull_request=pull))
+    logger.info("pull request %s merged as %s", pull.pk, sha)
+
+
+def _clean_up(pull: PullRequest, forge: Forge) -> None:
+    forge.delete_branch(pull.branch)
+
+
+def _message(pull: PullRequest) -> str:
+    authors = [author_of(pull.task)]
+    return squash_message(pull.title, pull.body, number=pull.number, issue_key=pull.issue.key, authors=authors)
+
+
+def _ask_about_failure(pull: PullRequest, *, key: str) -> None:
+    task: Task = pull.task
+    requests.open(
+        Request.Kind.BLOCKED,
+        pull.issue,
+        key=key,
+        task=task,
+        pull_request=pull,
+        question=f"Merging #{pull.number} {pull.title!r} failed several times. How shall it go on?",
+        detail=Errand.objects.filter(pk=key.rpartition(":")[2]).values_list("error", flat=True).first() or "",
+        options=[staffing.AGAIN, staffing.CANCEL_TASK, staffing.CANCEL_ISSUE],
+        default=staffing.AGAIN.value,
+    )

@@ -1,0 +1,128 @@
+"""Needs you: questions to people, their answers, and the flag that says that an issue waits for one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from agents.models import Agent, Run
+from mcc.core import audit
+from mcc.core.errors import InvalidInput
+from mcc.core.models import User
+from projects.errors import RequestClosed
+from projects.models import Issue, PullRequest, Request, Task
+from projects.services import news
+from projects.services.rights import require_decider
+from projects.signals import request_answered, request_opened
+
+STOPS_WORK = (Request.Kind.BLOCKED, Request.Kind.BUDGET, Request.Kind.QUESTION)
+"""The kinds without whose answer work cannot go on. A plan or a merge that waits for approval is the normal course."""
+OTHER = "other"
+"""The answer to an agent's question in the person's own words."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One way to answer. ``wants_text``: it says nothing without words."""
+
+    value: str
+    label: str
+    wants_text: bool = False
+
+    def as_json(self) -> dict[str, object]:
+        return {"value": self.value, "label": self.label, "wants_text": self.wants_text}
+
+
+@transaction.atomic
+def open(
+    kind: Request.Kind,
+    issue: Issue,
+    *,
+    key: str,
+    question: str,
+    options: Sequence[Option],
+    default: str = "",
+    detail: str = "",
+    task: Task | None = None,
+    pull_request: PullRequest | None = None,
+    run: Run | None = None,
+    agent: Agent | None = None,
+) -> Request:
+    """Return the request ``key``, asked now unless it was asked before. Listeners hear ``request_opened``."""
+    request, is_new = Request.objects.get_or_create(
+        key=key,
+        defaults={
+            "project": issue.project,
+            "issue": issue,
+            "task": task,
+            "pull_request": pull_request,
+            "run": run,
+            "agent": agent,
+            "kind": kind,
+            "question": question,
+            "detail": detail,
+            "options": [option.as_json() for option in options],
+            "default": default,
+        },
+    )
+    if is_new:
+        news.request_changed(request)
+        refresh_blocked(issue)
+        transaction.on_commit(partial(request_opened.send_robust, Request, request=request))
+    return request
+
+
+@transaction.atomic
+def answer(request: Request, *, user: User, choice: str, text: str = "") -> Request:
+    """Write down what ``user`` decided and wake the company.
+
+    Raises NotAllowed, RequestClosed when somebody was faster, InvalidInput for a choice that was not offered or
+    that says nothing without words. Listeners hear ``request_answered``.
+    """
+    require_decider(user, request.project)
+    request = Request.objects.select_for_update().select_related("issue", "project").get(pk=request.pk)
+    if not request.is_open:
+        raise RequestClosed("This question is answered already, or void because the work moved on.")
+    offered = {option["value"]: option for option in request.options}
+    if choice not in offered:
+        raise InvalidInput("This answer was not offered.", fields={"choice": [f"One of {', '.join(offered)}."]})
+    if offered[choice].get("wants_text") and not text.strip():
+        raise InvalidInput("Say what you mean.", fields={"text": ["This answer needs words."]})
+    request.answer, request.answer_text = choice, text.strip()
+    request.answered_by, request.answered_at = user, timezone.now()
+    request.save(update_fields=["answer", "answer_text", "answered_by", "answered_at"])
+    audit.record(user, f"projects.answer_{request.kind}", f"projects.request:{request.pk}", {"choice": choice})
+    news.request_changed(request)
+    refresh_blocked(request.issue)
+    news.ring(request.issue_id)
+    transaction.on_commit(partial(request_answered.send_robust, Request, request=request))
+    return request
+
+
+def withdraw(requests: QuerySet[Request]) -> None:
+    """Void the open ones of ``requests``: the work moved on without their answer. Runs in the caller's transaction."""
+    for request in requests.filter(answered_at__isnull=True, withdrawn_at__isnull=True).select_related("issue"):
+        request.withdrawn_at = timezone.now()
+        request.save(update_fields=["withdrawn_at"])
+        news.request_changed(request)
+        refresh_blocked(request.issue)
+
+
+def refresh_blocked(issue: Issue) -> None:
+    """Let the issue's flag say whether a question stops its work."""
+    blocked = issue.is_open and Request.objects.open().filter(issue=issue, kind__in=STOPS_WORK).exists()
+    if Issue.objects.filter(pk=issue.pk).exclude(blocked=blocked).update(blocked=blocked):
+        issue.blocked = blocked
+        news.issue_changed(issue)
+
+
+def words(request: Request) -> str:
+    """Return the answer as people read it: the label of the choice and what was said with it."""
+    labels = {option["value"]: option["label"] for option in request.options}
+    label = labels.get(request.answer, request.answer)
+    if request.answer == OTHER:
+        return request.answer_text
+    return f"{label}: {request.answer_text}" if request.answer_text else str(label)

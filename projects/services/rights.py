@@ -1,0 +1,11 @@
+"""Who may decide in a project."""
+
+from mcc.core.errors import NotAllowed
+from mcc.core.models import User
+from projects.models import Project
+
+
+def require_decider(user: User | None, project: Project) -> None:
+    """Raise NotAllowed unless ``user`` may decide in ``project``. Nobody is Mission Control itself, which may."""
+    if user is not None and not Project.objects.maintained_by(user).filter(pk=project.pk).exists():
+        raise NotAllowed(f"Only an owner or a maintainer of {project.name} may do this.")

@@ -1,0 +1,192 @@
+"""The company's one reconciler: look at an issue's rows and do the next thing.
+
+Every answer, finished run, finished errand and person's click only rings it, and so does a schedule each minute. It is
+level-triggered: called twice, at once or a day late, it does the same.
+"""
+
+import logging
+
+from django.db import transaction
+
+from agents.models import Purpose, Run
+from agents.services import runs
+from projects import workflow
+from projects.models import (
+    Check,
+    Issue,
+    IssueStatus,
+    PullRequest,
+    Request,
+    Task,
+    TaskStatus,
+    Transition,
+)
+from projects.services import (
+    answers,
+    checks,
+    coding,
+    endings,
+    issues,
+    judging,
+    merging,
+    money,
+    planning,
+    proof,
+    requests,
+    staffing,
+)
+from projects.services.proof import Standing
+
+logger = logging.getLogger(__name__)
+
+MOST_LOOKS = 12
+"""Looks in one go. What is left after so many is done at the next ring."""
+REASONS = {
+    IssueStatus.IMPLEMENTATION: "a task is being coded",
+    IssueStatus.TESTING: "everything is coded",
+    IssueStatus.REVIEW: "everything is tested",
+    IssueStatus.DONE: "every task is merged",
+}
+AT_WORK = (IssueStatus.IMPLEMENTATION, IssueStatus.TESTING, IssueStatus.REVIEW)
+
+
+def advance(issue_id: int) -> None:
+    """Do everything for the issue that can be done now. Returns when only waiting is left."""
+    for _ in range(MOST_LOOKS):
+        with transaction.atomic():
+            issue = Issue.objects.select_for_update(of=("self",)).select_related("project", "account").get(pk=issue_id)
+            moves = Transition.objects.filter(issue=issue).count()
+            _look(issue)
+            if Transition.objects.filter(issue=issue).count() == moves:
+                return
+    logger.warning("issue %s keeps moving", issue_id)
+
+
+def _look(issue: Issue) -> None:
+    answers.act_on(issue)
+    endings.conclude(issue)
+    if not issue.is_open or issue.started_at is None or staffing.is_stopped(issue):
+        return
+    _see_to_waiting_runs(issue)
+    if issue.status == IssueStatus.NEW:
+        workflow.move_issue(issue, IssueStatus.PLANNING, reason="work starts")
+    if issue.status == IssueStatus.PLANNING:
+        planning.look(issue)
+    if issue.status in AT_WORK:
+        _work_on(issue)
+
+
+def _see_to_waiting_runs(issue: Issue) -> None:
+    waiting = issue.assignments.filter(run__status=Run.Status.WAITING).select_related("run__agent__account")
+    for assignment in waiting:
+        if assignment.run.waits_for == money.BUDGET:
+            money.ask(issue, assignment)
+        elif not Request.objects.open().filter(run=assignment.run).exists():
+            runs.wake(assignment.run)
+    unanswered = Request.objects.filter(issue=issue, kind=Request.Kind.BUDGET)
+    requests.withdraw(unanswered.exclude(run__status=Run.Status.WAITING))
+
+
+def _work_on(issue: Issue) -> None:
+    for task in issue.tasks.select_related("assignee", "issue__project", "pull_request"):
+        LOOKS[TaskStatus(task.status)](task)
+    coding.begin_ready(issue)
+    phase = workflow.phase_of(issue.tasks.values_list("status", flat=True))
+    if phase == IssueStatus.CANCELLED:
+        issues.close(issue, reason="every task was given up")
+    elif phase != issue.status:
+        workflow.move_issue(issue, phase, reason=REASONS[phase])
+    if phase == IssueStatus.DONE:
+        issues.complete(issue)
+
+
+def _look_at_coding(task: Task) -> None:
+    """Start the run that could not be started at once. One that ended is the business of ``endings``."""
+    if coding.in_this_round(task) is None:
+        coding.start_round(task)
+
+
+def _look_at_testing(task: Task) -> None:
+    pull = _pull_of(task)
+    rows = checks.order(pull)
+    if any(check.status in checks.UNFINISHED for check in rows):
+        return
+    standing = proof.standing(pull)
+    if any(check.status == Check.Status.ERROR for check in rows):
+        _ask_about_checks(pull)
+    elif not standing.checks_passed:
+        coding.send_back(task, "checks are red")
+    elif standing.rejected:
+        coding.send_back(task, "the Tester rejected it")
+    elif standing.tested:
+        workflow.move_task(task, TaskStatus.REVIEW, reason=_why_tested(standing))
+    elif judging.latest(pull, Purpose.TEST) is None:
+        judging.begin_test(task)
+
+
+def _look_at_review(task: Task) -> None:
+    pull = _pull_of(task)
+    standing = proof.standing(pull)
+    if standing.rejected:
+        by_person = standing.person is not None and standing.person.verdict == "reject"
+        coding.send_back(task, "a person sent it back" if by_person else "the Reviewer requests changes")
+    elif standing.may_merge:
+        workflow.move_task(task, TaskStatus.MERGING, actor=standing.person.user if standing.person else None)
+    elif standing.reviewed:
+        _open_for_merge(pull)
+    elif judging.latest(pull, Purpose.REVIEW) is None:
+        judging.begin_review(task)
+
+
+def _look_at_merging(task: Task) -> None:
+    merging.order(_pull_of(task))
+
+
+def _nothing(task: Task) -> None:
+    """Pending tasks are looked at together, settled ones not at all."""
+
+
+LOOKS = {
+    TaskStatus.PENDING: _nothing,
+    TaskStatus.CODING: _look_at_coding,
+    TaskStatus.TESTING: _look_at_testing,
+    TaskStatus.REVIEW: _look_at_review,
+    TaskStatus.MERGING: _look_at_merging,
+    TaskStatus.MERGED: _nothing,
+    TaskStatus.CANCELLED: _nothing,
+}
+
+
+def _pull_of(task: Task) -> PullRequest:
+    """Return the pull request with the rows around it that deciding needs, loaded already."""
+    pull = task.pull_request
+    pull.task, pull.issue, pull.project = task, task.issue, task.issue.project
+    return pull
+
+
+def _open_for_merge(pull: PullRequest) -> None:
+    if pull.status == PullRequest.Status.DRAFT:
+        pull.status = PullRequest.Status.OPEN
+        pull.save(update_fields=["status"])
+    merging.seek_approval(pull)
+
+
+def _why_tested(standing: Standing) -> str:
+    return "checks are green, the Tester passed it" if standing.needs_tester else "checks are green (fast lane)"
+
+
+def _ask_about_checks(pull: PullRequest) -> None:
+    broken = checks.on(pull, Check.On.HEAD, pull.head_sha).filter(status=Check.Status.ERROR)
+    names = ", ".join(broken.values_list("name", flat=True))
+    newest = broken.order_by("-pk").values_list("pk", flat=True)[0]
+    requests.open(
+        Request.Kind.BLOCKED,
+        pull.issue,
+        key=f"check-error:{newest}",
+        task=pull.task,
+        pull_request=pull,
+        question=f"Mission Control could not run {names} on #{pull.number} {pull.title!r}.",
+        detail="\n\n".join(broken.values_list("log", flat=True)),
+        options=[staffing.AGAIN, staffing.CANCEL_TASK, staffing.CANCEL_ISSUE],
+        default=staffing.AGAIN.value,
+    )
