@@ -26,9 +26,7 @@ class Account(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["kind"], condition=Q(kind="global"), name="account_one_global"),
-            models.UniqueConstraint(
-                fields=["name"], condition=Q(kind="agent_type"), name="account_one_per_agent_type"
-            ),
+            models.UniqueConstraint(fields=["name"], condition=Q(kind="agent_type"), name="account_one_per_agent_type"),
         ]
 
     def __str__(self) -> str:
@@ -87,7 +85,8 @@ class Bucket(models.Model):
             models.CheckConstraint(condition=Q(held_nanousd__gte=0), name="bucket_held_not_negative"),
             models.CheckConstraint(condition=Q(spent_nanousd__gte=0), name="bucket_spent_not_negative"),
             models.CheckConstraint(
-                condition=Q(period_end__isnull=True) | Q(period_end__gt=F("period_start")), name="bucket_period_runs_forward"
+                condition=Q(period_end__isnull=True) | Q(period_end__gt=F("period_start")),
+                name="bucket_period_runs_forward",
             ),
         ]
 

@@ -1,9 +1,9 @@
 """The book of money: holds before calls, usages after them.
 
-    HELD ── mark_sent (committed BEFORE the request leaves) ──> SENT ── capture ──> CAPTURED
-      |                                                          |── release (refused before generation) ──> RELEASED
-      |── release (never sent) ──> RELEASED                      |── lost sight of ──> UNRESOLVED (still counts)
-                                                                       UNRESOLVED ── sweep ──> CAPTURED or RELEASED
+HELD ── mark_sent (committed BEFORE the request leaves) ──> SENT ── capture ──> CAPTURED
+  |                                                          |── release (refused before generation) ──> RELEASED
+  |── release (never sent) ──> RELEASED                      |── lost sight of ──> UNRESOLVED (still counts)
+                                                                   UNRESOLVED ── sweep ──> CAPTURED or RELEASED
 """
 
 from django.db import models

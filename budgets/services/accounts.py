@@ -1,0 +1,112 @@
+"""Accounts, what they may spend, and the stop."""
+
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+
+from django.db import transaction
+from django.utils import timezone
+
+from budgets.models import Account, Limit
+from budgets.services import buckets, locks
+from budgets.signals import account_frozen, account_thawed
+from mcc.core import audit
+from mcc.core.errors import InvalidInput
+from mcc.core.models import User
+
+WARN_RATIO = Decimal("0.80")
+
+
+def open_account(kind: Account.Kind, name: str) -> Account:
+    """Return a new account. Its owner points at it."""
+    return Account.objects.create(kind=kind, name=name)
+
+
+def global_account() -> Account:
+    """Return the account that every hold counts against, whoever spends. Freezing it is the emergency stop."""
+    account, _ = Account.objects.get_or_create(kind=Account.Kind.GLOBAL, defaults={"name": "company"})
+    return account
+
+
+def agent_type_account(role: str) -> Account:
+    """Return the account that all agents of ``role`` share."""
+    account, _ = Account.objects.get_or_create(kind=Account.Kind.AGENT_TYPE, name=role)
+    return account
+
+
+@transaction.atomic
+def set_limit(
+    account: Account,
+    amount_nanousd: int,
+    *,
+    period: Limit.Period | str,
+    action: Limit.Action | str = Limit.Action.BLOCK,
+    warn_ratio: Decimal = WARN_RATIO,
+    at: datetime | None = None,
+) -> Limit:
+    """Let ``account`` spend ``amount_nanousd`` a ``period`` from now on, in place of its limit for that period.
+
+    What the period saw before counts, spent or in flight. The next hold sees the limit. Locks the account.
+    Raises InvalidInput. ``at`` is now, except in tests.
+    """
+    _check(amount_nanousd, period, action, warn_ratio)
+    locks.alone(account.pk)
+    # The latest one of the period comes back to life, so that its bucket and its alerts go on.
+    limit = Limit.objects.filter(account=account, period=period).order_by("active", "pk").last()
+    limit = limit or Limit(account=account, period=period)
+    limit.amount_nanousd, limit.warn_ratio = amount_nanousd, warn_ratio
+    limit.action, limit.active = Limit.Action(action), True
+    limit.save()
+    buckets.open_one(limit, at or timezone.now())
+    return limit
+
+
+def _check(amount_nanousd: int, period: str, action: str, warn_ratio: Decimal) -> None:
+    fields: dict[str, list[str]] = {}
+    if amount_nanousd < 0:
+        fields["amount_nanousd"] = ["A limit cannot be negative."]
+    if not 0 < warn_ratio <= 1:
+        fields["warn_ratio"] = ["The warning comes above 0 and up to 1."]
+    if period not in Limit.Period.values:
+        fields["period"] = [f"One of {', '.join(Limit.Period.values)}."]
+    if action not in Limit.Action.values:
+        fields["action"] = [f"One of {', '.join(Limit.Action.values)}."]
+    if fields:
+        raise InvalidInput("This limit makes no sense.", fields=fields)
+
+
+@transaction.atomic
+def clear_limit(limit: Limit) -> None:
+    """Stop applying ``limit``. What it saw stays, and goes on being counted until its period ends."""
+    locks.alone(limit.account_id)
+    Limit.objects.filter(pk=limit.pk).update(active=False)
+    limit.active = False
+
+
+@transaction.atomic
+def freeze(account: Account, *, user: User | None = None, reason: str = "") -> Account:
+    """Stop the spending on ``account``: once this has committed, no hold on it is admitted, in any process.
+
+    Waits for the holds and settlements under way. Do it last in a transaction of your own: whoever settles a hold
+    waits until you commit. Freezing twice changes nothing.
+    """
+    locks.alone(account.pk)
+    at = timezone.now()
+    change = {"frozen_at": at, "frozen_reason": reason[:200]}
+    if Account.objects.filter(pk=account.pk, frozen_at=None).update(**change):
+        audit.record(user, "budgets.freeze", f"budgets.account:{account.pk}", {"reason": reason})
+        transaction.on_commit(partial(account_frozen.send_robust, Account, account=account))
+    account.refresh_from_db()
+    return account
+
+
+@transaction.atomic
+def thaw(account: Account, *, user: User | None = None) -> Account:
+    """Allow spending on ``account`` again."""
+    locks.alone(account.pk)
+    frozen = Account.objects.filter(pk=account.pk, frozen_at__isnull=False)
+    if frozen.update(frozen_at=None, frozen_reason=""):
+        audit.record(user, "budgets.thaw", f"budgets.account:{account.pk}")
+        transaction.on_commit(partial(account_thawed.send_robust, Account, account=account))
+    account.refresh_from_db()
+    return account

@@ -1,0 +1,93 @@
+"""Buckets: what each limit saw in each period, kept exact while holds come and go.
+
+For every bucket, at every commit, ``held`` is the sum of the open holds and ``spent`` the sum of the postings on its
+account whose hold was admitted in its period, whether its limit is active or not. `budgets.audit` recomputes both.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import F, Q, QuerySet, Sum
+
+from budgets import periods
+from budgets.models import Bucket, Hold, Limit, Posting
+from budgets.services import alerts, locks
+
+
+class BucketMissing(Exception):
+    """An active limit has no bucket for this moment yet: open them and try again."""
+
+
+def holding(account_ids: Collection[int], at: datetime) -> QuerySet[Bucket]:
+    """Return the buckets of the accounts whose period holds ``at``."""
+    return Bucket.objects.filter(
+        Q(period_end=None) | Q(period_end__gt=at), limit__account__in=account_ids, period_start__lte=at
+    )
+
+
+def lock(account_ids: Collection[int], at: datetime) -> list[Bucket]:
+    """Return these buckets with their limits and accounts, locked in id order. Take `locks.share` first."""
+    found = holding(account_ids, at).select_related("limit__account").order_by("pk")
+    return list(found.select_for_update(of=("self",)))
+
+
+def lock_all(account_ids: Collection[int], at: datetime) -> list[Bucket]:
+    """Return what `lock` does. Raises BucketMissing when an active limit would go unchecked."""
+    locked = lock(account_ids, at)
+    limited = Limit.objects.filter(account__in=account_ids, active=True).values_list("pk", flat=True)
+    if not {bucket.limit_id for bucket in locked}.issuperset(limited):
+        raise BucketMissing
+    return locked
+
+
+def add(buckets: Sequence[Bucket], *, held_nanousd: int = 0, spent_nanousd: int = 0) -> None:
+    """Add to buckets that this transaction has locked, and tell what was crossed."""
+    if not buckets:
+        return
+    Bucket.objects.filter(pk__in=[bucket.pk for bucket in buckets]).update(
+        held_nanousd=F("held_nanousd") + held_nanousd, spent_nanousd=F("spent_nanousd") + spent_nanousd
+    )
+    for bucket in buckets:
+        bucket.held_nanousd += held_nanousd
+        bucket.spent_nanousd += spent_nanousd
+        if spent_nanousd:
+            alerts.tell_crossed(bucket)
+
+
+def open_missing(account_ids: Collection[int], at: datetime) -> None:
+    """Open the buckets that `lock_all` missed, each account in a short transaction of its own, in id order."""
+    limited = Limit.objects.filter(account__in=account_ids, active=True)
+    for account_id in limited.order_by("account").values_list("account", flat=True).distinct():
+        with transaction.atomic(durable=True):
+            locks.alone(account_id)
+            for limit in Limit.objects.filter(account=account_id, active=True):
+                open_one(limit, at)
+
+
+def open_one(limit: Limit, at: datetime) -> Bucket:
+    """Return the bucket of ``limit`` that holds ``at``, opened if need be with what its period saw until now.
+
+    The caller holds `locks.alone` on the account: nothing is spent or set aside while it counts.
+    """
+    start, end = periods.bounds(limit.period, at)
+    bucket = Bucket.objects.filter(limit=limit, period_start=start).first()
+    if bucket is None:
+        spent, held = count(limit.account_id, start, end)
+        bucket = Bucket(limit=limit, period_start=start, period_end=end, spent_nanousd=spent, held_nanousd=held)
+        bucket.save()
+    bucket.limit = limit
+    alerts.tell_crossed(bucket)
+    return bucket
+
+
+def count(account_id: int, start: datetime, end: datetime | None) -> tuple[int, int]:
+    """Return what the account spent and has set aside in a period, counted from the lines. Two queries."""
+    postings = Posting.objects.filter(account=account_id, at__gte=start)
+    holds = Hold.objects.filter(lines__account=account_id, state__in=Hold.OPEN, created_at__gte=start)
+    if end is not None:
+        postings, holds = postings.filter(at__lt=end), holds.filter(created_at__lt=end)
+    return (
+        postings.aggregate(total=Sum("amount_nanousd", default=0))["total"],
+        holds.aggregate(total=Sum("amount_nanousd", default=0))["total"],
+    )

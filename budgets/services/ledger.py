@@ -1,0 +1,234 @@
+"""Money set aside before a call, charged or given back after it. The states are drawn in `budgets.models.ledger`.
+
+Every transaction here locks in the same order: accounts (`locks.share`, by id), buckets (by id), or first the one
+hold that it settles, for which nobody waits while holding the others. So settle one hold per transaction.
+"""
+
+import logging
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from budgets import queries
+from budgets.errors import AccountFrozen, BudgetExceeded, GenerationReused, HoldNotOpen, ReferenceReused
+from budgets.models import Account, Bucket, Hold, HoldLine, Limit, Posting, Usage
+from budgets.services import buckets, locks
+from budgets.services.accounts import global_account
+from budgets.services.bill import Bill
+from mcc.core.errors import InvalidInput
+
+logger = logging.getLogger(__name__)
+
+State = Hold.State
+ADMISSION_TRIES = 5
+
+
+def hold(
+    accounts: Iterable[Account],
+    amount_nanousd: int,
+    *,
+    reference: str,
+    model: str,
+    provider: str = "",
+    lease_s: float = 120,
+    at: datetime | None = None,
+) -> Hold:
+    """Set money aside on ``accounts`` and on the global one before a call whose price is not known yet. Commits.
+
+    ``amount_nanousd`` must be an upper bound: it is never clamped to what is left. The whole amount counts against
+    each account, in the period of ``at`` (now, except in tests). Asked again with the same ``reference`` it
+    returns the open hold of that reference.
+
+    Raises AccountFrozen or BudgetExceeded, and sets nothing aside; HoldNotOpen when the hold of that reference is
+    settled, ReferenceReused when it is for another amount. RuntimeError inside a transaction: a hold that could
+    still be rolled back protects nobody.
+    """
+    if amount_nanousd < 0:
+        raise InvalidInput("A hold cannot be negative.")
+    at = at or timezone.now()
+    wanted = Hold(
+        reference=reference,
+        amount_nanousd=amount_nanousd,
+        model=model,
+        provider=provider,
+        created_at=at,
+        lease_until=at + timedelta(seconds=lease_s),
+    )
+    account_ids = sorted({global_account().pk, *(account.pk for account in accounts)})
+    for _ in range(ADMISSION_TRIES):
+        try:
+            return _admit(wanted, account_ids)
+        except buckets.BucketMissing:
+            buckets.open_missing(account_ids, at)
+        except IntegrityError:
+            # Somebody wrote this reference between our look and our insert: the next try finds it.
+            if not Hold.objects.filter(reference=reference).exists():
+                raise
+    raise RuntimeError(f"no bucket stays open for {reference}")
+
+
+@transaction.atomic(durable=True)
+def _admit(wanted: Hold, account_ids: list[int]) -> Hold:
+    locks.share(account_ids)
+    if frozen := Account.objects.filter(pk__in=account_ids, frozen_at__isnull=False).order_by("pk").first():
+        raise AccountFrozen(frozen)
+    if existing := Hold.objects.filter(reference=wanted.reference).first():
+        return _same(existing, wanted)
+    locked = buckets.lock_all(account_ids, wanted.created_at)
+    _refuse_too_much(locked, wanted.amount_nanousd)
+    buckets.add(locked, held_nanousd=wanted.amount_nanousd)
+    wanted.pk = None
+    wanted.save(force_insert=True)
+    HoldLine.objects.bulk_create([HoldLine(hold=wanted, account_id=pk) for pk in account_ids])
+    return wanted
+
+
+def _same(existing: Hold, wanted: Hold) -> Hold:
+    if existing.state not in Hold.OPEN:
+        raise HoldNotOpen(existing.reference, existing.state)
+    if existing.amount_nanousd != wanted.amount_nanousd:
+        raise ReferenceReused(existing.reference)
+    return existing
+
+
+def _refuse_too_much(locked: list[Bucket], amount_nanousd: int) -> None:
+    """Raise BudgetExceeded for the limit that lacks most: what fits there fits everywhere."""
+    shortages = [
+        (bucket.spent_nanousd + bucket.held_nanousd + amount_nanousd - bucket.limit.amount_nanousd, bucket)
+        for bucket in locked
+        if bucket.limit.active and bucket.limit.action == Limit.Action.BLOCK
+    ]
+    short, bucket = max(shortages, key=lambda shortage: shortage[0], default=(0, None))
+    if bucket is not None and short > 0:
+        limit = bucket.limit
+        raise BudgetExceeded(limit.account, limit, short_nanousd=short, resets_at=bucket.period_end)
+
+
+def mark_sent(hold: Hold) -> None:
+    """Write down, committed, that the request leaves now. Only then write to the socket.
+
+    Raises HoldNotOpen if the hold was sent, swept or settled before; RuntimeError inside a transaction.
+    """
+    with transaction.atomic(durable=True):
+        _move(hold, {State.HELD}, State.SENT, sent_at=timezone.now())
+
+
+def note_generation(hold: Hold, generation_id: str) -> None:
+    """Keep the provider's name for what ``hold`` pays, by which a lost answer can be found. Raises GenerationReused."""
+    try:
+        with transaction.atomic():
+            Hold.objects.filter(pk=hold.pk).update(generation_id=generation_id)
+    except IntegrityError as error:
+        raise GenerationReused(generation_id) from error
+    hold.generation_id = generation_id
+
+
+def capture(hold: Hold, bill: Bill) -> Usage:
+    """Charge ``bill`` to every account of ``hold``, in the period in which the hold was admitted. Once.
+
+    Joins the transaction of the caller. A hold that is charged already gives its Usage back. More than was set aside
+    is charged too: it is spent. Raises HoldNotOpen if the hold was never sent or was released, GenerationReused.
+    """
+    try:
+        with transaction.atomic():
+            return _charge(hold, bill)
+    except IntegrityError as error:
+        if Usage.objects.filter(generation_id=bill.generation_id).exclude(hold=hold).exists():
+            raise GenerationReused(bill.generation_id or "") from error
+        raise
+
+
+def _charge(hold: Hold, bill: Bill) -> Usage:
+    try:
+        _move(hold, {State.SENT, State.UNRESOLVED}, State.CAPTURED, settled_at=timezone.now())
+    except HoldNotOpen:
+        if usage := Usage.objects.filter(hold=hold).first():
+            return usage
+        raise
+    account_ids = _free(hold, spent_nanousd=bill.cost_nanousd)
+    usage = Usage.objects.create(
+        hold=hold,
+        generation_id=bill.generation_id,
+        model_asked=hold.model,
+        model_used=bill.model_used,
+        provider=bill.provider or hold.provider,
+        input_tokens=bill.input_tokens,
+        output_tokens=bill.output_tokens,
+        cached_tokens=bill.cached_tokens,
+        cache_write_tokens=bill.cache_write_tokens,
+        reasoning_tokens=bill.reasoning_tokens,
+        cost_nanousd=bill.cost_nanousd,
+        cost_source=bill.source,
+    )
+    cost = bill.cost_nanousd
+    Posting.objects.bulk_create(
+        [Posting(usage=usage, account_id=pk, amount_nanousd=cost, at=hold.created_at) for pk in account_ids]
+    )
+    if cost > hold.amount_nanousd:
+        logger.warning("%s cost %d nano-dollars, %d were set aside", hold.reference, cost, hold.amount_nanousd)
+    return usage
+
+
+def release(hold: Hold, note: str = "") -> None:
+    """Give back what ``hold`` set aside: the provider charged nothing. Again does nothing.
+
+    Joins the transaction of the caller. Raises HoldNotOpen when it was charged.
+    """
+    try:
+        give_back(hold, Hold.OPEN, note=note)
+    except HoldNotOpen as refusal:
+        if refusal.state != State.RELEASED:
+            raise
+
+
+@transaction.atomic
+def give_back(hold: Hold, source: Collection[str], *, note: str) -> None:
+    """Release ``hold`` from one of the states ``source``. Raises HoldNotOpen when it is in another."""
+    _move(hold, source, State.RELEASED, settled_at=timezone.now(), note=note[:300])
+    _free(hold)
+
+
+def _free(hold: Hold, *, spent_nanousd: int = 0) -> list[int]:
+    """Take ``hold`` out of what its accounts have set aside, and return their ids."""
+    account_ids = sorted(HoldLine.objects.filter(hold=hold).values_list("account_id", flat=True))
+    locks.share(account_ids)
+    locked = buckets.lock(account_ids, hold.created_at)
+    buckets.add(locked, held_nanousd=-hold.amount_nanousd, spent_nanousd=spent_nanousd)
+    return account_ids
+
+
+def lose(hold: Hold, note: str = "") -> None:
+    """Admit that nobody here knows what became of a request that was sent. It counts until the sweeper finds out.
+
+    Again does nothing. Raises HoldNotOpen if it was never sent or is settled.
+    """
+    _move(hold, {State.SENT, State.UNRESOLVED}, State.UNRESOLVED, lease_until=timezone.now(), note=note[:300])
+
+
+def renew(references_prefix: str, lease_s: float) -> int:
+    """Keep the sweeper away from the open attempts below ``references_prefix`` (``run:5`` is not ``run:51``).
+
+    Returns how many there are.
+    """
+    attempts = Hold.objects.filter(
+        state__in=[State.HELD, State.SENT], reference__startswith=references_prefix.rstrip("/") + "/"
+    )
+    return attempts.update(lease_until=timezone.now() + timedelta(seconds=lease_s))
+
+
+def headroom(accounts: Iterable[Account], *, at: datetime | None = None) -> int | None:
+    """Return the most that a hold on ``accounts`` (and the global one) could ask for now; None: as much as it likes."""
+    standings = queries.standings_of([global_account(), *accounts], at=at)
+    return min(
+        (max(0, standing.remaining_nanousd) for group in standings.values() for standing in group if standing.blocks),
+        default=None,
+    )
+
+
+def _move(hold: Hold, source: Collection[str], target: State, **changes: object) -> None:
+    """Change the state by compare-and-swap. Raises HoldNotOpen when another was faster."""
+    if not Hold.objects.filter(pk=hold.pk, state__in=source).update(state=target, **changes):
+        raise HoldNotOpen(hold.reference, Hold.objects.values_list("state", flat=True).get(pk=hold.pk))
+    hold.state = target
