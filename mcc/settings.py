@@ -266,6 +266,8 @@ STORAGES = {
         )
     },
 }
+# Tests and development serve static files from where they lie; production from the collected, hashed ones.
+WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = DEBUG or TESTING
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-us"

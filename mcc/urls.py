@@ -3,7 +3,13 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from mcc import styleguide
+from mcc.core import pages
+
 urlpatterns = [
+    path("", include("projects.urls")),
+    path("theme/", pages.set_theme, name="theme"),
+    path("styleguide/", styleguide.page, name="styleguide"),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
 ]

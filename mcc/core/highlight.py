@@ -1,0 +1,132 @@
+"""Source and diffs in colour: classes with the prefix ``p-`` only, so that both themes and the CSP are content."""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
+from pygments import lex
+from pygments.lexer import Lexer
+from pygments.lexers import TextLexer, get_lexer_by_name, get_lexer_for_filename
+from pygments.token import STANDARD_TYPES
+from pygments.util import ClassNotFound
+from unidiff import PatchSet
+from unidiff.errors import UnidiffParseError
+
+LONGEST_HIGHLIGHTED = 400
+"""Lines of a file's diff or of a source text; more take Pygments too long (0.2 ms a line)."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a diff: ``kind`` is hunk, same, add or del; ``html`` is safe."""
+
+    kind: str
+    html: SafeString
+    old: int | None = None
+    new: int | None = None
+
+
+@dataclass(frozen=True)
+class FileDiff:
+    """What a patch does to one file. ``plain`` is the patch itself when it could not be understood."""
+
+    path: str
+    added: int = 0
+    removed: int = 0
+    rows: tuple[Row, ...] = field(default_factory=tuple)
+    plain: str = ""
+    is_binary: bool = False
+
+
+def code(source: str, language: str = "", *, path: str = "") -> SafeString:
+    """Return ``source`` as HTML for inside a ``<pre>``. The language may be a name or be guessed from ``path``."""
+    return mark_safe("\n".join(_lines(source, _lexer(language, path))))  # noqa: S308 (_lines escapes)
+
+
+def diff(patch: str) -> list[FileDiff]:
+    """Return one FileDiff a file. Agents write patches with wrong counts: those come back whole, as plain text."""
+    try:
+        files = list(PatchSet(patch))
+    except (UnidiffParseError, ValueError, IndexError, AttributeError):
+        files = []
+    if not files:
+        return [FileDiff(path="", plain=patch)] if patch.strip() else []
+    return [_file(each) for each in files]
+
+
+def _file(patched: Any) -> FileDiff:
+    rows: list[Row] = []
+    length = sum(len(hunk) for hunk in patched)
+    lexer = _lexer("", patched.path) if length <= LONGEST_HIGHLIGHTED else _lexer("text", "")
+    for hunk in patched:
+        rows.append(Row("hunk", _hunk_header(hunk)))
+        rows += _hunk(hunk, lexer)
+    return FileDiff(
+        patched.path,
+        patched.added,
+        patched.removed,
+        tuple(rows),
+        is_binary=bool(getattr(patched, "is_binary_file", False)),
+    )
+
+
+def _hunk_header(hunk: Any) -> SafeString:
+    span = f"@@ {hunk.source_start},{hunk.source_length} → {hunk.target_start},{hunk.target_length} @@"
+    return SafeString(escape(f"{span} {hunk.section_header}".rstrip()))
+
+
+def _hunk(hunk: Any, lexer: Lexer) -> list[Row]:
+    """Highlight both sides as whole texts, so that a string over several lines keeps its colour."""
+    old = iter(_lines("".join(line.value for line in hunk if not line.is_added), lexer))
+    new = iter(_lines("".join(line.value for line in hunk if not line.is_removed), lexer))
+    rows = []
+    for line in hunk:
+        if line.line_type == "\\":
+            continue
+        if line.is_removed:
+            rows.append(Row("del", SafeString(next(old, "")), old=line.source_line_no))
+        elif line.is_added:
+            rows.append(Row("add", SafeString(next(new, "")), new=line.target_line_no))
+        else:
+            next(old, "")
+            rows.append(Row("same", SafeString(next(new, "")), line.source_line_no, line.target_line_no))
+    return rows
+
+
+@lru_cache(maxsize=64)
+def _lexer(language: str, path: str) -> Lexer:
+    try:
+        found = get_lexer_by_name(language) if language else get_lexer_for_filename(path)
+    except ClassNotFound:
+        found = TextLexer()
+    # Line numbers must agree with the file, so nothing may be stripped or added.
+    found.stripnl = found.ensurenl = False
+    return found
+
+
+def _lines(source: str, lexer: Lexer) -> list[str]:
+    """Return the escaped lines of ``source``; a token over several lines is closed and opened again."""
+    if source.count("\n") > LONGEST_HIGHLIGHTED * 2:
+        return [escape(line) for line in source.splitlines()]
+    lines: list[str] = []
+    current: list[str] = []
+    for token_type, value in lex(source, lexer):
+        css_class = _css_class(token_type)
+        for index, part in enumerate(value.split("\n")):
+            if index:
+                lines.append("".join(current))
+                current = []
+            if part:
+                text = escape(part)
+                current.append(f'<span class="p-{css_class}">{text}</span>' if css_class else text)
+    if current:
+        lines.append("".join(current))
+    return lines
+
+
+def _css_class(token_type: Any) -> str:
+    while token_type not in STANDARD_TYPES:
+        token_type = token_type.parent
+    return STANDARD_TYPES[token_type]

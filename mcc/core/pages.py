@@ -1,0 +1,78 @@
+"""What every page shares, whoever owns it: whole page or fragment, the theme, the live socket."""
+
+from functools import partial
+from typing import Any
+
+from django import forms
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.functional import SimpleLazyObject
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST
+
+from mcc.core import live
+
+THEMES = ("system", "light", "dark")
+YEAR_S = 31_536_000
+
+
+def wants_fragment(request: HttpRequest) -> bool:
+    """Whether htmx asks for a part of the page. Boosted links and restored history want all of it.
+
+    A view that asks must carry ``@vary_on_headers("HX-Request")``.
+    """
+    headers = request.headers
+    return (
+        headers.get("HX-Request") == "true"
+        and headers.get("HX-Boosted") != "true"
+        and headers.get("HX-History-Restore-Request") != "true"
+    )
+
+
+def answer(request: HttpRequest, page: str, partial_name: str, context: dict[str, Any]) -> HttpResponse:
+    """Render the partial for htmx and the page for everybody else: 422 when ``context["form"]`` has errors."""
+    form = context.get("form")
+    failed = isinstance(form, forms.BaseForm) and form.is_bound and not form.is_valid()
+    template = partial_name if wants_fragment(request) else page
+    return render(request, template, context, status=422 if failed else 200)
+
+
+def go(request: HttpRequest, url: str) -> HttpResponse:
+    """Send the browser to ``url`` after a change: htmx by header (a redirect would be swapped), others by 302."""
+    if wants_fragment(request):
+        return HttpResponse(status=204, headers={"HX-Redirect": url})
+    return HttpResponseRedirect(url)
+
+
+def back(request: HttpRequest, fallback: str) -> str:
+    """Return the page that the form was on (its ``next`` field), if it is one of ours, else ``fallback``."""
+    target = request.POST.get("next", "")
+    if url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure()):
+        return target
+    return fallback
+
+
+def look(request: HttpRequest) -> dict[str, Any]:
+    """Context of ``base.html``: ``theme`` and the default ``live_address``.
+
+    A page with its own streams puts ``live_address=live.address("issue:4", "company")`` into its context, made before
+    it reads what it shows.
+    """
+    theme = request.COOKIES.get("theme", "")
+    return {
+        "theme": theme if theme in THEMES else "system",
+        "live_address": SimpleLazyObject(partial(live.address, "company")),
+    }
+
+
+@login_not_required
+@require_POST
+def set_theme(request: HttpRequest) -> HttpResponse:
+    """Remember the theme in a cookie and go back: the switch for browsers without JavaScript."""
+    theme = request.POST.get("theme", "")
+    response = HttpResponseRedirect(back(request, reverse("account_login")))
+    if theme in THEMES:
+        response.set_cookie("theme", theme, max_age=YEAR_S, samesite="Lax")
+    return response

@@ -1,0 +1,238 @@
+"""What stands around every page: where one can go, how the projects do, what was spent today, what waits, the stop.
+
+Nothing is read before a template asks for it, so a fragment pays nothing for it.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from django.db.models import Count
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+
+from agents.models import Run
+from budgets import queries
+from budgets.models import Account, Limit
+from budgets.services import accounts
+from mcc.core.models import User
+from projects.models import Assignment, Issue, Membership, Project, Request
+
+PROJECTS_SHOWN = 30
+PLACES = (
+    # name of the URL, icon, label, label on small screens, keys
+    ("projects:dashboard", "layout-dashboard", "Dashboard", "Home", "g d"),
+    ("projects:inbox", "inbox", "Inbox", "Inbox", "g i"),
+    ("projects:board", "kanban", "Board", "Board", "g b"),
+    ("projects:pull_requests", "git-pull-request", "Pull requests", "", "g p"),
+    ("agents:list", "bot", "Agents", "", "g a"),
+    ("budgets:overview", "gauge", "Budget", "Budget", "g m"),
+    ("analytics:overview", "chart-column", "Analytics", "", "g y"),
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """An entry of the navigation."""
+
+    url: str
+    icon: str
+    label: str
+    short: str
+    key: str
+    is_current: bool
+    is_inbox: bool = False
+    count: int = 0
+
+
+@dataclass(frozen=True)
+class ProjectState:
+    """A project in one dot and one word."""
+
+    url: str
+    key: str
+    name: str
+    dot: str
+    word: str
+    is_current: bool
+
+
+@dataclass(frozen=True)
+class Today:
+    spent_nanousd: int
+    limit_nanousd: int | None
+
+
+@dataclass(frozen=True)
+class Command:
+    """An entry of the command palette: a link, or a dialog that it opens."""
+
+    id: str
+    icon: str
+    label: str
+    url: str
+    keys: tuple[str, ...] = ()
+    opens: str = ""
+
+
+@dataclass(frozen=True)
+class CommandGroup:
+    name: str
+    commands: list[Command]
+
+
+class Shell:
+    """The frame of a page for one user. ``path`` is the page that it stands around."""
+
+    def __init__(self, user: User, path: str) -> None:
+        self.user = user
+        self.path = path
+
+    @cached_property
+    def nav(self) -> list[Place]:
+        """The places that exist here, in order."""
+        places = []
+        for name, icon, label, short, key in PLACES:
+            if url := _url(name):
+                inbox = name == "projects:inbox"
+                places.append(
+                    Place(url, icon, label, short, key, self._is_at(url), inbox, self.needs_you if inbox else 0)
+                )
+        return places
+
+    @cached_property
+    def tabs(self) -> list[Place]:
+        """Those of the bar at the foot of small screens."""
+        return [place for place in self.nav if place.short]
+
+    def _is_at(self, url: str) -> bool:
+        return self.path == url if url == "/" else self.path.startswith(url)
+
+    @cached_property
+    def needs_you(self) -> int:
+        """How many open questions this user may answer."""
+        return Request.objects.maintained_by(self.user).open().count()
+
+    @cached_property
+    def projects(self) -> list[ProjectState]:
+        """The user's projects and what goes on in them. Three queries."""
+        projects = list(Project.objects.visible_to(self.user).select_related("account")[:PROJECTS_SHOWN])
+        working = dict(
+            Assignment.objects.filter(issue__project__in=projects, run__status=Run.Status.RUNNING)
+            .order_by()
+            .values_list("issue__project")
+            .annotate(runs=Count("pk"))
+        )
+        waiting = dict(
+            Request.objects.open()
+            .filter(project__in=projects)
+            .order_by()
+            .values_list("project")
+            .annotate(requests=Count("pk"))
+        )
+        return [self._state(project, working.get(project.pk, 0), waiting.get(project.pk, 0)) for project in projects]
+
+    def _state(self, project: Project, working: int, waiting: int) -> ProjectState:
+        if project.account.is_frozen:
+            dot, word = "paused", "paused"
+        elif working:
+            dot, word = "live", f"{working} agent{'s' if working > 1 else ''}"
+        elif waiting:
+            dot, word = "wait", "waiting"
+        else:
+            dot, word = "idle", ""
+        url = _url("projects:project", key=project.key) or _url("projects:settings", key=project.key)
+        return ProjectState(url, project.key, project.name, dot, word, f"/projects/{project.key}/" in self.path)
+
+    @property
+    def budgets_url(self) -> str:
+        return _url("budgets:overview")
+
+    @cached_property
+    def working(self) -> int:
+        """How many agents work at this moment, in the whole company."""
+        return Run.objects.filter(status=Run.Status.RUNNING).count()
+
+    @cached_property
+    def _company(self) -> Account:
+        return accounts.global_account()
+
+    @cached_property
+    def today(self) -> Today:
+        """What the company spent today (in UTC), and its daily limit if it has one."""
+        for standing in queries.standings(self._company):
+            if standing.limit.period == Limit.Period.DAILY:
+                return Today(standing.spent_nanousd, standing.amount_nanousd)
+        midnight = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
+        return Today(queries.spent_nanousd(self._company, since=midnight), None)
+
+    @cached_property
+    def stopped(self) -> Account | None:
+        """The company's account while the emergency stop is on."""
+        return self._company if self._company.is_frozen else None
+
+    @cached_property
+    def may_stop(self) -> bool:
+        """Whoever may decide in some project may stop everything, and start it again."""
+        return (
+            self.user.is_superuser or Membership.objects.filter(user=self.user, role__in=Membership.DECIDERS).exists()
+        )
+
+    @property
+    def may_create_project(self) -> bool:
+        return self.user.is_superuser and bool(_url("projects:new"))
+
+    @cached_property
+    def commands(self) -> list[CommandGroup]:
+        """What the palette offers everywhere."""
+        places = [
+            Command(f"go-{index}", place.icon, place.label, place.url, tuple(place.key.upper().split()))
+            for index, place in enumerate(self.nav)
+        ]
+        projects = [
+            Command(f"project-{project.key}", "folder-kanban", project.name, project.url) for project in self.projects
+        ]
+        groups = [("Do", self._deeds()), ("Go to", places), ("Projects", projects)]
+        return [CommandGroup(name, commands) for name, commands in groups if commands]
+
+    def _deeds(self) -> list[Command]:
+        deeds = []
+        if url := _url("projects:issue_new"):
+            deeds.append(Command("new-issue", "plus", "New issue", url, ("C",)))
+        if self.may_create_project:
+            deeds.append(Command("new-project", "folder-kanban", "New project", reverse("projects:new")))
+        if self.may_stop:
+            deeds.append(Command("stop", "octagon-x", "Stop all agents", reverse("stop"), opens="stop"))
+        deeds += [
+            Command("keys", "keyboard", "Show the keys", reverse("palette"), ("?",), opens="keys"),
+            Command("password", "key-round", "Change password", reverse("account_change_password")),
+            Command("log-out", "log-out", "Log out", reverse("account_logout")),
+        ]
+        return deeds
+
+
+def shell(request: HttpRequest) -> dict[str, Any]:
+    """Context of ``base.html``: ``shell`` for whoever is logged in."""
+    user = getattr(request, "user", None)
+    if not isinstance(user, User):
+        return {}
+    return {"shell": Shell(user, page_path(request))}
+
+
+def page_path(request: HttpRequest) -> str:
+    """Return the path of the page in the browser: for htmx' requests not their own."""
+    htmx = getattr(request, "htmx", None)
+    return (htmx and htmx.current_url_abs_path or request.path).partition("?")[0]
+
+
+def issue_url(issue: Issue) -> str:
+    return _url("projects:issue", key=issue.key)
+
+
+def _url(name: str, **kwargs: str) -> str:
+    """Return the address called ``name``, or "" where that page is not installed."""
+    try:
+        return reverse(name, kwargs=kwargs or None)
+    except NoReverseMatch:
+        return ""

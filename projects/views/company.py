@@ -1,0 +1,88 @@
+"""What every page reaches: the state of the frame, the search, the stop."""
+
+from dataclasses import dataclass
+
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.vary import vary_on_headers
+
+from budgets.services import accounts
+from mcc.core import pages
+from mcc.core.models import User
+from projects.models import Issue
+from projects.shell import Shell, issue_url, page_path
+
+FOUND_SHOWN = 12
+
+
+@dataclass(frozen=True)
+class Found:
+    """An issue as the search shows it."""
+
+    pk: int
+    key: str
+    title: str
+    url: str
+    word: str
+
+
+@require_GET
+def frame(request: HttpRequest) -> HttpResponse:
+    """The parts of the frame that change: sidebar, banner, bar of small screens. Pages ask for it after news."""
+    return render(request, "shell/refresh.html")
+
+
+@require_GET
+@vary_on_headers("HX-Request")
+def palette(request: HttpRequest) -> HttpResponse:
+    """The search page; for the palette only the issues that were found."""
+    query = request.GET.get("q", "").strip()
+    context = {"query": query, "issues": _search(_user(request), query)}
+    return pages.answer(request, "shell/palette.html", "shell/_palette_found.html", context)
+
+
+def _search(user: User, query: str) -> list[Found]:
+    """Find issues by key (``ATL-12``), number or words of the title."""
+    if not query:
+        return []
+    matches = Q()
+    for word in query.split():
+        matches &= Q(title__icontains=word)
+    key, _, number = query.upper().rpartition("-")
+    if number.isdecimal() and number.isascii() and len(number) < 9:
+        by_key = Q(number=int(number))
+        matches |= by_key & Q(project__key=key) if key else by_key
+    issues = Issue.objects.visible_to(user).filter(matches).select_related("project").order_by("-pk")[:FOUND_SHOWN]
+    return [Found(each.pk, each.key, each.title, issue_url(each), each.get_status_display()) for each in issues]
+
+
+@require_http_methods(["GET", "POST"])
+def stop(request: HttpRequest) -> HttpResponse:
+    """Stop the whole company: freeze the account that every call counts against."""
+    user = _decider(request)
+    if request.method == "GET":
+        return render(request, "shell/stop.html")
+    accounts.freeze(accounts.global_account(), user=user, reason=request.POST.get("reason", "").strip())
+    return pages.go(request, pages.back(request, "/"))
+
+
+@require_POST
+def resume(request: HttpRequest) -> HttpResponse:
+    """Let the company go on where it was."""
+    accounts.thaw(accounts.global_account(), user=_decider(request))
+    return pages.go(request, pages.back(request, "/"))
+
+
+def _decider(request: HttpRequest) -> User:
+    user = _user(request)
+    if not Shell(user, page_path(request)).may_stop:
+        raise PermissionDenied
+    return user
+
+
+def _user(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)
+    return request.user
