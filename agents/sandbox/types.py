@@ -105,6 +105,11 @@ class SandboxSpec:
     network: Network = Network.NONE
     limits: Limits = Limits()
 
+    def __post_init__(self) -> None:
+        targets = [PurePosixPath(mount.target) for mount in self.mounts]
+        if any(other in target.parents or targets.count(target) > 1 for target in targets for other in targets):
+            raise ValueError("a mount target must not be another's, nor below it")
+
 
 @dataclass(frozen=True)
 class Result:
