@@ -1,9 +1,40 @@
-"""What the engine may run into: neither is a refusal that a person needs to read, nor a bug."""
+"""Refusals and failures of the engine."""
+
+from mcc.core.errors import DomainError, ProviderError
 
 
 class LeaseLost(Exception):
-    """Another process took the run over, or nobody can tell: whoever gets this writes nothing more for the run."""
+    """Somebody else owns the run by now: nothing more may be written for it from here."""
 
 
 class Interrupted(Exception):
     """A tool stopped in the middle because its run was stopped. The call has no result and is made again later."""
+
+
+class ModelUnavailable(DomainError):
+    """The model cannot be called: it is switched off, or nobody knows what it costs."""
+
+    code = "model_unavailable"
+
+
+class CallFailed(ProviderError):
+    """A call of a model that came to nothing.
+
+    ``may_be_billed``: the provider may have generated something, so the money stays on hold until its record is read.
+    ``generation_id`` names that record, if the provider got as far as telling it. ``status`` is that of HTTP, if any.
+    """
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        permanent: bool = False,
+        retry_after_s: float | None = None,
+        may_be_billed: bool = False,
+        generation_id: str = "",
+        status: int | None = None,
+    ) -> None:
+        super().__init__(detail, permanent=permanent, retry_after_s=retry_after_s)
+        self.may_be_billed = may_be_billed
+        self.generation_id = generation_id
+        self.status = status

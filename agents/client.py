@@ -1,0 +1,243 @@
+"""The line to a model: the chat-completions API over the ``openai`` package. The only module that knows it.
+
+What an endpoint says is turned into frozen dataclasses here, what goes wrong into ``CallFailed``. Nothing is tried
+twice: every request may cost money, so the gateway decides, with a hold of its own.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, cast
+from weakref import WeakKeyDictionary
+
+import httpx2
+import openai
+from openai.types.chat import ChatCompletionChunk
+
+from agents import refusals
+from agents.endpoint import Endpoint
+from agents.errors import CallFailed
+from agents.meter import Metered
+from agents.rehearsal.transport import RehearsalTransport
+
+JSON = dict[str, Any]
+CONNECT_TIMEOUT_S = 10
+LOOK_UP_TIMEOUT_S = 20
+NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
+"""What goes wrong before a byte of the request has left."""
+
+
+@dataclass(frozen=True)
+class ChatRequest:
+    """One request. ``fields`` are those that the API of OpenAI does not know. ``silence_s`` ends a stalled stream."""
+
+    model: str
+    messages: Sequence[JSON]
+    tools: Sequence[JSON]
+    max_tokens: int
+    temperature: float
+    user: str
+    idempotency_key: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    silence_s: float = 120
+
+
+@dataclass(frozen=True)
+class CallPiece:
+    """A piece of a tool call. Pieces with one ``index`` belong together; ``arguments`` are to be joined."""
+
+    index: int
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What one chunk of the stream brings."""
+
+    generation_id: str = ""
+    text: str = ""
+    calls: tuple[CallPiece, ...] = ()
+    finish_reason: str = ""
+    model: str = ""
+    provider: str = ""
+    metered: Metered | None = None
+
+
+@dataclass(frozen=True)
+class Generation:
+    """The provider's own record of a generation."""
+
+    id: str
+    model: str
+    provider: str
+    metered: Metered
+
+
+class Answer:
+    """An answer that is being generated. Iterate it once. Raises CallFailed when it breaks."""
+
+    def __init__(self, endpoint: Endpoint, stream: "openai.AsyncStream[ChatCompletionChunk]") -> None:
+        self._endpoint = endpoint
+        self._stream = stream
+        self.generation_id: str = stream.response.headers.get("x-generation-id", "")
+
+    async def __aiter__(self) -> AsyncIterator[Piece]:
+        try:
+            async for chunk in self._stream:
+                yield _piece(chunk)
+        except (openai.APIError, httpx2.HTTPError, ValueError) as error:
+            raise _failed(self._endpoint, error, answering=True) from None
+
+
+@asynccontextmanager
+async def answering(endpoint: Endpoint, request: ChatRequest) -> AsyncIterator[Answer]:
+    """Send ``request`` and give its streamed answer. The connection closes when the block is left, however it is.
+
+    Costs money: hold first. Raises CallFailed.
+    """
+    client = _client(endpoint)
+    try:
+        created = await client.chat.completions.create(
+            model=request.model,
+            messages=list(request.messages),  # type: ignore[arg-type]
+            tools=list(request.tools) or openai.omit,  # type: ignore[arg-type]
+            max_tokens=request.max_tokens,
+            temperature=request.temperature,
+            user=request.user,
+            stream=True,
+            stream_options=openai.omit if endpoint.speaks_openrouter else {"include_usage": True},
+            extra_body=dict(request.fields),
+            extra_headers={"Idempotency-Key": request.idempotency_key},
+            timeout=_timeout(request.silence_s),
+        )
+    except (openai.APIError, httpx2.HTTPError, ValueError) as error:
+        raise _failed(endpoint, error) from None
+    stream = cast("openai.AsyncStream[ChatCompletionChunk]", created)
+    try:
+        yield Answer(endpoint, stream)
+    finally:
+        await stream.close()
+
+
+def generation(endpoint: Endpoint, generation_id: str) -> Generation | None:
+    """Return the provider's record of a generation, or None while it has none. Blocks. Raises CallFailed."""
+    try:
+        found = _get(endpoint, "/generation", {"id": generation_id})["data"]
+    except CallFailed as failure:
+        if failure.status == 404:
+            return None
+        raise
+    return Generation(
+        id=found["id"],
+        model=found.get("model") or "",
+        provider=found.get("provider_name") or "",
+        metered=Metered.of_record(found),
+    )
+
+
+def models(endpoint: Endpoint) -> list[JSON]:
+    """Return what the endpoint lists under ``/models``, with numbers as Decimal. Blocks. Raises CallFailed."""
+    listed = _get(endpoint, "/models", {}).get("data")
+    return [card for card in listed or [] if isinstance(card, dict)]
+
+
+async def close() -> None:
+    """Close the connections of the running event loop. Call it before the loop ends."""
+    for client in _clients.pop(asyncio.get_running_loop(), {}).values():
+        await client.close()
+
+
+_clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Endpoint, openai.AsyncOpenAI]]" = WeakKeyDictionary()
+"""A connection belongs to the loop that opened it."""
+
+
+def _client(endpoint: Endpoint) -> openai.AsyncOpenAI:
+    clients = _clients.setdefault(asyncio.get_running_loop(), {})
+    if endpoint not in clients:
+        clients[endpoint] = openai.AsyncOpenAI(
+            **_settings(endpoint),
+            http_client=httpx2.AsyncClient(transport=RehearsalTransport()) if endpoint.is_rehearsal else None,
+        )
+    return clients[endpoint]
+
+
+def _get(endpoint: Endpoint, path: str, query: dict[str, str]) -> JSON:
+    """Return the JSON under ``path``: no float touches what may be money."""
+    http_client = httpx2.Client(transport=RehearsalTransport()) if endpoint.is_rehearsal else None
+    try:
+        with openai.OpenAI(**_settings(endpoint), http_client=http_client) as client:
+            response = client.get(
+                path, cast_to=httpx2.Response, options={"params": query, "timeout": LOOK_UP_TIMEOUT_S}
+            )
+            answer = json.loads(response.text, parse_float=Decimal)
+    except (openai.APIError, httpx2.HTTPError, ValueError) as error:
+        raise _failed(endpoint, error) from None
+    if not isinstance(answer, dict):
+        raise CallFailed(f"{endpoint.name} answered {path} with something else than an object")
+    return answer
+
+
+def _settings(endpoint: Endpoint) -> JSON:
+    key = endpoint.key()
+    if endpoint.key_variable and not key:
+        raise CallFailed(f"{endpoint.key_variable} is not set, so {endpoint.name} cannot be called", permanent=True)
+    return {
+        "api_key": key or "none",
+        "base_url": endpoint.base_url or "http://rehearsal.invalid/v1",
+        "max_retries": 0,
+    }
+
+
+def _timeout(silence_s: float) -> httpx2.Timeout:
+    return httpx2.Timeout(silence_s, connect=CONNECT_TIMEOUT_S, pool=CONNECT_TIMEOUT_S)
+
+
+def _piece(chunk: ChatCompletionChunk) -> Piece:
+    """Read a chunk with tolerance: the package builds it unchecked, so that anything may be missing."""
+    choices = getattr(chunk, "choices", None)
+    choice = choices[0] if choices else None
+    delta = getattr(choice, "delta", None)
+    usage = getattr(chunk, "usage", None)
+    return Piece(
+        generation_id=getattr(chunk, "id", None) or "",
+        text=getattr(delta, "content", None) or "",
+        calls=tuple(
+            CallPiece(
+                index=getattr(call, "index", None) or 0,
+                name=getattr(call.function, "name", None) or "",
+                arguments=getattr(call.function, "arguments", None) or "",
+            )
+            for call in getattr(delta, "tool_calls", None) or ()
+        ),
+        finish_reason=getattr(choice, "finish_reason", None) or "",
+        model=getattr(chunk, "model", None) or "",
+        provider=str((chunk.model_extra or {}).get("provider") or ""),
+        metered=Metered.of_usage(usage.to_dict()) if usage else None,
+    )
+
+
+def _failed(endpoint: Endpoint, error: Exception, *, answering: bool = False) -> CallFailed:
+    """Return what ``error`` means. The original goes no further: its request carries the API key."""
+    if isinstance(error, openai.APIStatusError):
+        return refusals.refused(
+            endpoint.name, error.status_code, error.response.headers, _without_key(error.body, endpoint)
+        )
+    if isinstance(error, openai.APIConnectionError):
+        cause = error.__cause__ or error
+        return CallFailed(
+            f"{endpoint.name} could not be reached or fell silent ({type(cause).__name__})",
+            may_be_billed=answering or not isinstance(cause, NOT_SENT),
+        )
+    if isinstance(error, openai.APIError):
+        return refusals.broken_off(endpoint.name, _without_key(error.body, endpoint))
+    return CallFailed(f"{endpoint.name} sent what nobody can read ({type(error).__name__})", may_be_billed=True)
+
+
+def _without_key(body: object, endpoint: Endpoint) -> object:
+    """Return ``body`` without the API key: some servers repeat in their error what they were sent."""
+    key = endpoint.key()
+    return json.loads(json.dumps(body, default=str).replace(key, "***")) if key else body

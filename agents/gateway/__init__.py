@@ -1,0 +1,15 @@
+"""The only door to a model. Nothing passes without a hold, and nothing leaves without a settlement.
+
+``complete()`` makes attempts; each attempt is a hold of its own (``run:5/step:3/attempt:1``)::
+
+    hold + mark_sent ──> request ──> headers ──> chunks ──> capture and journal in one transaction
+        (committed)         |           |           |
+                            |           |           └── cut, cancelled, in-band error: unresolved
+                            |           └── generation id noted: its record can be read later
+                            └── refused before generation: released; timed out: unresolved
+"""
+
+from agents.gateway.call import Completion, ModelCall, OnText, Patience, Store, ToolCall
+from agents.gateway.complete import complete
+
+__all__ = ["Completion", "ModelCall", "OnText", "Patience", "Store", "ToolCall", "complete"]

@@ -1,0 +1,257 @@
+"""One attempt at a call: set aside, send, listen, charge. Whatever happens to it, its hold tells the truth."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from django.db import InterfaceError, OperationalError, transaction
+
+from agents import client
+from agents.errors import CallFailed, LeaseLost
+from agents.gateway import pricing, wire
+from agents.gateway.call import Completion, ModelCall, OnText, Store
+from agents.gateway.candidate import Candidate
+from agents.gateway.draft import Draft
+from agents.meter import Metered
+from agents.models import Message
+from agents.services import reconcile
+from budgets.errors import BudgetExceeded, GenerationReused, HoldNotOpen
+from budgets.models import Account, Hold
+from budgets.services import ledger
+from budgets.services import pricing as price_list
+from budgets.services.bill import Bill
+from mcc.core.dbthread import DatabaseThread
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+LEAST_OUTPUT_TOKENS = 256
+"""An answer that is cut shorter than this is not worth its prompt."""
+SHRINK_TRIES = 3
+ATTEMPTS_LOOKED_UP = 16
+"""By name, a page at a time: SQLite finds no prefix in an index."""
+
+
+class Attempt:
+    """Use it once. What is done in the database is done on the database thread, by the methods that are not async."""
+
+    def __init__(
+        self,
+        call: ModelCall,
+        model: Candidate,
+        accounts: list[Account],
+        *,
+        db: DatabaseThread,
+        on_text: OnText,
+        store: Store,
+    ) -> None:
+        self._call = call
+        self._model = model
+        self._accounts = accounts
+        self._db = db
+        self._on_text = on_text
+        self._store = store
+        self._prompt_tokens = pricing.prompt_bound(call.messages, call.tools)
+        self._max_tokens = min(call.max_tokens or call.run.agent.max_tokens, model.max_output_tokens)
+        self._draft = Draft()
+        self._hold: Hold | None = None
+        self._generation_id = ""
+        self._noted = self._requested = self._was_heard = self._settled = False
+
+    async def make(self) -> Completion:
+        """Return the answer, paid for and journaled."""
+        try:
+            hold = await _to_the_end(self._db.run(self._set_aside))
+            started = time.monotonic()
+            await self._listen(hold)
+            bill = await self._bill(hold)
+            completion = self._draft.completion(self._step, round(1_000 * (time.monotonic() - started)))
+            await _to_the_end(self._db.run(self._charge, hold, bill, completion))
+            return completion
+        except BaseException as error:
+            await self._give_up(error)
+            raise
+
+    @property
+    def _step(self) -> int:
+        return self._call.run.step if self._call.step is None else self._call.step
+
+    # Before the request
+
+    def _set_aside(self) -> Hold:
+        """Hold what the attempt can cost, and commit that it is sent. Shrinks ``max_tokens`` to what the budget allows.
+
+        Raises BudgetExceeded when not even a short answer fits, AccountFrozen, LeaseLost.
+        """
+        reference = self._next_reference()
+        for tries_left in reversed(range(SHRINK_TRIES)):
+            try:
+                hold = ledger.hold(
+                    self._accounts,
+                    price_list.estimate(self._model.price, self._prompt_tokens, self._max_tokens),
+                    reference=reference,
+                    model=self._model.model,
+                    provider=self._model.endpoint.name,
+                )
+                break
+            except BudgetExceeded:
+                if not tries_left or not self._shrink():
+                    raise
+        try:
+            ledger.mark_sent(hold)
+        except HoldNotOpen as refusal:
+            raise LeaseLost(f"{reference} is made by somebody else") from refusal
+        self._hold = hold
+        return hold
+
+    def _next_reference(self) -> str:
+        """Return a name for this attempt: those before it are in the ledger, from whichever process."""
+        stem, first = f"{self._call.reference_prefix}/attempt:", 1
+        while True:
+            names = [f"{stem}{number}" for number in range(first, first + ATTEMPTS_LOOKED_UP)]
+            taken = set(Hold.objects.filter(reference__in=names).values_list("reference", flat=True))
+            last = max((place for place, name in enumerate(names) if name in taken), default=-1)
+            if last + 1 < len(names):
+                return names[last + 1]
+            first += ATTEMPTS_LOOKED_UP
+
+    def _shrink(self) -> bool:
+        """Ask for a shorter answer, one that the budget allows. False: it would be too short to be of use."""
+        room = ledger.headroom(self._accounts)
+        fits = None if room is None else price_list.affordable_tokens(self._model.price, self._prompt_tokens, room)
+        if fits is None:
+            return True
+        if fits < min(LEAST_OUTPUT_TOKENS, self._max_tokens):
+            return False
+        self._max_tokens = min(fits, self._max_tokens)
+        return True
+
+    # While it is answered
+
+    async def _listen(self, hold: Hold) -> None:
+        request = wire.request_of(
+            self._call,
+            endpoint=self._model.endpoint,
+            model=self._model.model,
+            price=self._model.price,
+            max_tokens=self._max_tokens,
+            reference=hold.reference,
+        )
+        self._requested = True
+        async with client.answering(self._model.endpoint, request) as answer:
+            await self._learn_id(answer.generation_id)
+            async for piece in answer:
+                if not self._generation_id and self._model.endpoint.speaks_openrouter:
+                    await self._learn_id(piece.generation_id)
+                self._draft.add(piece)
+                if piece.text:
+                    self._was_heard = True
+                    self._on_text(piece.text)
+        if not self._draft.is_whole:
+            raise CallFailed(f"{self._model.endpoint.name} ended the answer too early", may_be_billed=True)
+
+    async def _learn_id(self, generation_id: str) -> None:
+        """Write the name of the generation down before its first chunk: it finds the bill if the rest gets lost."""
+        self._generation_id = generation_id
+        if generation_id:
+            await self._db.run(self._note_id)
+
+    def _note_id(self) -> None:
+        if self._hold is None or self._noted:
+            return
+        try:
+            ledger.note_generation(self._hold, self._generation_id)
+        except GenerationReused:
+            # The provider gives one name to several answers, so it names none.
+            logger.warning("%s: the provider repeats the id of a generation", self._hold.reference)
+            self._generation_id = ""
+        self._noted = True
+
+    # After it
+
+    async def _bill(self, hold: Hold) -> Bill:
+        """Return what the answer cost: as the provider says, else by the list, else the whole hold.
+
+        Raises CallFailed when the provider keeps records and has none yet: then the sweeper finds out, later.
+        """
+        metered = self._draft.metered
+        if metered and (metered.cost_usd is not None or not self._model.endpoint.speaks_openrouter):
+            return self._bill_of(metered)
+        if not self._model.endpoint.speaks_openrouter:
+            logger.warning("%s: no usage was reported, so it is charged at its hold", hold.reference)
+            return reconcile.presumed(hold)
+        for pause_s in self._call.patience.look_up_pauses_s if self._generation_id else ():
+            await asyncio.sleep(pause_s)
+            if found := await asyncio.to_thread(self._look_up):
+                return found
+        raise CallFailed(f"{self._model.endpoint.name} does not say what the answer cost", may_be_billed=True)
+
+    def _look_up(self) -> Bill | None:
+        try:
+            return reconcile.look_up(self._model.endpoint, self._generation_id)
+        except CallFailed as failure:
+            logger.info("%s", failure)
+            return None
+
+    def _bill_of(self, metered: Metered) -> Bill:
+        return reconcile.bill_of(
+            metered,
+            generation_id=self._generation_id,
+            model=self._draft.model or self._model.model,
+            provider=self._draft.provider or self._model.endpoint.name,
+            price=self._model.price,
+        )
+
+    def _charge(self, hold: Hold, bill: Bill, completion: Completion) -> None:
+        """Charge for the answer and journal it, or, if it may not be journaled, at least charge for it."""
+        try:
+            with transaction.atomic():
+                usage = ledger.capture(hold, bill)
+                if not Message.objects.filter(usage=usage).exists():  # a commit can arrive though its answer got lost
+                    self._store(completion, usage)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:
+            ledger.capture(hold, bill)
+            self._settled = True
+            raise
+        self._settled = True
+
+    async def _give_up(self, error: BaseException) -> None:
+        """Leave the hold as what it is by now; ``error`` says why. Never hides ``error`` behind one of its own."""
+        if self._hold is None or self._settled:
+            return
+        if self._was_heard:
+            self._on_text(None)
+        if isinstance(error, CallFailed) and error.generation_id and not self._generation_id:
+            self._generation_id = error.generation_id
+        try:
+            await _to_the_end(self._db.run(self._let_go, self._hold, error))
+        except Exception:
+            logger.exception("%s is left to the sweeper", self._hold.reference)
+
+    def _let_go(self, hold: Hold, error: BaseException) -> None:
+        note = str(error) if isinstance(error, CallFailed) else type(error).__name__
+        if not self._requested or (isinstance(error, CallFailed) and not error.may_be_billed):
+            ledger.release(hold, note)
+            return
+        if self._generation_id:
+            self._note_id()
+        ledger.lose(hold, note)
+
+
+async def _to_the_end(work: Awaitable[T]) -> T:
+    """Return what ``work`` gives. It finishes though we are cancelled meanwhile; then the cancellation goes on."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    failure = task.exception()
+    if cancelled:
+        raise cancelled from failure
+    return task.result()

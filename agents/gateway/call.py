@@ -1,0 +1,75 @@
+"""What is asked of a model and what it answers."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from agents.models import ModelCard, Run
+from budgets.models import Usage
+
+JSON = dict[str, Any]
+
+OnText = Callable[[str | None], None]
+"""Hears each new piece of text on the event loop; None says: forget what you heard, it was for nothing."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a call is tried. Pauses double from ``first_pause_s``, with jitter; ``Retry-After`` counts if longer."""
+
+    attempts: int = 5
+    first_pause_s: float = 1.0
+    longest_pause_s: float = 60.0
+    silence_s: float = 120.0
+    look_up_pauses_s: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)
+
+    def pause_s(self, failures: int, retry_after_s: float | None) -> float | None:
+        """Return the seconds to wait after so many failures, or None when it is over."""
+        if failures >= self.attempts or (retry_after_s or 0) > self.longest_pause_s:
+            return None
+        backoff_s = min(self.longest_pause_s, self.first_pause_s * 2 ** (failures - 1))
+        jittered_s = backoff_s * random.uniform(0.5, 1.0)  # noqa: S311 - spreads callers, guards nothing
+        return max(jittered_s, retry_after_s or 0)
+
+
+@dataclass(frozen=True)
+class ModelCall:
+    """One question to the model of ``run``'s agent, with the whole conversation.
+
+    ``reference_prefix`` names it in the ledger (``run:5/step:3``), unique among the calls of the company.
+    ``max_tokens``, ``model``, ``purpose`` and ``step`` default to those of the agent and the run.
+    """
+
+    run: Run
+    messages: Sequence[JSON]
+    tools: Sequence[JSON]
+    reference_prefix: str
+    purpose: str = ""
+    max_tokens: int | None = None
+    model: ModelCard | None = None
+    step: int | None = None
+    patience: Patience = field(default_factory=Patience)
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """``id`` is unique in the run. ``arguments`` are as the model wrote them: perhaps no JSON at all."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True)
+class Completion:
+    """The answer. ``finish_reason`` is one of tool_calls, stop, length, content_filter."""
+
+    text: str
+    tool_calls: tuple[ToolCall, ...]
+    finish_reason: str
+    duration_ms: int
+
+
+Store = Callable[[Completion, Usage], None]
+"""Writes the answer into the journal, in the transaction that charges for it. Raises LeaseLost when it may not."""

@@ -1,0 +1,40 @@
+"""Who may answer a call: the model that was asked for, then the agent's fallbacks."""
+
+from dataclasses import dataclass
+
+from agents.endpoint import Endpoint
+from agents.errors import ModelUnavailable
+from agents.gateway.call import ModelCall
+from agents.models import ModelCard
+from budgets.models import Account, Price
+from budgets.services import accounts
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model with all that a call of it needs from the database."""
+
+    endpoint: Endpoint
+    model: str
+    max_output_tokens: int
+    price: Price
+
+
+def candidates(call: ModelCall) -> list[Candidate]:
+    """Return the models to try, in order. Raises ModelUnavailable when none may be called."""
+    first = call.model or call.run.model
+    cards = [first, *call.run.agent.fallbacks.exclude(pk=first.pk).select_related("provider", "price").order_by("pk")]
+    usable = [card for card in cards if card.active and card.provider.active]
+    if not usable:
+        raise ModelUnavailable(f"{first} is switched off, or nobody knows its price. Choose another model.")
+    return [_candidate(card) for card in usable]
+
+
+def _candidate(card: ModelCard) -> Candidate:
+    return Candidate(Endpoint.of(card.provider), card.name, card.max_output_tokens, card.price)
+
+
+def accounts_of(call: ModelCall) -> list[Account]:
+    """Return every account that the call is charged to; the ledger adds the global one."""
+    agent = call.run.agent
+    return [*call.run.accounts.all(), agent.account, accounts.agent_type_account(agent.role)]

@@ -1,0 +1,42 @@
+"""An answer while its pieces arrive."""
+
+from agents.client import Piece
+from agents.gateway.call import Completion, ToolCall
+from agents.meter import Metered
+
+
+class Draft:
+    """Joins the pieces of a stream. Pieces of tool calls belong together by their index."""
+
+    def __init__(self) -> None:
+        self.finish_reason = ""
+        self.model = ""
+        self.provider = ""
+        self.metered: Metered | None = None
+        self._text: list[str] = []
+        self._names: dict[int, str] = {}
+        self._arguments: dict[int, list[str]] = {}
+
+    def add(self, piece: Piece) -> None:
+        self._text.append(piece.text)
+        for call in piece.calls:
+            self._names[call.index] = self._names.get(call.index) or call.name
+            self._arguments.setdefault(call.index, []).append(call.arguments)
+        self.finish_reason = piece.finish_reason or self.finish_reason
+        self.model = piece.model or self.model
+        self.provider = piece.provider or self.provider
+        self.metered = piece.metered or self.metered
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the stream came to its end: a reason, or the usage that only the last chunk brings."""
+        return self.finish_reason != "error" and bool(self.finish_reason or self.metered)
+
+    def completion(self, step: int, duration_ms: int) -> Completion:
+        """Return the answer. The model's own ids of tool calls repeat between answers, so they are replaced."""
+        calls = tuple(
+            ToolCall(f"s{step}c{place}", self._names[index], "".join(self._arguments[index]) or "{}")
+            for place, index in enumerate(sorted(self._names))
+        )
+        reason = self.finish_reason or ("tool_calls" if calls else "stop")
+        return Completion("".join(self._text), calls, reason[:20], duration_ms)

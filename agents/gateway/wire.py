@@ -1,0 +1,49 @@
+"""A call as it goes over the wire."""
+
+from typing import Any
+
+from agents.client import ChatRequest
+from agents.endpoint import Endpoint
+from agents.gateway import pricing
+from agents.gateway.call import ModelCall
+from budgets.models import Price
+
+JSON = dict[str, Any]
+
+
+def request_of(
+    call: ModelCall, *, endpoint: Endpoint, model: str, price: Price, max_tokens: int, reference: str
+) -> ChatRequest:
+    """Return the request for one attempt, which ``reference`` names."""
+    run = call.run
+    return ChatRequest(
+        model=model,
+        messages=call.messages,
+        tools=call.tools,
+        max_tokens=max_tokens,
+        temperature=float(run.agent.temperature),
+        user=f"mcc-agent-{run.agent_id}",
+        idempotency_key=reference,
+        silence_s=call.patience.silence_s,
+        fields={
+            "session_id": f"mcc-run-{run.pk}",
+            "trace": _trace(call, reference),
+            **(_openrouter(price) if endpoint.speaks_openrouter else {}),
+        },
+    )
+
+
+def _openrouter(price: Price) -> JSON:
+    return {"usage": {"include": True}, "provider": {"max_price": pricing.max_price(price)}}
+
+
+def _trace(call: ModelCall, reference: str) -> JSON:
+    """Return what the provider's records will say about the call. The run's own part keeps its names."""
+    own = {key if key.startswith("mcc_") else f"mcc_{key}": value for key, value in call.run.trace.items()}
+    return {
+        **own,
+        "mcc_role": call.run.agent.role,
+        "mcc_purpose": call.purpose or call.run.purpose,
+        "mcc_run": str(call.run.pk),
+        "mcc_attempt": reference,
+    }

@@ -1,0 +1,26 @@
+"""Jobs of the engine; the schedules call them."""
+
+import logging
+
+from agents.models import Provider
+from agents.services import catalogue, reconcile
+from budgets.services import sweep
+from mcc.core.errors import ProviderError
+
+logger = logging.getLogger(__name__)
+
+
+def sweep_holds() -> None:
+    """Settle what nobody settles: holds of dead workers and calls whose answer was lost."""
+    swept = sweep.sweep(reconcile.resolve)
+    if swept != sweep.Swept():
+        logger.info("swept holds: %s", swept)
+
+
+def refresh_catalogue() -> None:
+    """Bring the lists of models and prices up to date, where a provider keeps one with prices."""
+    for provider in Provider.objects.filter(active=True).exclude(kind=Provider.Kind.OPENAI_COMPATIBLE):
+        try:
+            catalogue.refresh(provider)
+        except ProviderError as error:
+            logger.warning("the models of %s stay as they are: %s", provider, error)
