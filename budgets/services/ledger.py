@@ -135,8 +135,9 @@ def capture(hold: Hold, bill: Bill) -> Usage:
         with transaction.atomic():
             return _charge(hold, bill)
     except IntegrityError as error:
-        if Usage.objects.filter(generation_id=bill.generation_id).exclude(hold=hold).exists():
-            raise GenerationReused(bill.generation_id or "") from error
+        known = bill.generation_id
+        if known and Usage.objects.filter(generation_id=known).exclude(hold=hold).exists():
+            raise GenerationReused(known) from error
         raise
 
 

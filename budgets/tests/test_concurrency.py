@@ -1,0 +1,168 @@
+"""Real threads and real processes on one limit. What is counted is exact, whatever the machine is doing."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connection
+
+from budgets import audit, queries
+from budgets.errors import AccountFrozen
+from budgets.models import Account, Alert, Hold, Limit, Usage
+from budgets.services import accounts, ledger
+from budgets.services.sweep import sweep
+from budgets.tests.factories import limited, make_account, make_bill, make_hold, make_sent
+from budgets.tests.hammer import (
+    Load,
+    Outcome,
+    endless_references,
+    spend_at_once,
+    spend_in_processes,
+    spend_one_by_one,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+COST = 10
+
+
+def at_once(number: int, act) -> list:
+    """Return what ``act`` answered, or raised, in each of ``number`` threads that start together."""
+    together = threading.Barrier(number)
+
+    def one(index: int):
+        together.wait()
+        try:
+            return act(index)
+        except Exception as error:
+            return error
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(number) as pool:
+        return list(pool.map(one, range(number)))
+
+
+@pytest.mark.parametrize("amount", [100, 105])
+def test_check_then_add_fifty_callers_get_exactly_what_the_limit_allows(amount) -> None:
+    project, issue = limited(amount), make_account()
+
+    outcome = spend_at_once(Load([project.pk, issue.pk], callers=50, calls_each=2, cost_nanousd=COST))
+
+    assert outcome == Outcome(admitted=amount // COST, refused=100 - amount // COST)
+    assert queries.spent_nanousd(project) == queries.spent_nanousd(issue) == 100
+    assert Alert.objects.filter(bucket__limit__account=project, level="warn").count() == 1
+    assert audit.differences() == []
+
+
+def test_check_then_add_a_bucket_that_does_not_exist_yet_admits_no_one_twice() -> None:
+    account = make_account()
+    Limit.objects.create(account=account, amount_nanousd=100, period=Limit.Period.DAILY)
+
+    answers = at_once(30, lambda index: make_hold(account, amount=COST, reference=f"run:{index}"))
+
+    assert sum(isinstance(answer, Hold) for answer in answers) == 10
+    assert audit.differences() == []
+
+
+def test_processes_share_one_limit_without_overspend_or_errors() -> None:
+    account = limited(300)
+
+    outcome = spend_in_processes(Load([account.pk], callers=4, calls_each=3, cost_nanousd=COST), processes=8)
+
+    assert outcome == Outcome(admitted=30, refused=66)
+    assert queries.spent_nanousd(account) == 300
+    assert audit.differences() == []
+
+
+def test_accounts_named_in_any_order_do_not_deadlock() -> None:
+    many = [limited(10**9) for _ in range(4)]
+
+    def spend(index: int) -> Outcome:
+        order = many[index % 4 :] + many[: index % 4]
+        references = (f"run:{index}/step:{step}" for step in range(5))
+        return spend_one_by_one(order, COST, references)
+
+    outcomes = at_once(20, spend)
+
+    assert sum(outcomes, Outcome()) == Outcome(admitted=100)
+    assert audit.differences() == []
+
+
+def test_double_charge_twenty_settle_one_call_and_one_is_charged() -> None:
+    account = limited(100)
+    hold = make_sent(account)
+
+    answers = at_once(20, lambda _: ledger.capture(Hold.objects.get(pk=hold.pk), make_bill(7, generation_id="gen-1")))
+
+    assert {usage.pk for usage in answers} == {Usage.objects.get().pk}
+    assert queries.spent_nanousd(account) == 7
+    assert audit.differences() == []
+
+
+def test_double_charge_one_generation_for_two_calls_is_charged_once() -> None:
+    holds = [make_sent() for _ in range(8)]
+
+    answers = at_once(8, lambda index: ledger.capture(holds[index], make_bill(7, generation_id="gen-1")))
+
+    assert [type(answer).__name__ for answer in answers].count("GenerationReused") == 7
+    assert Usage.objects.count() == 1
+    assert audit.differences() == []
+
+
+def test_the_same_reference_at_once_is_one_hold() -> None:
+    account = make_account()
+
+    answers = at_once(12, lambda _: make_hold(account, reference="run:1/step:1/attempt:1"))
+
+    assert set(answers) == {Hold.objects.get()}
+
+
+def test_sweepers_at_once_settle_each_hold_once() -> None:
+    account = limited(10**6)
+    for _ in range(10):
+        ledger.lose(make_sent(account))
+        make_hold(account, lease_s=-1)
+
+    asked: list[int] = []
+
+    def resolve(hold: Hold):
+        asked.append(hold.pk)
+        return make_bill(3, generation_id=f"gen-{hold.pk}")
+
+    answers = at_once(4, lambda _: sweep(resolve))
+
+    assert not [answer for answer in answers if isinstance(answer, Exception)]
+    assert len(asked) == 10
+    assert queries.spent_nanousd(account) == 30
+    assert audit.differences() == []
+
+
+@pytest.mark.parametrize("amount", [None, 10**9], ids=["unlimited", "limited"])
+def test_a_stop_under_load_is_quick_and_admits_nothing_afterwards(amount) -> None:
+    """With row locks in place of fair ones this waited for as long as there was load."""
+    account = limited(amount) if amount else make_account()
+    stopped = threading.Event()
+
+    def spend(index: int) -> Outcome:
+        return spend_one_by_one([account], COST, endless_references(str(index)), until=stopped.is_set)
+
+    def stop_it() -> tuple[float, int]:
+        time.sleep(0.5)
+        begin = time.monotonic()
+        accounts.freeze(Account.objects.get(pk=account.pk))
+        took_s = time.monotonic() - begin
+        last = Hold.objects.order_by("pk").last()
+        time.sleep(0.3)
+        stopped.set()
+        return took_s, last.pk
+
+    *outcomes, (took_s, last_pk) = at_once(21, lambda index: stop_it() if index == 20 else spend(index))
+
+    assert sum(outcomes, Outcome()).errors == []
+    assert sum(outcomes, Outcome()).refused > 0
+    assert Hold.objects.order_by("pk").last().pk == last_pk
+    assert took_s < 1
+    with pytest.raises(AccountFrozen):
+        make_hold(account)
+    assert audit.differences() == []

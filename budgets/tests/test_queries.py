@@ -1,0 +1,96 @@
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from budgets import queries
+from budgets.models import Limit
+from budgets.services import accounts
+from budgets.tests.factories import NOON, limited, make_account, make_hold, spend
+
+pytestmark = pytest.mark.django_db
+
+
+def test_what_was_spent_ever_and_since() -> None:
+    account = make_account()
+    spend(account, cost=10, at=NOON - timedelta(days=2))
+    spend(account, cost=5, at=NOON)
+
+    assert queries.spent_nanousd(account) == 15
+    assert queries.spent_nanousd(account, since=NOON) == 5
+    assert queries.spent_nanousd(make_account()) == 0
+
+
+def test_the_totals_of_many_accounts_take_one_query(django_assert_num_queries) -> None:
+    spenders = [make_account() for _ in range(3)]
+    for account in spenders:
+        spend(account, cost=account.pk)
+    idle = make_account()
+
+    with django_assert_num_queries(1):
+        totals = queries.totals([*spenders, idle])
+
+    assert totals == {account.pk: account.pk for account in spenders} | {idle.pk: 0}
+
+
+def test_a_standing_tells_what_is_spent_set_aside_and_left() -> None:
+    account = limited(200, Limit.Period.WEEKLY, at=NOON)
+    spend(account, cost=50, at=NOON)
+    make_hold(account, amount=20, at=NOON)
+
+    [standing] = queries.standings(account, at=NOON)
+
+    assert (standing.spent_nanousd, standing.held_nanousd, standing.amount_nanousd) == (50, 20, 200)
+    assert (standing.ratio, standing.held_ratio, standing.remaining_nanousd) == (0.25, 0.1, 130)
+    assert (standing.period_start, standing.period_end) == (
+        datetime(2031, 3, 10, tzinfo=UTC),
+        datetime(2031, 3, 17, tzinfo=UTC),
+    )
+
+
+def test_reset_job_there_is_none_a_standing_of_the_next_period_is_empty() -> None:
+    account = limited(200, Limit.Period.DAILY, at=NOON)
+    spend(account, cost=50, at=NOON)
+
+    [standing] = queries.standings(account, at=NOON + timedelta(days=1))
+
+    assert (standing.spent_nanousd, standing.held_nanousd) == (0, 0)
+
+
+def test_a_limit_of_nothing_is_full_as_soon_as_something_is_spent() -> None:
+    account = limited(0, action=Limit.Action.WARN)
+    [before] = queries.standings(account)
+    spend(account, cost=1)
+    [after] = queries.standings(account)
+
+    assert (before.ratio, after.ratio) == (0.0, 1.0)
+
+
+def test_standings_come_shortest_period_first_and_without_cleared_limits() -> None:
+    account = make_account()
+    for period in (Limit.Period.TOTAL, Limit.Period.DAILY, Limit.Period.MONTHLY, Limit.Period.WEEKLY):
+        accounts.set_limit(account, 100, period=period)
+    accounts.clear_limit(account.limits.get(period="weekly"))
+
+    assert [standing.limit.period for standing in queries.standings(account)] == ["daily", "monthly", "total"]
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_the_standings_of_many_accounts_take_two_queries(number, django_assert_num_queries) -> None:
+    many = [limited(100) for _ in range(number)]
+
+    with django_assert_num_queries(2):
+        found = queries.standings_of(many)
+
+    assert [len(found[account.pk]) for account in many] == [1] * number
+
+
+def test_the_spend_per_day_includes_idle_days_and_ends_at_midnight_utc() -> None:
+    account = make_account()
+    spend(account, cost=7, at=datetime(2031, 3, 10, 23, 59, 59, tzinfo=UTC))
+    spend(account, cost=2, at=datetime(2031, 3, 12, tzinfo=UTC))
+    spend(account, cost=3, at=datetime(2031, 3, 12, 23, tzinfo=UTC))
+    spend(account, cost=99, at=datetime(2031, 3, 9, 23, tzinfo=UTC))
+
+    days = queries.daily_spend(account, 3, today=date(2031, 3, 12))
+
+    assert [(spent.day.day, spent.amount_nanousd) for spent in days] == [(10, 7), (11, 0), (12, 5)]
