@@ -45,6 +45,10 @@ class Conflict(ForgeError, DomainError):
         self.files = tuple(files)
 
 
+class InTheWay(Conflict):
+    """A conflict that looking again does not mend: somebody has to tidy up first. The text says what and where."""
+
+
 class RateLimited(ForgeError, ProviderError):
     """Too many requests. Nothing may be asked before ``retry_at``."""
 
@@ -141,9 +145,7 @@ class Forge(Protocol):
     def delete_branch(self, branch: str) -> None:
         """Remove ``branch``. Harmless when there is none."""
 
-    def open_pull(
-        self, *, number: int, branch: str, base_branch: str, title: str, body: str, draft: bool
-    ) -> PullRef:
+    def open_pull(self, *, number: int, branch: str, base_branch: str, title: str, body: str, draft: bool) -> PullRef:
         """Open a pull request, or find the open one of ``branch``. ``number`` is MCC's own."""
 
     def update_pull(
@@ -170,8 +172,8 @@ class Forge(Protocol):
         """Land ``branch_sha`` on ``base_branch``, if both still are what they were.
 
         ``pull`` is for forges that merge by number. Called again after a crash it returns what landed then.
-        Raises Conflict when the base moved on, when files do not merge (``files``), or when something on the
-        other side has to be tidied up first; its text says what.
+        Raises Conflict when the base moved on or when files do not merge (``files``), InTheWay when a person
+        has to tidy up first.
         """
 
 

@@ -1,0 +1,75 @@
+"""Repositories that are reached over the network."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from agents.sandbox.places import own_directory
+from projects.forge import CloneSpec, Forbidden, NotFound
+from projects.git.host import LONG, GitFailed, HostGit, Limits, Owner
+
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+ASKING = Limits(wall_s=30)
+
+
+def create_bare(git: HostGit) -> None:
+    """Make the bare repository of ``git`` on disk when it is not there yet."""
+    if (git.git_dir / "objects" / "info").exists():  # what ``git init`` makes last
+        return
+    own_directory(git.git_dir, mode=0o700, uid=git.owner.uid)
+    git.run("init", "-q", "--bare", "--template=", "-b", "main")
+
+
+def _allowed_protocol(url: str) -> str:
+    """Return the protocol by which ``url`` may be fetched: https, and http on this machine. Raises Forbidden."""
+    parts = urlsplit(url)
+    if parts.username or parts.password:
+        raise Forbidden("The address holds a user name or a password: leave it out, it would be seen by others.")
+    if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK):
+        return parts.scheme
+    raise Forbidden(f"MCC fetches over https, not from {parts.scheme or 'this address'}.")
+
+
+def fetch_url(git: HostGit, source: CloneSpec, refspec: str) -> None:
+    """Fetch ``refspec`` over the network into the repository of ``git``. Raises ForgeErrors."""
+    options = ("-q", "--prune", "--no-tags", "--no-write-fetch-head")
+    _talk(git, source, ("fetch", *options, "--", source.url, refspec), LONG)
+
+
+def _nowhere() -> HostGit:
+    return HostGit(Path("/nonexistent"), Owner.of_mirrors())
+
+
+def branches_at(source: CloneSpec) -> list[str]:
+    """Return the names of the branches that a server offers. Raises ForgeErrors."""
+    lines = _talk(_nowhere(), source, ("ls-remote", "--heads", "--", source.url), ASKING).splitlines()
+    return [line.partition("\trefs/heads/")[2] for line in lines]
+
+
+def default_branch_at(source: CloneSpec) -> str:
+    """Return the branch that the server's HEAD names, "" when it does not say. Raises ForgeErrors."""
+    answer = _talk(_nowhere(), source, ("ls-remote", "--symref", "--", source.url, "HEAD"), ASKING)
+    found = re.match(r"ref: refs/heads/(.+)\tHEAD", answer)
+    return found.group(1) if found else ""
+
+
+def _talk(git: HostGit, source: CloneSpec, args: tuple[str, ...], limits: Limits) -> str:
+    """Run a command that speaks to a server. The token in ``source.env`` is in no argument list and no config."""
+    allow = f"protocol.{_allowed_protocol(source.url)}.allow=always"
+    try:
+        answer = HostGit(git.git_dir, git.owner, overrides=(allow,)).run(*args, env=source.env, limits=limits)
+    except GitFailed as failure:
+        raise _explained(failure) from failure
+    return answer.text
+
+
+def _explained(failure: GitFailed) -> NotFound | Forbidden | GitFailed:
+    """Return what a failed conversation with a server means."""
+    said = failure.error.lower()
+    if "authentication failed" in said or "could not read username" in said or "error: 403" in said:
+        return Forbidden("The server does not let MCC read this repository.")
+    if "not found" in said:
+        return NotFound("The server knows no such repository.")
+    return failure

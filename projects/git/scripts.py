@@ -1,0 +1,54 @@
+"""What git does inside a sandbox, on a workspace whose config nobody trusts.
+
+POSIX sh, for images without more. A hostile config can make these fail or answer nonsense, and never reaches the
+host: who reads the answer treats it as the agent's own words.
+"""
+
+PRELUDE = """
+g() {
+    git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c commit.gpgSign=false -c core.quotePath=false \
+        -c core.autocrlf=false -c pack.threads=1 "$@"
+}
+# Add everything to an index of our own: what the agent has staged stays as it is.
+stage() {
+    cp -- "$(git rev-parse --git-path index)" /tmp/mcc-index 2>/dev/null
+    export GIT_INDEX_FILE=/tmp/mcc-index
+    complaint=$(g add -A 2>&1 >/dev/null) || { printf '%s' "$complaint" | tail -c 500; return 3; }
+}
+"""
+
+CHECK_OUT = """
+# As clone --shared, but with no branch of others and no process that serves the mirror.
+chmod -R u+rwX . && find . -mindepth 1 -delete &&
+git init -q --template= -b "$2" . &&
+mkdir -p .git/objects/info && echo /mcc/repo.git/objects > .git/objects/info/alternates &&
+git update-ref "refs/heads/$2" "$1" && git reset -q --hard
+"""
+
+SNAPSHOT = """
+stage || exit
+exec 2>/dev/null
+tree=$(g write-tree) && commit=$(g commit-tree "$tree" -p "$1" -m work) || exit 4
+printf '%s\\n' "$commit"
+{ printf '%s\\n' "$commit"; printf '^%s\\n' "$@"; } |
+    g pack-objects -q --revs --thin --stdout --delta-base-offset
+"""
+
+DIFF = """
+stage >/dev/null
+g diff --cached --no-ext-diff --no-textconv --no-color -M --src-prefix=a/ --dst-prefix=b/ "$1" 2>/dev/null
+"""
+
+STATUS = "GIT_OPTIONAL_LOCKS=0 g status --short --untracked-files=all 2>/dev/null"
+
+BEGIN_MERGE = """
+complaint=$(g merge -q --no-commit --no-ff "$1" 2>&1)
+g merge-base --is-ancestor "$1" HEAD || [ "$(g rev-parse -q --verify MERGE_HEAD)" = "$1" ] ||
+    { printf '%s' "$complaint"; exit 3; }
+g diff --name-only --diff-filter=U -z 2>/dev/null
+"""
+
+MOVE_HEAD = """
+exec >/dev/null 2>&1
+g update-ref "refs/heads/$2" "$1" && g symbolic-ref HEAD "refs/heads/$2" && g reset -q
+"""

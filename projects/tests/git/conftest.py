@@ -1,0 +1,17 @@
+from pathlib import Path
+
+import pytest
+
+from projects.forge import CloneSpec
+from projects.git.mirror import Mirror
+from projects.tests.repositories import PersonsRepository, atlas, place
+
+__all__ = ["atlas", "place"]
+
+
+@pytest.fixture
+def mirror(place: Path, atlas: PersonsRepository) -> Mirror:
+    """The mirror of ``atlas``, fetched."""
+    mirror = Mirror(1)
+    mirror.fetch_from(CloneSpec(str(atlas.path)))
+    return mirror
