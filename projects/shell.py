@@ -223,7 +223,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
 def page_path(request: HttpRequest) -> str:
     """Return the path of the page in the browser: for htmx' requests not their own."""
     htmx = getattr(request, "htmx", None)
-    return (htmx and htmx.current_url_abs_path or request.path).partition("?")[0]
+    return ((htmx and htmx.current_url_abs_path) or request.path).partition("?")[0]
 
 
 def issue_url(issue: Issue) -> str:

@@ -1,8 +1,8 @@
 """Charts drawn on the server as SVG: no JavaScript, no style attributes, fluid in width.
 
-A plot has no viewBox: bars, grid lines and labels stand at percentages on x and pixels on y, so that type stays 11 px at
-any width. Lines lie in a nested ``preserveAspectRatio="none"`` svg. Colours come from classes (``x1`` to ``x6``), so
-that a change of theme redraws nothing.
+A plot has no viewBox: bars, grid lines and labels stand at percentages on x and pixels on y, so that type stays 11 px
+at any width. Lines lie in a nested ``preserveAspectRatio="none"`` svg. Colours come from classes (``x1`` to ``x6``),
+so that a change of theme redraws nothing.
 """
 
 import math
@@ -135,17 +135,20 @@ def _line(series: Series, axis: Scale, *, solid: bool) -> str:
     if not points:
         return ""
     path = "M" + "L".join(f"{number(x)} {number(y)}" for x, y in points)
+    stroke = f'<path class="{series.css_class} line{"" if solid else " dash"}" d="{path}"/>'
+    if not solid:
+        return stroke
     floor = number(axis.y(0))
-    area = f'<path class="{series.css_class} area" d="{path}L{number(points[-1][0])} {floor}L{number(points[0][0])} {floor}Z"/>'
-    return (area if solid else "") + f'<path class="{series.css_class} line{"" if solid else " dash"}" d="{path}"/>'
+    closed = f"{path}L{number(points[-1][0])} {floor}L{number(points[0][0])} {floor}Z"
+    return f'<path class="{series.css_class} area" d="{closed}"/>{stroke}'
 
 
 def _limit(limit: float, axis: Scale, name: str, form: Formatter) -> str:
     y = axis.y(limit)
-    text_y = y - 5 if y > 18 else y + 13
+    text_y = number(y - 5 if y > 18 else y + 13)
     return (
         f'<line class="limit" x1="0" x2="100%" y1="{number(y)}" y2="{number(y)}"/>'
-        f'<text class="limit-l" x="100%" y="{number(text_y)}" text-anchor="end">{escape(name)} {escape(form(limit))}</text>'
+        f'<text class="limit-l" x="100%" y="{text_y}" text-anchor="end">{escape(name)} {escape(form(limit))}</text>'
     )
 
 

@@ -1,4 +1,4 @@
-"""How full something is: an arc, a bar, the shares of a whole. Widths are SVG attributes: a style would break the CSP."""
+"""How full something is: an arc, a bar, the shares of a whole. Widths are SVG attributes: the CSP forbids styles."""
 
 import math
 from collections.abc import Sequence
@@ -48,8 +48,8 @@ def gauge(
     (x0, y0), (x1, y1) = _point(centre, radius - 6, tick), _point(centre, radius + 6, tick)
     parts.append(
         f'<line class="g-tick" x1="{number(x0)}" y1="{number(y0)}" x2="{number(x1)}" y2="{number(y1)}"/>'
-        f'<text class="g-big" x="{number(centre)}" y="{number(centre + 3)}" text-anchor="middle">{escape(big)}</text>'
-        f'<text class="g-small" x="{number(centre)}" y="{number(centre + 23)}" text-anchor="middle">{escape(small)}</text>'
+        + _label("g-big", centre, 3, big)
+        + _label("g-small", centre, 23, small)
     )
     return mark_safe(  # noqa: S308 (numbers and escaped texts)
         f'<svg class="gauge {level(full, warn)}" width="{size}" height="{height}" viewBox="0 0 {size} {height}" '
@@ -79,10 +79,11 @@ def meter(
 
 
 def bar(value: float, highest: float, css_class: str = "x1") -> SafeString:
-    """Draw a thin bar for a row of a table: ``value`` as a share of the ``highest`` row. The number stands beside it."""
+    """Draw a thin bar for a row of a table: ``value`` as a share of the ``highest`` row. The number is beside it."""
     width = number(max(0, min(share(value, highest), 1)) * 100)
     return mark_safe(  # noqa: S308 (numbers and a class name)
-        '<svg class="hbar" width="100%" height="4" aria-hidden="true"><rect class="m-track" width="100%" height="4" rx="2"/>'
+        '<svg class="hbar" width="100%" height="4" aria-hidden="true">'
+        '<rect class="m-track" width="100%" height="4" rx="2"/>'
         f'<rect class="{escape(css_class)}" width="{width}%" height="4" rx="2"/></svg>'
     )
 
@@ -103,6 +104,11 @@ def split(parts: Sequence[tuple[str, float]], *, height: int = 10) -> SafeString
     return mark_safe(  # noqa: S308 (numbers and class names)
         f'<svg class="split" width="100%" height="{height}" aria-hidden="true">{"".join(drawn)}</svg>'
     )
+
+
+def _label(css_class: str, centre: float, below: float, text: str) -> str:
+    place = f'x="{number(centre)}" y="{number(centre + below)}"'
+    return f'<text class="{css_class}" {place} text-anchor="middle">{escape(text)}</text>'
 
 
 def _point(centre: float, radius: float, degrees: float) -> tuple[float, float]:

@@ -15,7 +15,7 @@ Edge = tuple[str, str]
 
 @dataclass(frozen=True)
 class Node:
-    """One box: ``key`` and ``title`` are shown, ``stage`` colours the dot (class ``st-<stage>``) and is said as ``word``."""
+    """One box: ``key`` and ``title`` are shown, ``stage`` colours the dot (``st-<stage>``) and is said as ``word``."""
 
     key: str
     title: str
@@ -115,11 +115,13 @@ def _edge(start: tuple[float, float], end: tuple[float, float], box: Box, heavy:
 
 def _node(node: Node, x: float, y: float, box: Box) -> str:
     short = node.title if len(node.title) <= TITLE_LENGTH else node.title[: TITLE_LENGTH - 1].rstrip() + "…"
+    spoken = f"{node.key} {node.title}, {node.word}"
+    end, middle = number(x + box.width - 12), number(y + 19.5)
     return (
-        f'<a href="{escape(node.url)}" class="node" aria-label="{escape(node.key)} {escape(node.title)}, {escape(node.word)}">'
+        f'<a href="{escape(node.url)}" class="node" aria-label="{escape(spoken)}">'
         f'<rect x="{number(x + 0.5)}" y="{number(y + 0.5)}" width="{box.width - 1}" height="{box.height - 1}" rx="7"/>'
         f'<circle class="st-{escape(node.stage)}" cx="{number(x + 14)}" cy="{number(y + 16)}" r="4"/>'
-        f'<text class="nk" x="{number(x + 26)}" y="{number(y + 19.5)}">{escape(node.key)}</text>'
-        f'<text class="ns" x="{number(x + box.width - 12)}" y="{number(y + 19.5)}" text-anchor="end">{escape(node.word)}</text>'
+        f'<text class="nk" x="{number(x + 26)}" y="{middle}">{escape(node.key)}</text>'
+        f'<text class="ns" x="{end}" y="{middle}" text-anchor="end">{escape(node.word)}</text>'
         f'<text class="nt" x="{number(x + 12)}" y="{number(y + 36)}">{escape(short)}</text></a>'
     )

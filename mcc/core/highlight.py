@@ -2,20 +2,22 @@
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
 
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 from pygments import lex
 from pygments.lexer import Lexer
 from pygments.lexers import TextLexer, get_lexer_by_name, get_lexer_for_filename
-from pygments.token import STANDARD_TYPES
+from pygments.token import STANDARD_TYPES, _TokenType
 from pygments.util import ClassNotFound
-from unidiff import PatchSet
+from unidiff import Hunk, PatchedFile, PatchSet
 from unidiff.errors import UnidiffParseError
 
 LONGEST_HIGHLIGHTED = 400
 """Lines of a file's diff or of a source text; more take Pygments too long (0.2 ms a line)."""
+
+NO_NEWLINE = "\\"
+"""Type of the line that says "No newline at end of file"."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def diff(patch: str) -> list[FileDiff]:
     return [_file(each) for each in files]
 
 
-def _file(patched: Any) -> FileDiff:
+def _file(patched: PatchedFile) -> FileDiff:
     rows: list[Row] = []
     length = sum(len(hunk) for hunk in patched)
     lexer = _lexer("", patched.path) if length <= LONGEST_HIGHLIGHTED else _lexer("text", "")
@@ -72,19 +74,18 @@ def _file(patched: Any) -> FileDiff:
     )
 
 
-def _hunk_header(hunk: Any) -> SafeString:
+def _hunk_header(hunk: Hunk) -> SafeString:
     span = f"@@ {hunk.source_start},{hunk.source_length} → {hunk.target_start},{hunk.target_length} @@"
     return SafeString(escape(f"{span} {hunk.section_header}".rstrip()))
 
 
-def _hunk(hunk: Any, lexer: Lexer) -> list[Row]:
+def _hunk(hunk: Hunk, lexer: Lexer) -> list[Row]:
     """Highlight both sides as whole texts, so that a string over several lines keeps its colour."""
-    old = iter(_lines("".join(line.value for line in hunk if not line.is_added), lexer))
-    new = iter(_lines("".join(line.value for line in hunk if not line.is_removed), lexer))
+    lines = [line for line in hunk if line.line_type != NO_NEWLINE]
+    old = iter(_lines("".join(line.value for line in lines if not line.is_added), lexer))
+    new = iter(_lines("".join(line.value for line in lines if not line.is_removed), lexer))
     rows = []
-    for line in hunk:
-        if line.line_type == "\\":
-            continue
+    for line in lines:
         if line.is_removed:
             rows.append(Row("del", SafeString(next(old, "")), old=line.source_line_no))
         elif line.is_added:
@@ -126,7 +127,7 @@ def _lines(source: str, lexer: Lexer) -> list[str]:
     return lines
 
 
-def _css_class(token_type: Any) -> str:
+def _css_class(token_type: _TokenType) -> str:
     while token_type not in STANDARD_TYPES:
         token_type = token_type.parent
     return STANDARD_TYPES[token_type]

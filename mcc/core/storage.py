@@ -9,7 +9,7 @@ class StaticFiles(CompressedManifestStaticFilesStorage):
 
     support_js_module_import_aggregation = True
 
-    def post_process(self, paths: dict[str, Any], *args: Any, **options: Any) -> Iterator[Any]:
-        """Leave out the htmx that django-htmx brings: it is another version, never served, and imports what is not there."""
+    def post_process(self, paths: dict[str, Any], dry_run: bool = False, **options: object) -> Iterator[Any]:
+        """Leave out the htmx of django-htmx: another version, never served, that imports what is not there."""
         ours = {name: path for name, path in paths.items() if not name.startswith("django_htmx/")}
-        yield from super().post_process(ours, *args, **options)
+        yield from super().post_process(ours, dry_run, **options)
