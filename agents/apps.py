@@ -3,3 +3,13 @@ from django.apps import AppConfig
 
 class AgentsConfig(AppConfig):
     name = "agents"
+
+    def ready(self) -> None:
+        from agents.runner.runner import Runner
+        from agents.tools import files, shell  # noqa: F401 - they register themselves
+        from mcc.core import schedules, worker
+
+        worker.host(Runner)
+        schedules.every_minute("agents.tasks.watch_runs")
+        schedules.every_minute("agents.tasks.sweep_holds")
+        schedules.every_minutes(360, "agents.tasks.refresh_catalogue")

@@ -3,11 +3,20 @@
 import logging
 
 from agents.models import Provider
+from agents.runner import claims
 from agents.services import catalogue, reconcile
 from budgets.services import sweep
+from mcc.core import worker
 from mcc.core.errors import ProviderError
 
 logger = logging.getLogger(__name__)
+
+
+def watch_runs() -> None:
+    """Put runs back in the queue whose runner vanished, and ring. The runners do the rest."""
+    if count := claims.free_expired_leases():
+        logger.warning("%s runs had lost their runner", count)
+        worker.ring("runner")
 
 
 def sweep_holds() -> None:

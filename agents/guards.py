@@ -1,0 +1,119 @@
+"""What keeps a run from going on for ever: limits, answers that make no sense, the same call again and again."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+import jsonschema
+
+from agents.models import Message, Outcome, Run
+from agents.tools import registry
+
+FORMAT_ERRORS: Final = 3
+CRASHES: Final = 3
+NUDGE_AT: Final = 3
+STUCK_AT: Final = 5
+LOOK_BACK: Final = 12
+"""Tool results among which the same one is looked for."""
+WRAP_UP_STEPS: Final = 2
+CHANGING_TOOLS: Final = frozenset({"edit", "create"})
+
+NO_CALL = (
+    "Your answer contained no tool call, so nothing happened. Go on with a tool call; when the work is done, submit it "
+    "with the tool for it."
+)
+CUT_OFF = "Your answer was cut off because it was too long. Do less at once: one tool call, and short texts."
+REPEATED = (
+    "\n\n[Mission Control: you have made this very call {count} times with the same result. "
+    "Doing it again will not help. Think about the cause and try something else.]"
+)
+WRAP_UP = (
+    "\n\n[Mission Control: {left} left before the limit of this run. Leave the work in its best state and submit "
+    "it now, saying what is missing.]"
+)
+_SECONDS = re.compile(r"\d+\.\d+ ?m?s")
+
+
+class BadCall(Exception):
+    """A tool call that cannot be executed; the text tells the model why."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run ends."""
+
+    outcome: Outcome
+    detail: str = ""
+
+
+def limit_reached(run: Run, worked_ms: int) -> Ending | None:
+    """Return how ``run`` ends when it may not make another model call. ``worked_ms`` is up to now."""
+    if run.step >= run.step_limit:
+        return Ending(Outcome.LIMIT_STEPS, f"{run.step_limit} steps")
+    if run.cost_limit_nanousd is not None and run.cost_nanousd >= run.cost_limit_nanousd:
+        return Ending(Outcome.LIMIT_COST, "the cost limit of the run")
+    if worked_ms >= run.time_limit_s * 1000:
+        return Ending(Outcome.LIMIT_TIME, f"{run.time_limit_s} s of work")
+    return None
+
+
+def wrap_up_note(next_step: int, step_limit: int) -> str:
+    """Return what is added to a tool result when few steps are left; "" before."""
+    left = step_limit - next_step
+    if not 0 < left <= WRAP_UP_STEPS:
+        return ""
+    return WRAP_UP.format(left="one step is" if left == 1 else f"{left} steps are")
+
+
+def arguments_of(name: str, raw: str, allowed: Iterable[str]) -> tuple[registry.Tool, dict[str, Any]]:
+    """Return the tool that is called and its checked arguments. Raises BadCall."""
+    tool = registry.get(name)
+    if tool is None or name not in allowed:
+        raise BadCall(f"There is no tool {name!r}. You have: {', '.join(sorted(allowed))}.")
+    try:
+        arguments = json.loads(raw or "{}")
+    except ValueError as error:
+        raise BadCall(f"The arguments are not valid JSON ({error}). Send one complete JSON object.") from None
+    if not isinstance(arguments, dict):
+        raise BadCall("The arguments must be a JSON object.")
+    problems = jsonschema.Draft202012Validator(tool.parameters).iter_errors(arguments)
+    if problem := jsonschema.exceptions.best_match(problems):
+        place = ".".join(map(str, problem.absolute_path))
+        where = f" in {place}" if place else ""
+        raise BadCall(f"The arguments do not fit{where}: {problem.message}. Expected: {json.dumps(tool.parameters)}")
+    return tool, arguments
+
+
+def readable(raw: str) -> dict[str, Any]:
+    """Return the arguments of a call for people to see; {} when they are no object."""
+    try:
+        arguments = json.loads(raw)
+    except ValueError:
+        return {}
+    return arguments if isinstance(arguments, dict) else {}
+
+
+def fingerprint(name: str, raw_arguments: str, result: str) -> str:
+    """Return a short name for "this call gave this result". How long things took makes no difference."""
+    with suppress(ValueError):
+        raw_arguments = json.dumps(json.loads(raw_arguments or "{}"), sort_keys=True)
+    text = "\0".join((name, raw_arguments, _SECONDS.sub("", result)))
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def times_seen(fingerprint: str, results: Iterable[Message]) -> int:
+    """Return how often the newest of ``results`` show ``fingerprint``, back to the last change of a file.
+
+    The same command after an edit is no repetition, whatever it says.
+    """
+    count = 0
+    for message in list(results)[: -LOOK_BACK - 1 : -1]:
+        if message.detail.get("fingerprint") == fingerprint:
+            count += 1
+        elif message.tool_name in CHANGING_TOOLS and message.detail.get("added", 0) + message.detail.get("removed", 0):
+            break
+    return count

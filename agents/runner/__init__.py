@@ -1,0 +1,9 @@
+"""The host of the agents' runs: an asyncio loop in each worker process that drives many runs at once.
+
+claims     who drives which run: leases with fencing epochs
+drive      one run: model, tools, model, tools, until an outcome
+journal    the transactions that write what happened, each one fenced
+deltas     the text that is being streamed, for those who watch
+control    heartbeats and wishes: a stop takes effect within a second
+runner     the service that holds it all together
+"""

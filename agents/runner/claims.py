@@ -1,0 +1,138 @@
+"""Who drives which run. A lease in the row says who, until when, and since which claim (the epoch).
+
+Whoever claims a run raises its epoch. Every transaction that writes for a run begins with ``Lease.fence``: a process
+that was slow, suspended or cut off from the database finds another epoch there and writes nothing.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Final
+
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from agents.errors import LeaseLost
+from agents.models import Run
+from budgets.models import Account
+from mcc.core import live, processes
+
+LEASE_S: Final = 15.0
+BATCH: Final = 20
+
+
+class Wish(StrEnum):
+    """What somebody wants of a run that is being driven."""
+
+    CANCEL = "cancel"
+    FREEZE = "freeze"
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to write for a run."""
+
+    run_id: int
+    owner: str
+    epoch: int
+
+    def fence(self, **changes: object) -> None:
+        """Lock the row and change it, if it is still ours. Raises LeaseLost. The first statement of a transaction."""
+        row = Run.objects.filter(
+            pk=self.run_id, status=Run.Status.RUNNING, lease_owner=self.owner, lease_epoch=self.epoch
+        )
+        if not row.update(**(changes or {"lease_epoch": self.epoch})):
+            raise LeaseLost(f"run {self.run_id}, epoch {self.epoch}")
+
+
+def frozen() -> Exists:
+    """Return the condition that a run's money is stopped: on it hangs whether it may go on."""
+    own = Run.accounts.through.objects.filter(run_id=OuterRef(OuterRef("pk"))).values("account_id")
+    return Exists(
+        Account.objects.filter(frozen_at__isnull=False).filter(
+            Q(kind=Account.Kind.GLOBAL)
+            | Q(kind=Account.Kind.AGENT_TYPE, name=OuterRef("agent__role"))
+            | Q(pk=OuterRef("agent__account_id"))
+            | Q(pk__in=own)
+        )
+    )
+
+
+@transaction.atomic
+def claim(owner: str, room: int, lease_s: float = LEASE_S) -> list[Lease]:
+    """Take up to ``room`` runs (20 at most) that nobody drives and that may go on, the most urgent first.
+
+    A run that somebody wants cancelled is taken even when its money is stopped.
+    """
+    now = timezone.now()
+    free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)
+    runs = (
+        Run.objects.filter(free, status__in=[Run.Status.QUEUED, Run.Status.RUNNING])
+        .filter(Q(control=Run.Control.CANCEL) | ~frozen())
+        .order_by("-priority", "pk")
+    )
+    if connection.features.has_select_for_update_skip_locked:
+        runs = runs.select_for_update(skip_locked=True, of=("self",))
+    found = list(runs.only("lease_epoch", "started_at", "stream", "status")[: min(room, BATCH)])
+    for run in found:
+        Run.objects.filter(pk=run.pk).update(
+            status=Run.Status.RUNNING,
+            lease_owner=owner,
+            lease_epoch=run.lease_epoch + 1,
+            lease_until=now + timedelta(seconds=lease_s),
+            started_at=run.started_at or now,
+        )
+    live.publish_many(
+        [(run.stream, "run", {"run": run.pk}) for run in found if run.stream and run.status == Run.Status.QUEUED]
+    )
+    return [Lease(run.pk, owner, run.lease_epoch + 1) for run in found]
+
+
+def renew(owner: str, lease_s: float = LEASE_S) -> dict[int, int]:
+    """Keep all runs of ``owner``, and return which those are, with their epochs. One UPDATE, one SELECT."""
+    ours = _driven_by(owner)
+    ours.update(lease_until=timezone.now() + timedelta(seconds=lease_s))
+    return dict(ours.values_list("pk", "lease_epoch"))
+
+
+def wishes(owner: str) -> dict[int, Wish]:
+    """Return the runs of ``owner`` that must stop now. One query: it is asked seven times a second."""
+    rows = (
+        _driven_by(owner)
+        .annotate(is_frozen=frozen())
+        .filter(Q(control=Run.Control.CANCEL) | Q(is_frozen=True))
+        .values_list("pk", "control")
+    )
+    return {pk: Wish.CANCEL if control == Run.Control.CANCEL else Wish.FREEZE for pk, control in rows}
+
+
+def free_leases_of_the_dead() -> int:
+    """Let go of the runs whose process on this machine has ended, instead of waiting for their leases to run out."""
+    owners = Run.objects.filter(status=Run.Status.RUNNING).exclude(lease_owner="").values_list("lease_owner", flat=True)
+    dead = [owner for owner in owners.distinct() if processes.is_gone(owner.partition("#")[0])]
+    return _requeue(Run.objects.filter(status=Run.Status.RUNNING, lease_owner__in=dead)) if dead else 0
+
+
+def free_expired_leases(grace_s: float = 60) -> int:
+    """Put runs back in the queue that nobody has driven for a while, so that the pages do not say that they run."""
+    before = timezone.now() - timedelta(seconds=grace_s)
+    return _requeue(Run.objects.filter(status=Run.Status.RUNNING, lease_until__lt=before))
+
+
+def _driven_by(owner: str) -> QuerySet[Run]:
+    return Run.objects.filter(lease_owner=owner, status=Run.Status.RUNNING)
+
+
+@transaction.atomic
+def _requeue(runs: QuerySet[Run]) -> int:
+    rows = list(runs.values_list("pk", "stream", "lease_epoch"))
+    count = 0
+    news = []
+    for pk, stream, epoch in rows:
+        # Only while it is the same claim: another process may have taken it since we looked.
+        if runs.filter(pk=pk, lease_epoch=epoch).update(status=Run.Status.QUEUED, lease_owner="", lease_until=None):
+            count += 1
+            news += [(stream, "run", {"run": pk})] if stream else []
+    live.publish_many(news)
+    return count

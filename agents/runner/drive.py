@@ -1,0 +1,289 @@
+"""One run at work: model, tools, model, tools, until an outcome, a wait, or somebody's wish.
+
+The loop holds no state that matters. At every turn it reads the rows and does the next thing: results are missing, so
+execute those calls; none are, so ask the model.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from enum import StrEnum
+
+from django.db import close_old_connections
+
+from agents import context, gateway, guards
+from agents.context import Call, History
+from agents.errors import Interrupted, LeaseLost, ModelUnavailable
+from agents.gateway import Completion, ModelCall
+from agents.guards import Ending
+from agents.models import Outcome, Run
+from agents.runner import journal
+from agents.runner.claims import Lease
+from agents.runner.deltas import Deltas
+from agents.runner.journal import Done
+from agents.runner.places import Place
+from agents.sandbox.types import SandboxError, SandboxUnavailable
+from agents.tools import registry
+from agents.tools.registry import ToolContext, ToolResult
+from budgets.errors import AccountFrozen, BudgetExceeded
+from budgets.models import Usage
+from mcc.core.dbthread import DatabaseThread
+from mcc.core.errors import DomainError, ProviderError
+
+logger = logging.getLogger(__name__)
+
+FROZEN_PAUSE_S = 1.0
+
+
+class Stop(StrEnum):
+    """Why a run is put down before its end."""
+
+    CANCEL = "cancel"
+    FREEZE = "freeze"
+    DRAIN = "drain"
+    LOST = "lost"
+
+
+class _Parked(Exception):
+    """A tool asked the run to wait for somebody."""
+
+    def __init__(self, waits_for: str) -> None:
+        super().__init__(waits_for)
+        self.waits_for = waits_for
+
+
+class Drive:
+    """Drives one run under one lease. ``go`` never raises; ``stop`` may be called at any time, on the event loop."""
+
+    def __init__(self, lease: Lease, *, db: DatabaseThread, tools: Executor, deltas: Deltas) -> None:
+        self.lease = lease
+        self.asking_since: float | None = None
+        self._db = db
+        self._tools = tools
+        self._deltas = deltas
+        self._cancel = threading.Event()
+        self._stop: Stop | None = None
+        self._leaving = False
+        self._task: asyncio.Task[None] | None = None
+        self._mark = time.monotonic()
+
+    def start(self) -> "asyncio.Task[None]":
+        self._task = asyncio.ensure_future(self.go())
+        return self._task
+
+    def leave(self) -> None:
+        """Let go after the present step."""
+        self._leaving = True
+
+    def stop(self, why: Stop) -> None:
+        """Break off: the open stream is closed, a command in the sandbox killed, the lease given back."""
+        first = self._stop is None
+        if first or why is Stop.LOST:
+            self._stop = why
+        if first and self._task is not None:
+            self._cancel.set()
+            self._task.cancel()
+
+    async def go(self) -> None:
+        place = Place(self._tools)
+        try:
+            try:
+                await self._work(place)
+            except BaseException as reason:
+                # The place is closed before the lease is given back: whoever claims the run next may open it at once.
+                await place.close()
+                await self._rest(reason)
+        except LeaseLost as lost:
+            logger.warning("lost %s", lost)
+        except Exception:
+            logger.exception("run %s is left to its lease", self.lease.run_id)
+        finally:
+            self._deltas.forget(self.lease.run_id)
+            await place.close()
+
+    async def _rest(self, reason: BaseException) -> None:
+        """Write down why the run does not go on."""
+        match reason:
+            case asyncio.CancelledError() | Interrupted():
+                await self._put_down()
+            case _Parked():
+                await self._db.run(journal.park, self.lease, reason.waits_for, self._worked_ms())
+            case BudgetExceeded():
+                logger.info("run %s waits for money: %s", self.lease.run_id, reason.detail)
+                await self._db.run(journal.park, self.lease, "budget", self._worked_ms())
+            case AccountFrozen():
+                await self._db.run(journal.release, self.lease, self._worked_ms(), FROZEN_PAUSE_S)
+            case SandboxUnavailable():
+                await self._finish(Ending(Outcome.SANDBOX, str(reason)))
+            case SandboxError():
+                await self._crash(reason, Outcome.SANDBOX)
+            case ProviderError() | ModelUnavailable():
+                await self._finish(Ending(Outcome.PROVIDER, reason.detail))
+            case LeaseLost() | SystemExit() | KeyboardInterrupt():
+                raise reason
+            case _:
+                await self._crash(reason, Outcome.CRASHED)
+
+    async def _put_down(self) -> None:
+        if self._stop is Stop.CANCEL:
+            await self._db.run(journal.finish_cancelled, self.lease, self._worked_ms())
+        elif self._stop is not Stop.LOST:
+            await self._db.run(journal.release, self.lease, self._worked_ms())
+
+    async def _crash(self, error: BaseException, outcome: Outcome) -> None:
+        logger.error("run %s crashed", self.lease.run_id, exc_info=error)
+        await self._db.run(journal.crashed, self.lease, error, outcome, self._worked_ms())
+
+    async def _finish(self, ending: Ending) -> None:
+        await self._db.run(journal.finish, self.lease, ending, self._worked_ms())
+
+    async def _work(self, place: Place) -> None:
+        """Take step after step. Returns when the run has ended; raises why it rests before its end."""
+        run, history = await self._db.run(_look, self.lease, None)
+        while True:
+            if run.control == Run.Control.CANCEL:
+                self._stop = Stop.CANCEL
+            if self._stop is not None or self._leaving:
+                raise Interrupted
+            if pending := history.pending(run):
+                if not await self._execute(run, history, pending, place):
+                    return
+            elif ending := guards.limit_reached(run, run.worked_ms + self._unwritten_ms()):
+                await self._finish(ending)
+                return
+            elif not await self._ask(run, history):
+                return
+            run, history = await self._db.run(_look, self.lease, history)
+
+    # The model
+
+    async def _ask(self, run: Run, history: History) -> bool:
+        """Let the model answer, charge for it and journal it. Says whether the run goes on."""
+        tools = [tool.as_function() for name in run.tools if (tool := registry.get(name))]
+        if until := context.condense_until(history, run.model.context_tokens):
+            await self._condense(run, history, tools, until)
+            return True
+        ending: Ending | None = None
+
+        def store(completion: Completion, usage: Usage) -> None:
+            nonlocal ending
+            self._deltas.forget(run.pk)
+            ending = journal.store_answer(self.lease, run, history, completion, usage, self._worked_ms())
+
+        call = ModelCall(
+            run=run,
+            messages=context.prompt(run.system_prompt, history),
+            tools=tools,
+            reference_prefix=f"run:{run.pk}/step:{run.step}",
+        )
+        await self._complete(call, store, self._hear(run))
+        return ending is None
+
+    def _hear(self, run: Run) -> Callable[[str | None], None]:
+        return lambda text: self._deltas.hear(run.pk, run.step, run.stream, text)
+
+    async def _complete(self, call: ModelCall, store: gateway.Store, on_text: gateway.OnText) -> None:
+        self.asking_since = time.monotonic()
+        try:
+            await gateway.complete(call, db=self._db, on_text=on_text, store=store)
+        finally:
+            self.asking_since = None
+
+    async def _condense(self, run: Run, history: History, tools: list[registry.JSON], until: int) -> None:
+        """Replace the middle of the conversation by a summary: the model's own, or a list when it cannot be asked."""
+        plain = context.mechanical_summary(history, until)
+
+        def store(completion: Completion, usage: Usage) -> None:
+            journal.store_summary(self.lease, run, completion.text.strip() or plain, until, usage)
+
+        call = ModelCall(
+            run=run,
+            messages=context.condensing_prompt(run.system_prompt, history, until),
+            tools=tools,
+            reference_prefix=f"run:{run.pk}/condense:{until}",
+            purpose="condense",
+        )
+        try:
+            await self._complete(call, store, _unheard)
+        except ProviderError:
+            logger.warning("run %s is condensed without a model", run.pk)
+            await self._db.run(journal.store_summary, self.lease, run, plain, until, None)
+
+    # The tools
+
+    async def _execute(self, run: Run, history: History, calls: list[Call], place: Place) -> bool:
+        """Carry out ``calls`` in order. Says whether the run goes on."""
+        for call, following in zip(calls, [*calls[1:], None], strict=True):
+            done = await self._carry_out(run, call, place)
+            if done.result.waits_for:
+                raise _Parked(done.result.waits_for)
+            ending = await self._db.run(
+                journal.store_result, self.lease, run, history, done, following, self._worked_ms()
+            )
+            if ending:
+                return False
+            if self._stop is not None:
+                raise Interrupted
+            if following:
+                await self._db.run(history.catch_up)
+        return True
+
+    async def _carry_out(self, run: Run, call: Call, place: Place) -> Done:
+        started = time.monotonic()
+        try:
+            tool, arguments = guards.arguments_of(call.name, call.arguments, run.tools)
+        except guards.BadCall as problem:
+            return Done(call, ToolResult(str(problem), is_error=True), 0, bad=True)
+
+        def work() -> ToolResult:
+            return tool.function(ToolContext(run, call.id, place.of(run), self._cancel), **arguments)
+
+        future = asyncio.get_running_loop().run_in_executor(self._tools, _answered, work)
+        try:
+            result = await asyncio.shield(future)
+        except asyncio.CancelledError:
+            # The thread was told; what it still brings to an end has happened and is written down.
+            await asyncio.wait({future})
+            result = future.result()
+        return Done(call, result, round(1_000 * (time.monotonic() - started)))
+
+    def _worked_ms(self) -> int:
+        """Return the milliseconds since this was asked last: what is not yet in the row."""
+        now = time.monotonic()
+        worked_ms = round(1_000 * (now - self._mark))
+        self._mark = now
+        return worked_ms
+
+    def _unwritten_ms(self) -> int:
+        return round(1_000 * (time.monotonic() - self._mark))
+
+
+def _unheard(text: str | None) -> None:
+    """Nobody watches a summary being written."""
+
+
+def _look(lease: Lease, history: History | None) -> tuple[Run, History]:
+    """Read where the run stands. After condensing, the conversation is read anew."""
+    run = journal.load(lease)
+    if history is None or history.conversation.condensed_until != run.conversation.condensed_until:
+        history = History(run.conversation)
+    history.catch_up()
+    return run, history
+
+
+def _answered(work: Callable[[], ToolResult]) -> ToolResult:
+    """Run a tool in this thread. A refusal is a result for the model, and so is a failure outside the sandbox."""
+    close_old_connections()
+    try:
+        return work()
+    except DomainError as refusal:
+        return ToolResult(refusal.detail, is_error=True)
+    except SandboxError:
+        raise
+    except ProviderError as failure:
+        return ToolResult(f"Something outside failed, perhaps only for now: {failure.detail}", is_error=True)
+    finally:
+        close_old_connections()

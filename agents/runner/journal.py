@@ -1,0 +1,268 @@
+"""The transactions that write what a run did. Each begins with ``Lease.fence`` and is all or nothing.
+
+Whatever happens is written the moment it exists: a run that is killed between any two of these goes on from there.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any, Final
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from agents import guards
+from agents.context import Call, History
+from agents.errors import LeaseLost
+from agents.gateway import Completion
+from agents.guards import Ending
+from agents.models import Artifact, Message, Outcome, Purpose, Run
+from agents.runner.claims import Lease
+from agents.services import runs
+from agents.signals import run_waiting
+from agents.tools.registry import ToolResult
+from budgets.models import Usage
+from mcc.core import live
+
+JSON = dict[str, Any]
+CRASH_PAUSE_S: Final = 2
+"""Before a crashed step is tried again; doubles."""
+DOING_CHARS: Final = 120
+
+
+def load(lease: Lease) -> Run:
+    """Return the run with all that a step needs. Raises LeaseLost when it is no longer ours."""
+    run = Run.objects.select_related("agent", "model__provider", "model__price", "conversation").get(pk=lease.run_id)
+    if (run.status, run.lease_owner, run.lease_epoch) != (Run.Status.RUNNING, lease.owner, lease.epoch):
+        raise LeaseLost(str(run))
+    return run
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What an answer means for the run. ``reminder`` is said to the model when it made no sense."""
+
+    ending: Ending | None = None
+    reminder: str = ""
+
+
+def store_answer(
+    lease: Lease, run: Run, history: History, completion: Completion, usage: Usage, worked_ms: int
+) -> Ending | None:
+    """Write the answer of the model for step ``run.step`` and what follows from it. Returns how the run ended, if so.
+
+    Runs in the transaction that charges for the answer.
+    """
+    lease.fence(
+        step=run.step + 1,
+        crashes=0,
+        worked_ms=F("worked_ms") + worked_ms,
+        cost_nanousd=F("cost_nanousd") + usage.cost_nanousd,
+        input_tokens=F("input_tokens") + usage.input_tokens,
+        output_tokens=F("output_tokens") + usage.output_tokens,
+    )
+    message = Message.objects.create(
+        conversation_id=run.conversation_id,
+        run=run,
+        step=run.step,
+        role=Message.Role.ASSISTANT,
+        agent=run.agent,
+        content=_storable(completion.text),
+        tool_calls=[
+            {"id": call.id, "name": _storable(call.name), "arguments": _storable(call.arguments)}
+            for call in completion.tool_calls
+        ],
+        usage=usage,
+        finish_reason=completion.finish_reason,
+        duration_ms=completion.duration_ms,
+        detail={"heard": history.heard, "condensed": history.conversation.condensed_until},
+    )
+    meaning = Answered() if completion.tool_calls else _without_call(run, history, completion)
+    if meaning.reminder:
+        lease.fence(format_errors=F("format_errors") + 1)
+        Message.objects.create(
+            conversation_id=run.conversation_id, run=run, role=Message.Role.USER, content=meaning.reminder
+        )
+    news: list[tuple[str, JSON]] = [("message", {"message": message.pk, "run": run.pk, "step": run.step})]
+    if completion.tool_calls:
+        first = completion.tool_calls[0]
+        news.append(("doing", doing(run, Call(first.id, first.name, first.arguments))))
+    _publish(run, news)
+    if meaning.ending:
+        finish(lease, meaning.ending)
+    return meaning.ending
+
+
+def _without_call(run: Run, history: History, completion: Completion) -> Answered:
+    if run.purpose == Purpose.CHAT and completion.text.strip():
+        # Under the lock of the run: whoever speaks after this transaction finds no open run and starts another.
+        spoken = Message.objects.filter(
+            conversation_id=run.conversation_id, pk__gt=history.heard, role=Message.Role.USER
+        )
+        return Answered() if spoken.exists() else Answered(Ending(Outcome.SUBMITTED))
+    if run.format_errors + 1 >= guards.FORMAT_ERRORS:
+        return Answered(Ending(Outcome.FORMAT, f"{guards.FORMAT_ERRORS} answers in a row made no sense"))
+    return Answered(reminder=guards.CUT_OFF if completion.finish_reason == "length" else guards.NO_CALL)
+
+
+@dataclass(frozen=True)
+class Done:
+    """A tool call that was carried out. ``bad``: it made no sense, so no tool ran."""
+
+    call: Call
+    result: ToolResult
+    duration_ms: int
+    bad: bool = False
+
+
+@transaction.atomic
+def store_result(
+    lease: Lease, run: Run, history: History, done: Done, following: Call | None, worked_ms: int
+) -> Ending | None:
+    """Write the result of a call; it may end the run, in the same transaction. ``following`` is the next call.
+
+    Returns how the run ended, if so.
+    """
+    errors = run.format_errors + 1 if done.bad else 0
+    lease.fence(worked_ms=F("worked_ms") + worked_ms, crashes=0, format_errors=errors)
+    run.format_errors = errors
+    result = done.result
+    print_ = guards.fingerprint(done.call.name, done.call.arguments, result.text)
+    seen = guards.times_seen(print_, history.results(run)) + 1
+    text = result.text
+    if seen >= guards.NUDGE_AT:
+        text += guards.REPEATED.format(count=seen)
+    if following is None:
+        text += guards.wrap_up_note(run.step, run.step_limit)
+    message = Message.objects.create(
+        conversation_id=run.conversation_id,
+        run=run,
+        step=run.step - 1,
+        role=Message.Role.TOOL,
+        content=_storable(text),
+        tool_call_id=done.call.id,
+        tool_name=_storable(done.call.name)[:40],
+        is_error=result.is_error,
+        detail={**_storable_detail(result.detail), "fingerprint": print_},
+        artifact=_artifact(result),
+        duration_ms=done.duration_ms,
+    )
+    news: list[tuple[str, JSON]] = [("message", {"message": message.pk, "run": run.pk, "step": run.step - 1})]
+    if following is not None and result.outcome is None:
+        news.append(("doing", doing(run, following)))
+    _publish(run, news)
+    ending = _ending_of(result, errors, seen)
+    if ending:
+        finish(lease, ending)
+    return ending
+
+
+def _ending_of(result: ToolResult, format_errors: int, seen: int) -> Ending | None:
+    if result.outcome is not None:
+        return Ending(result.outcome, result.outcome_detail)
+    if format_errors >= guards.FORMAT_ERRORS:
+        return Ending(Outcome.FORMAT, f"{format_errors} tool calls in a row made no sense")
+    if seen >= guards.STUCK_AT:
+        return Ending(Outcome.STUCK, f"the same call with the same result {seen} times")
+    return None
+
+
+def _artifact(result: ToolResult) -> Artifact | None:
+    if result.full_output is None:
+        return None
+    content = _storable(result.full_output)
+    return Artifact.objects.create(content=content, size_bytes=result.output_bytes or len(content.encode()))
+
+
+@transaction.atomic
+def store_summary(lease: Lease, run: Run, summary: str, until: int, usage: Usage | None) -> None:
+    """Let ``summary`` stand for the conversation up to the message ``until``. What it replaces stays in the table."""
+    if usage is None:
+        lease.fence()
+    else:
+        lease.fence(
+            cost_nanousd=F("cost_nanousd") + usage.cost_nanousd,
+            input_tokens=F("input_tokens") + usage.input_tokens,
+            output_tokens=F("output_tokens") + usage.output_tokens,
+        )
+    run.conversation.summary, run.conversation.condensed_until = _storable(summary), until
+    run.conversation.save(update_fields=["summary", "condensed_until"])
+
+
+@transaction.atomic
+def finish(lease: Lease, ending: Ending, worked_ms: int = 0) -> None:
+    """End the run with an outcome."""
+    lease.fence(worked_ms=F("worked_ms") + worked_ms)
+    runs.conclude(Run.objects.filter(pk=lease.run_id), ending.outcome, ending.detail)
+
+
+@transaction.atomic
+def finish_cancelled(lease: Lease, worked_ms: int) -> None:
+    """End the run as somebody wished, in their words."""
+    lease.fence()
+    reason = Run.objects.values_list("outcome_detail", flat=True).get(pk=lease.run_id)
+    finish(lease, Ending(Outcome.CANCELLED, reason), worked_ms)
+
+
+@transaction.atomic
+def park(lease: Lease, waits_for: str, worked_ms: int) -> None:
+    """Let the run wait for somebody, without a lease. ``run_waiting`` is sent after commit."""
+    lease.fence(
+        status=Run.Status.WAITING,
+        waits_for=waits_for,
+        worked_ms=F("worked_ms") + worked_ms,
+        lease_owner="",
+        lease_until=None,
+    )
+    runs.announce(Run.objects.get(pk=lease.run_id))
+    transaction.on_commit(partial(_tell_waiting, lease.run_id))
+
+
+@transaction.atomic
+def release(lease: Lease, worked_ms: int, pause_s: float = 0) -> None:
+    """Put the run back in the queue, not to be taken for ``pause_s``."""
+    lease.fence(
+        status=Run.Status.QUEUED,
+        worked_ms=F("worked_ms") + worked_ms,
+        lease_owner="",
+        lease_until=timezone.now() + timedelta(seconds=pause_s) if pause_s else None,
+    )
+    runs.announce(Run.objects.get(pk=lease.run_id))
+
+
+@transaction.atomic
+def crashed(lease: Lease, error: BaseException, outcome: Outcome, worked_ms: int) -> None:
+    """Count a failure of the step. It is tried again after a pause; after too many the run ends with ``outcome``."""
+    lease.fence(crashes=F("crashes") + 1)
+    crashes = Run.objects.values_list("crashes", flat=True).get(pk=lease.run_id)
+    if crashes >= guards.CRASHES:
+        finish(lease, Ending(outcome, f"{type(error).__name__}: {error}"[:500]), worked_ms)
+    else:
+        release(lease, worked_ms, CRASH_PAUSE_S * 2 ** (crashes - 1))
+
+
+def doing(run: Run, call: Call) -> JSON:
+    """Return the news of what a run does now: the command of ``run``, the path of a file tool, else the tool's name."""
+    arguments = guards.readable(call.arguments)
+    text = arguments.get("command") or arguments.get("path") or arguments.get("pattern") or ""
+    label = str(text) if call.name == "run" else f"{call.name} {text}".strip()
+    return {"run": run.pk, "text": " ".join(label.split())[:DOING_CHARS]}
+
+
+def _publish(run: Run, news: list[tuple[str, JSON]]) -> None:
+    if run.stream:
+        live.publish_many([(run.stream, kind, data) for kind, data in news])
+
+
+def _tell_waiting(pk: int) -> None:
+    run_waiting.send_robust(Run, run=Run.objects.get(pk=pk))
+
+
+def _storable_detail(detail: JSON) -> JSON:
+    return {key: _storable(value) if isinstance(value, str) else value for key, value in detail.items()}
+
+
+def _storable(text: str) -> str:
+    """Return ``text`` without what PostgreSQL cannot store: NUL, and halves of surrogate pairs."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

@@ -1,0 +1,212 @@
+"""Runs are started, woken, cancelled and talked to here; ``agents.runner`` does the work.
+
+Messages enter a conversation under the lock of its open run (the runner takes the same lock for what it writes), so
+that the keys of messages grow in the order in which they become visible: the runner reads on from the last it knows.
+"""
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from agents import prompts
+from agents.models import Agent, Conversation, Message, Outcome, Purpose, Role, Run
+from agents.signals import run_finished
+from agents.tools import registry
+from agents.workplaces import workplace_of
+from budgets.models import Account
+from mcc.core import live, worker
+from mcc.core.errors import DomainError
+from mcc.core.models import User
+
+SANDBOX_TOOLS = frozenset({"run", "view", "search", "edit", "create"})
+CHANGING_TOOLS = frozenset({"edit", "create"})
+
+
+class RunOpen(DomainError):
+    """The conversation has a run already: one agent does one thing at a time."""
+
+    code = "run_open"
+
+
+class AgentInactive(DomainError):
+    """The agent is switched off."""
+
+    code = "agent_inactive"
+
+
+@transaction.atomic
+def start(
+    agent: Agent,
+    *,
+    purpose: Purpose | str,
+    title: str,
+    order: str,
+    conversation: Conversation | None = None,
+    workplace: str = "",
+    stream: str = "",
+    trace: Mapping[str, str] | None = None,
+    accounts: Iterable[Account] = (),
+    step_limit: int = 60,
+    cost_limit_nanousd: int | None = None,
+    time_limit_s: int = 3_600,
+) -> Run:
+    """Put ``agent`` to work: in a new conversation, or on from where ``conversation`` stands.
+
+    ``order`` is the message from which it works; the pinned block of the workplace is written down with it, as it is
+    now. Locks the conversation. Raises RunOpen, AgentInactive.
+    """
+    conversation = _locked(conversation or Conversation.objects.create(title=title[:300], agent=agent))
+    run = _queue(
+        Run(
+            agent=agent,
+            conversation=conversation,
+            purpose=purpose,
+            workplace=workplace,
+            stream=stream,
+            trace=dict(trace or {}),
+            step_limit=step_limit,
+            cost_limit_nanousd=cost_limit_nanousd,
+            time_limit_s=time_limit_s,
+        ),
+        accounts,
+    )
+    _write(run, order, is_order=True, detail={"pinned": _pinned(run)})
+    return run
+
+
+@transaction.atomic
+def say(conversation: Conversation, text: str, *, user: User | None = None, agent: Agent | None = None) -> Message:
+    """Say something to the agent of ``conversation``. It hears it at its next step.
+
+    When nobody is at work there, the words of a person start a chat run in the same place; those of another agent wait
+    for the next run, or two agents could keep each other awake for ever. Locks the conversation.
+    """
+    conversation = _locked(conversation)
+    run = conversation.runs.select_for_update(of=("self",)).filter(status__in=Run.OPEN).first()
+    if run is None and user is not None:
+        run = _chat(conversation)
+        return _write(run, text, user=user, detail={"pinned": _pinned(run)})
+    if run is None:
+        return Message.objects.create(conversation=conversation, role=Message.Role.USER, content=text, agent=agent)
+    return _write(run, text, user=user, agent=agent)
+
+
+@transaction.atomic
+def wake(run: Run) -> bool:
+    """Let a waiting run go on. Says whether it was waiting; anything else is left alone."""
+    waiting = Run.objects.filter(pk=run.pk, status=Run.Status.WAITING)
+    if not waiting.update(status=Run.Status.QUEUED, waits_for="", lease_until=None):
+        return False
+    announce(run)
+    worker.doorbell("runner")
+    return True
+
+
+@transaction.atomic
+def cancel(run: Run, *, reason: str) -> None:
+    """End ``run`` without a result. One that is being driven ends within a second; a finished one is left alone."""
+    asleep = Run.objects.filter(pk=run.pk, status__in=[Run.Status.QUEUED, Run.Status.WAITING])
+    if not conclude(asleep, Outcome.CANCELLED, reason):
+        running = Run.objects.filter(pk=run.pk, status=Run.Status.RUNNING)
+        running.update(control=Run.Control.CANCEL, outcome_detail=reason)
+
+
+@transaction.atomic
+def conclude(runs: QuerySet[Run], outcome: Outcome, detail: str = "", **changes: object) -> bool:
+    """Write the outcome of the one row that ``runs`` selects, and tell everybody. False: there was none.
+
+    ``run_finished`` is sent after commit.
+    """
+    run = runs.select_for_update(of=("self",)).first()
+    if run is None:
+        return False
+    changes |= {"status": Run.Status.FINISHED, "outcome": outcome, "outcome_detail": detail, "waits_for": ""}
+    changes |= {"finished_at": timezone.now(), "lease_owner": "", "lease_until": None}
+    Run.objects.filter(pk=run.pk).update(**changes)
+    announce(run)
+    transaction.on_commit(partial(_tell_finished, run.pk))
+    return True
+
+
+def announce(run: Run) -> None:
+    """Tell the pages that look at it that something about ``run`` changed."""
+    if run.stream:
+        live.publish(run.stream, "run", {"run": run.pk})
+
+
+def _tell_finished(pk: int) -> None:
+    run_finished.send_robust(Run, run=Run.objects.get(pk=pk))
+
+
+def _locked(conversation: Conversation) -> Conversation:
+    return Conversation.objects.select_for_update(of=("self",)).select_related("agent").get(pk=conversation.pk)
+
+
+def _queue(run: Run, accounts: Iterable[Account]) -> Run:
+    """Store ``run`` with what it needs to know for all its steps, and ring."""
+    if not run.agent.active:
+        raise AgentInactive(f"{run.agent} is switched off.")
+    if run.conversation.runs.filter(status__in=Run.OPEN).exists():
+        raise RunOpen(f"{run.agent} is at work in this conversation already.")
+    run.model = run.agent.model
+    run.system_prompt = prompts.system_prompt(run.agent, run.purpose)
+    tools = registry.for_role(Role(run.agent.role), run.agent.tools)
+    run.tools = [tool.name for tool in tools if _fits(tool.name, run)]
+    run.save()
+    run.accounts.set(accounts)
+    announce(run)
+    worker.doorbell("runner")
+    return run
+
+
+def _fits(tool: str, run: Run) -> bool:
+    if not run.workplace and tool in SANDBOX_TOOLS:
+        return False
+    return run.purpose != Purpose.CHAT or not (tool in CHANGING_TOOLS or tool.startswith("submit_"))
+
+
+def _chat(conversation: Conversation) -> Run:
+    """Queue a run that answers a person, in the same place and on the same accounts as the last one there."""
+    last = conversation.runs.order_by("pk").last()
+    run = Run(agent=conversation.agent, conversation=conversation, purpose=Purpose.CHAT)
+    if last is None:
+        return _queue(run, ())
+    run.workplace, run.stream, run.trace = last.workplace, last.stream, last.trace
+    return _queue(run, last.accounts.all())
+
+
+def _pinned(run: Run) -> str:
+    if not run.workplace:
+        return ""
+    workplace = workplace_of(run)
+    try:
+        return workplace.pinned()
+    finally:
+        workplace.close()
+
+
+def _write(
+    run: Run,
+    text: str,
+    *,
+    is_order: bool = False,
+    user: User | None = None,
+    agent: Agent | None = None,
+    detail: dict[str, str] | None = None,
+) -> Message:
+    message = Message.objects.create(
+        conversation_id=run.conversation_id,
+        run=run,
+        role=Message.Role.USER,
+        content=text,
+        is_order=is_order,
+        user=user,
+        agent=agent,
+        detail={key: value for key, value in (detail or {}).items() if value},
+    )
+    if run.stream:
+        live.publish(run.stream, "message", {"message": message.pk, "run": run.pk, "step": None})
+    return message
