@@ -11,6 +11,7 @@ import secrets
 import shutil
 import sys
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 
 import environ
@@ -228,11 +229,26 @@ REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_RATES": {"token": "10/min"},
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
+SIMPLE_JWT = {
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=15),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=1),
+    "CHECK_REVOKE_TOKEN": True,  # a changed password ends every token
+}
 SPECTACULAR_SETTINGS = {
     "TITLE": "Mission Control Center",
     "VERSION": "1",
     "DESCRIPTION": "Everything that a person can do in the browser, for programs. Amounts are decimal strings in USD.",
     "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_NAME_OVERRIDES": {
+        "AccountKind": "budgets.models.Account.Kind",
+        "RequestKind": "projects.models.Request.Kind",
+        "VoteKind": "projects.models.Vote.Kind",
+        "RunStatus": "agents.models.Run.Status",
+        "IssueStatus": "projects.models.IssueStatus",
+        "TaskStatus": "projects.models.TaskStatus",
+        "CheckStatus": "projects.models.Check.Status",
+        "PullRequestStatus": "projects.models.PullRequest.Status",
+    },
 }
 
 # --- Models, sandboxes, GitHub ----------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from mcc.core import pages
 
 urlpatterns = [
     path("", include("projects.urls")),
+    path("api/v1/", include("projects.api.urls")),
     path("theme/", pages.set_theme, name="theme"),
     path("styleguide/", styleguide.page, name="styleguide"),
     path("accounts/", include("allauth.urls")),

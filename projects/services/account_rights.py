@@ -21,12 +21,22 @@ def visible_accounts(user: User) -> QuerySet[Account]:
     )
 
 
-def require_account_manager(user: User, account: Account) -> None:
-    """Raise NotAllowed unless ``user`` may limit ``account``: administrators may, maintainers in their projects."""
+def managed_accounts(user: User) -> QuerySet[Account]:
+    """Those that ``user`` may limit: administrators all, maintainers those of their projects."""
     if user.is_superuser:
-        return
-    mine = Q(pk__in=Project.objects.maintained_by(user).values("account")) | Q(
-        pk__in=Issue.objects.maintained_by(user).values("account")
+        return Account.objects.all()
+    return Account.objects.filter(
+        Q(pk__in=Project.objects.maintained_by(user).values("account"))
+        | Q(pk__in=Issue.objects.maintained_by(user).values("account"))
     )
-    if not Account.objects.filter(mine, pk=account.pk).exists():
+
+
+def require_account_manager(user: User, account: Account) -> None:
+    """Raise NotAllowed unless ``user`` may limit ``account``."""
+    if not managed_accounts(user).filter(pk=account.pk).exists():
         raise NotAllowed(f"You may not change the limits of {account.name}.")
+
+
+def decides(user: User) -> bool:
+    """Whether ``user`` decides in some project: then they may stop the company, and pause and change its agents."""
+    return user.is_superuser or Project.objects.maintained_by(user).exists()

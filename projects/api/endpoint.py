@@ -1,0 +1,26 @@
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from django.db import models
+from rest_framework.generics import GenericAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from mcc.core.models import User
+
+Row = TypeVar("Row", bound=models.Model)
+
+
+def caller(request: Request) -> User:
+    """Return who calls. Every endpoint requires a login, so it is never nobody."""
+    assert isinstance(request.user, User)
+    return request.user
+
+
+class Endpoint(GenericAPIView):
+    """What the endpoints share: lists come in pages."""
+
+    def paged(self, rows: models.QuerySet[Row], show: Callable[[Sequence[Row]], object]) -> Response:
+        """Answer with one page of ``rows``; ``show`` turns the rows of a page into what is sent."""
+        page = self.paginate_queryset(rows)
+        return self.get_paginated_response(show(page or []))

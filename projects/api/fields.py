@@ -1,0 +1,32 @@
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from mcc.core import money
+from mcc.core.errors import InvalidInput
+
+MAXIMUM_NANOUSD = 1_000_000 * money.NANOUSD
+
+
+@extend_schema_field(OpenApiTypes.DECIMAL)
+class UsdField(serializers.Field):
+    """Nano-dollars in the database, a decimal string in USD on the wire."""
+
+    def to_representation(self, value: int) -> str:
+        return money.usd_string(value)
+
+    def to_internal_value(self, data: object) -> int:
+        if isinstance(data, bool) or not isinstance(data, (str, int)):
+            raise serializers.ValidationError('Write amounts as decimal strings, as in "5.00".')
+        try:
+            amount = money.nanousd(data)
+        except (InvalidInput, OverflowError) as error:
+            raise serializers.ValidationError("This is not an amount in USD.") from error
+        if not 0 <= amount <= MAXIMUM_NANOUSD:
+            raise serializers.ValidationError("The amount is out of range.")
+        return amount
+
+
+def shown(amount_nanousd: int) -> str:
+    """Return an amount as the API writes it."""
+    return money.usd_string(amount_nanousd)

@@ -1,0 +1,152 @@
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from budgets import queries
+from budgets.models import Account, Limit, Usage
+from budgets.services import accounts
+from mcc.core.errors import InvalidInput
+from projects.api.endpoint import Endpoint, caller
+from projects.api.fields import UsdField, shown
+from projects.api.serializers import UsageOut
+from projects.services.account_rights import require_account_manager, visible_accounts
+
+
+class StandingOut(serializers.Serializer):
+    """A limit and what its running period saw."""
+
+    period = serializers.ChoiceField(source="limit.period", choices=Limit.Period.choices)
+    action = serializers.ChoiceField(source="limit.action", choices=Limit.Action.choices)
+    warn_ratio = serializers.DecimalField(source="limit.warn_ratio", max_digits=3, decimal_places=2)
+    amount_usd = UsdField(source="amount_nanousd")
+    spent_usd = UsdField(source="spent_nanousd")
+    held_usd = UsdField(source="held_nanousd")
+    period_start = serializers.DateTimeField()
+    period_end = serializers.DateTimeField(allow_null=True)
+
+
+class BudgetOut(serializers.Serializer):
+    id = serializers.IntegerField()
+    kind = serializers.ChoiceField(choices=Account.Kind.choices)
+    name = serializers.CharField()
+    frozen = serializers.BooleanField()
+    spent_usd = UsdField(help_text="in all, ever")
+    limits = StandingOut(many=True)
+
+
+class LimitIn(serializers.Serializer):
+    amount_usd = UsdField()
+    action = serializers.ChoiceField(choices=Limit.Action.choices, default=Limit.Action.BLOCK)
+    warn_ratio = serializers.DecimalField(
+        max_digits=3,
+        decimal_places=2,
+        default=Decimal("0.80"),
+        min_value=Decimal("0.01"),
+        max_value=Decimal("1"),
+    )
+
+
+class BudgetList(Endpoint):
+    """Accounts with their limits. ``kind`` selects one kind."""
+
+    queryset = Account.objects.none()
+    serializer_class = BudgetOut
+
+    @extend_schema(
+        operation_id="budgets_list",
+        responses=BudgetOut(many=True),
+        parameters=[OpenApiParameter("kind", str)],
+    )
+    def get(self, request: Request) -> Response:
+        rows = visible_accounts(caller(request)).order_by("pk")
+        if kind := request.query_params.get("kind"):
+            if kind not in Account.Kind.values:
+                raise InvalidInput("No such kind.", fields={"kind": [f"One of {', '.join(Account.Kind.values)}."]})
+            rows = rows.filter(kind=kind)
+        return self.paged(rows, _budgets)
+
+
+class BudgetLimit(Endpoint):
+    """Set or remove what an account may spend in a period."""
+
+    queryset = Account.objects.none()
+    serializer_class = BudgetOut
+
+    @extend_schema(operation_id="budgets_limit_set", request=LimitIn)
+    def put(self, request: Request, pk: int, period: str) -> Response:
+        account = self._managed(request, pk)
+        if period not in Limit.Period.values:
+            raise InvalidInput("No such period.", fields={"period": [f"One of {', '.join(Limit.Period.values)}."]})
+        given = LimitIn(data=request.data)
+        given.is_valid(raise_exception=True)
+        values = given.validated_data
+        accounts.set_limit(
+            account,
+            values["amount_usd"],
+            period=Limit.Period(period),
+            action=values["action"],
+            warn_ratio=values["warn_ratio"],
+        )
+        return Response(_budgets([account])[0])
+
+    @extend_schema(operation_id="budgets_limit_remove", responses=BudgetOut)
+    def delete(self, request: Request, pk: int, period: str) -> Response:
+        account = self._managed(request, pk)
+        accounts.clear_limit(get_object_or_404(account.limits.filter(active=True), period=period))
+        return Response(_budgets([account])[0])
+
+    def _managed(self, request: Request, pk: int) -> Account:
+        account = get_object_or_404(visible_accounts(caller(request)), pk=pk)
+        require_account_manager(caller(request), account)
+        return account
+
+
+class UsageList(Endpoint):
+    """Every billed generation, newest first. ``account`` selects what one account paid for."""
+
+    queryset = Usage.objects.none()
+    serializer_class = UsageOut
+
+    @extend_schema(
+        operation_id="usage_list",
+        responses=UsageOut(many=True),
+        parameters=[OpenApiParameter("account", int)],
+    )
+    def get(self, request: Request) -> Response:
+        rows = self._visible(request).select_related("hold").order_by("-pk")
+        return self.paged(rows, lambda page: UsageOut(page, many=True).data)
+
+    def _visible(self, request: Request) -> QuerySet[Usage]:
+        user, account = caller(request), request.query_params.get("account")
+        rows = Usage.objects.all()
+        if not user.is_superuser:
+            # The company's and the agents' accounts see everybody's work: a member sees only their projects'.
+            owned = visible_accounts(user).filter(kind__in=[Account.Kind.PROJECT, Account.Kind.ISSUE])
+            rows = rows.filter(postings__account__in=owned).distinct()
+        if account:
+            if not account.isdecimal():
+                raise InvalidInput("account must be a number.", fields={"account": ["A number."]})
+            rows = rows.filter(pk__in=Usage.objects.filter(postings__account=int(account)).values("pk"))
+        return rows
+
+
+def _budgets(rows: Sequence[Account]) -> list[dict[str, Any]]:
+    totals, standings = queries.totals(rows), queries.standings_of(rows)
+    return [
+        {
+            "id": account.pk,
+            "kind": account.kind,
+            "name": account.name,
+            "frozen": account.is_frozen,
+            "spent_usd": shown(totals[account.pk]),
+            "limits": StandingOut(standings[account.pk], many=True).data,
+        }
+        for account in rows
+    ]

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.utils.serializer_helpers import ReturnDict
+
+from agents.models import Agent, Message, Run
+from budgets import queries
+from projects.api.endpoint import Endpoint, caller
+from projects.api.serializers import AgentOut, MessageOut, RunOut
+from projects.models import Issue
+
+
+class RunDetail(Endpoint):
+    queryset = Run.objects.none()
+    serializer_class = RunOut
+
+    @extend_schema(operation_id="runs_retrieve")
+    def get(self, request: Request, pk: int) -> Response:
+        return Response(RunOut(_run(request, pk)).data)
+
+
+class RunMessages(Endpoint):
+    """The journal of one run, oldest first."""
+
+    queryset = Message.objects.none()
+    serializer_class = MessageOut
+
+    @extend_schema(operation_id="runs_messages_list", responses=MessageOut(many=True))
+    def get(self, request: Request, pk: int) -> Response:
+        messages = _run(request, pk).messages.select_related("agent", "user", "usage").order_by("pk")
+        return self.paged(messages, lambda page: MessageOut(page, many=True).data)
+
+
+class AgentList(Endpoint):
+    queryset = Agent.objects.none()
+    serializer_class = AgentOut
+
+    @extend_schema(operation_id="agents_list", responses=AgentOut(many=True))
+    def get(self, request: Request) -> Response:
+        return self.paged(Agent.objects.select_related("model", "account"), _agents)
+
+
+class AgentDetail(Endpoint):
+    queryset = Agent.objects.none()
+    serializer_class = AgentOut
+
+    @extend_schema(operation_id="agents_retrieve")
+    def get(self, request: Request, pk: int) -> Response:
+        agent = get_object_or_404(Agent.objects.select_related("model", "account"), pk=pk)
+        return Response(_agents([agent])[0])
+
+
+def _agents(rows: Sequence[Agent]) -> list[ReturnDict[str, object]]:
+    costs = queries.totals([agent.account for agent in rows])
+    return [AgentOut(row, context={"costs": costs}).data for row in rows]
+
+
+def _run(request: Request, pk: int) -> Run:
+    mine = Run.objects.filter(assignment__issue__in=Issue.objects.visible_to(caller(request)))
+    return get_object_or_404(mine.select_related("agent", "model", "assignment"), pk=pk)

@@ -1,0 +1,31 @@
+"""``/api/v1/``."""
+
+from django.urls import path
+from drf_spectacular.views import SpectacularAPIView
+from rest_framework_simplejwt.views import TokenRefreshView
+
+from projects.api import issues, money, projects, requests, runs, stops, tokens
+
+urlpatterns = [
+    path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
+    path("auth/token/", tokens.Token.as_view(), name="api-token"),
+    path("auth/token/refresh/", TokenRefreshView.as_view(), name="api-token-refresh"),
+    path("projects/", projects.ProjectList.as_view()),
+    path("projects/<int:pk>/", projects.ProjectDetail.as_view()),
+    path("projects/<int:pk>/issues/", projects.ProjectIssues.as_view()),
+    path("issues/<int:pk>/", issues.IssueDetail.as_view()),
+    path("issues/<int:pk>/start/", issues.IssueStart.as_view()),
+    path("issues/<int:pk>/cancel/", issues.IssueCancel.as_view()),
+    path("tasks/<int:pk>/", issues.TaskDetail.as_view()),
+    path("pull-requests/<int:pk>/", issues.PullRequestDetail.as_view()),
+    path("runs/<int:pk>/", runs.RunDetail.as_view()),
+    path("runs/<int:pk>/messages/", runs.RunMessages.as_view()),
+    path("requests/", requests.RequestList.as_view()),
+    path("requests/<int:pk>/answer/", requests.RequestAnswer.as_view()),
+    path("agents/", runs.AgentList.as_view()),
+    path("agents/<int:pk>/", runs.AgentDetail.as_view()),
+    path("budgets/", money.BudgetList.as_view()),
+    path("budgets/<int:pk>/limits/<str:period>/", money.BudgetLimit.as_view()),
+    path("usage/", money.UsageList.as_view()),
+    path("stop/", stops.Stop.as_view()),
+]
