@@ -1,0 +1,206 @@
+"""The gateway against a provider that speaks HTTP: what goes out, what comes back, what it costs."""
+
+import pytest
+
+from agents.errors import LeaseLost, ModelUnavailable
+from agents.gateway import ToolCall
+from agents.models import Message, Provider
+from agents.tests import provider as modes
+from agents.tests.calls import PROMPT, Heard, ask, call_of, journal, make_card, make_run, spent_nanousd, states
+from agents.tests.provider import FakeProvider
+from budgets.errors import AccountFrozen, BudgetExceeded
+from budgets.models import Hold, Posting, Usage
+from budgets.services import accounts
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    monkeypatch.setenv("ACME_KEY", "sk-acme-secret")
+    provider = FakeProvider()
+    yield provider
+    provider.close()
+
+
+@pytest.fixture
+def acme(fake):
+    return Provider.objects.create(name="acme", kind="openrouter", base_url=fake.url, key_setting="ACME_KEY")
+
+
+@pytest.fixture
+def run(acme):
+    return make_run(make_card(acme))
+
+
+def test_an_answer_is_streamed_journaled_and_charged_to_every_account(fake, run):
+    heard = Heard()
+
+    completion = ask(call_of(run), on_text=heard)
+
+    usage = Usage.objects.get()
+    assert (completion.text, completion.finish_reason, heard.pieces) == ("Hello", "stop", ["Hel", "lo"])
+    assert Message.objects.get().usage == usage
+    assert (usage.cost_nanousd, usage.cost_source, usage.provider) == (4_100_000, "response", "Acme")
+    assert (usage.input_tokens, usage.cached_tokens, usage.output_tokens, usage.reasoning_tokens) == (
+        1_000,
+        800,
+        50,
+        10,
+    )
+    assert spent_nanousd() == fake.total_nanousd
+    assert states() == ["captured"]
+    assert sorted(Posting.objects.values_list("account__kind", flat=True)) == ["agent", "agent_type", "global", "issue"]
+
+
+def test_a_request_tells_who_asks_and_what_it_may_cost(fake, run):
+    ask(call_of(run))
+
+    body, headers = fake.requests[0], fake.headers[0]
+    assert body["user"] == f"mcc-agent-{run.agent.pk}"
+    assert body["session_id"] == f"mcc-run-{run.pk}"
+    assert body["trace"] == {
+        "mcc_issue": "DEMO-1",
+        "mcc_task": "note",
+        "mcc_round": "0",
+        "mcc_role": "coder",
+        "mcc_purpose": "implement",
+        "mcc_run": str(run.pk),
+        "mcc_attempt": f"run:{run.pk}/step:3/attempt:1",
+    }
+    assert body["provider"] == {"max_price": {"prompt": "3", "completion": "15", "request": "0"}}
+    assert (body["model"], body["max_tokens"], body["stream"], body["usage"]) == (
+        "acme/large",
+        1_000,
+        True,
+        {"include": True},
+    )
+    assert body["messages"] == PROMPT
+    assert "tools" not in body
+    assert headers["idempotency-key"] == f"run:{run.pk}/step:3/attempt:1"
+    assert headers["authorization"] == "Bearer sk-acme-secret"
+
+
+def test_a_plain_server_gets_no_fields_of_openrouter_and_is_charged_by_the_list(fake):
+    run = make_run(make_card(Provider.objects.create(name="own", kind="openai_compatible", base_url=fake.url)))
+    fake.plan.append(modes.nameless)
+
+    ask(call_of(run))
+
+    usage, body = Usage.objects.get(), fake.requests[0]
+    assert "provider" not in body
+    assert "usage" not in body
+    assert body["stream_options"] == {"include_usage": True}
+    assert body["trace"]["mcc_role"] == "coder"
+    assert (usage.cost_source, usage.cost_nanousd) == ("price_list", 1_000 * 3_000 + 50 * 15_000)
+    assert usage.generation_id is None
+
+
+def test_the_hold_is_never_less_than_the_bytes_could_cost(run):
+    ask(call_of(run, tools=True, messages=[*PROMPT, {"role": "user", "content": "ü" * 500}]))
+
+    prompt_at_least = 1_000 + 16 * 3
+    assert Hold.objects.get().amount_nanousd > prompt_at_least * 3_000 + 1_000 * 15_000
+
+
+def test_pieces_of_tool_calls_are_joined_and_named_uniquely(fake, run):
+    fake.plan.append(modes.calling_tools)
+
+    completion = ask(call_of(run, tools=True))
+
+    assert completion.tool_calls == (
+        ToolCall("s3c0", "view", '{"path": "é.py"}'),
+        ToolCall("s3c1", "run", '{"command'),
+    )
+    assert completion.finish_reason == "tool_calls"
+
+
+def test_under_an_own_key_the_upstream_bill_is_added_to_the_fee(fake, run):
+    fake.plan.append(modes.costing("0.001", is_byok=True, cost_details={"upstream_inference_cost": 0.02}))
+
+    ask(call_of(run))
+
+    assert Usage.objects.get().cost_nanousd == 21_000_000
+
+
+def test_a_tiny_cost_is_read_without_a_float(fake, run):
+    fake.plan.append(modes.costing("0.000001235"))
+
+    ask(call_of(run))
+
+    assert Usage.objects.get().cost_nanousd == 1_235
+
+
+def test_more_than_was_set_aside_is_charged_all_the_same(fake, run):
+    fake.plan.append(modes.costing("2.5"))
+
+    ask(call_of(run))
+
+    assert Usage.objects.get().cost_nanousd == fake.total_nanousd > Hold.objects.get().amount_nanousd
+
+
+def test_an_answer_shrinks_to_what_the_budget_allows(fake, acme):
+    run = make_run(make_card(acme), limit_nanousd=10_000_000)
+
+    ask(call_of(run))
+
+    assert 256 <= fake.requests[0]["max_tokens"] < 1_000
+    assert 9_900_000 < Hold.objects.get().amount_nanousd <= 10_000_000
+
+
+def test_nothing_is_sent_when_not_even_a_short_answer_fits(fake, acme):
+    run = make_run(make_card(acme), limit_nanousd=3_000_000)
+
+    with pytest.raises(BudgetExceeded):
+        ask(call_of(run))
+
+    assert (fake.requests, states()) == ([], [])
+
+
+def test_nothing_is_sent_from_a_frozen_account(fake, run):
+    accounts.freeze(accounts.global_account())
+
+    with pytest.raises(AccountFrozen):
+        ask(call_of(run))
+
+    assert fake.requests == []
+
+
+def test_a_model_that_is_switched_off_is_not_called(fake, run):
+    run.model.active = False
+    run.model.save()
+
+    with pytest.raises(ModelUnavailable):
+        ask(call_of(run))
+
+    assert fake.requests == []
+
+
+def test_who_lost_the_lease_pays_and_journals_nothing(fake, run):
+    def store(completion, usage):
+        journal(run)(completion, usage)
+        raise LeaseLost
+
+    with pytest.raises(LeaseLost):
+        ask(call_of(run), store=store)
+
+    assert spent_nanousd() == fake.total_nanousd
+    assert (Message.objects.count(), states()) == (0, ["captured"])
+
+
+def test_an_answer_that_cannot_be_journaled_is_paid(fake, run):
+    journal(run)(ask(call_of(run), store=lambda completion, usage: None), Usage.objects.get())
+
+    with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
+        ask(call_of(run))
+
+    assert spent_nanousd() == fake.total_nanousd == 8_200_000
+    assert Message.objects.count() == 1
+
+
+def test_attempts_of_a_step_are_numbered_through_over_restarts(fake, run):
+    for _ in range(18):
+        ask(call_of(run), store=lambda completion, usage: None)
+
+    names = list(Hold.objects.order_by("pk").values_list("reference", flat=True))
+    assert names == [f"run:{run.pk}/step:3/attempt:{number}" for number in range(1, 19)]

@@ -1,0 +1,236 @@
+"""After every fault the ledger equals the bill, and every hold is in the state that tells the truth."""
+
+import time
+import traceback
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.utils import timezone
+
+from agents import tasks
+from agents.errors import CallFailed
+from agents.gateway import Patience
+from agents.models import Provider
+from agents.tests import provider as modes
+from agents.tests.calls import Heard, ask, call_of, make_card, make_run, spent_nanousd, states
+from agents.tests.provider import FakeProvider
+from budgets.models import Hold, Usage
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    monkeypatch.setenv("ACME_KEY", "sk-acme-secret")
+    provider = FakeProvider()
+    yield provider
+    provider.close()
+
+
+@pytest.fixture
+def acme(fake):
+    return Provider.objects.create(name="acme", kind="openrouter", base_url=fake.url, key_setting="ACME_KEY")
+
+
+@pytest.fixture
+def run(acme):
+    return make_run(make_card(acme))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        modes.breaking_off(429),
+        modes.breaking_off("server_error"),
+        modes.ending_in_error,
+        modes.cut,
+        modes.ending_early,
+    ],
+    ids=["in-band number", "in-band word", "finish error", "cut", "ended early"],
+)
+def test_a_broken_stream_is_tried_again_and_both_are_paid(fake, run, fault):
+    fake.plan.append(fault)
+    heard = Heard()
+
+    completion = ask(call_of(run), on_text=heard)
+
+    assert (completion.text, heard.text, heard.pieces[:2]) == ("Hello", "Hello", ["half", None])
+    assert states() == ["unresolved", "captured"]
+    tasks.sweep_holds()
+    assert states() == ["captured", "captured"]
+    assert spent_nanousd() == fake.total_nanousd == 8_200_000
+    assert set(Usage.objects.values_list("cost_source", flat=True)) == {"response", "generation"}
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 413, 422])
+def test_a_refusal_for_good_costs_nothing_and_is_not_repeated(fake, run, status):
+    fake.plan.append(modes.refusing(status))
+
+    with pytest.raises(CallFailed) as failure:
+        ask(call_of(run))
+
+    assert failure.value.permanent
+    assert (len(fake.requests), states(), spent_nanousd()) == (1, ["released"], 0)
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 529])
+def test_trouble_before_the_generation_is_tried_again_for_nothing(fake, run, status):
+    fake.plan.append(modes.refusing(status))
+
+    ask(call_of(run))
+
+    assert states() == ["released", "captured"]
+    assert spent_nanousd() == fake.total_nanousd
+
+
+@pytest.mark.parametrize("status", [408, 504, 524])
+def test_a_time_out_of_the_provider_stays_on_hold(fake, run, status):
+    fake.plan.append(modes.refusing(status))
+
+    ask(call_of(run))
+
+    assert states() == ["unresolved", "captured"]
+
+
+def test_an_error_that_names_its_generation_is_settled_by_its_record(fake, run):
+    def failing_late(answer):
+        answer.charge(Decimal("0.002"))
+        answer.refuse(502, {"code": 502, "message": "gone"}, {"X-Generation-Id": answer.id})
+
+    fake.plan.append(failing_late)
+
+    ask(call_of(run))
+    tasks.sweep_holds()
+
+    assert states() == ["captured", "captured"]
+    assert spent_nanousd() == fake.total_nanousd == 6_100_000
+
+
+def test_a_402_because_of_other_requests_in_flight_is_tried_again(fake, run):
+    fake.plan.append(modes.refusing(402, metadata={"limit_source": "openrouter_in_flight_budget"}))
+
+    assert ask(call_of(run)).text == "Hello"
+
+
+def test_retry_after_is_honoured(fake, run):
+    fake.plan.append(modes.refusing(429, headers={"Retry-After": "0.4"}))
+    started = time.monotonic()
+
+    ask(call_of(run))
+
+    assert time.monotonic() - started > 0.4
+
+
+def test_a_wait_longer_than_patience_is_left_to_the_caller(fake, run):
+    fake.plan.append(modes.refusing(429, headers={"Retry-After": "3600"}))
+
+    with pytest.raises(CallFailed) as failure:
+        ask(call_of(run))
+
+    assert (failure.value.permanent, failure.value.retry_after_s) == (False, 3600)
+    assert states() == ["released"]
+
+
+def test_patience_ends(fake, run):
+    fake.plan.extend([modes.refusing(503)] * 9)
+
+    with pytest.raises(CallFailed, match="503"):
+        ask(call_of(run))
+
+    assert states() == ["released"] * 3
+
+
+def test_the_next_model_answers_when_the_first_fails_for_good(fake, acme, run):
+    run.agent.fallbacks.add(make_card(acme, "acme/small"))
+    fake.plan.append(modes.refusing(404))
+
+    completion = ask(call_of(run))
+
+    assert completion.text == "Hello"
+    assert list(Hold.objects.order_by("pk").values_list("model", "state")) == [
+        ("acme/large", "released"),
+        ("acme/small", "captured"),
+    ]
+
+
+def test_an_answer_without_usage_is_looked_up(fake, run):
+    fake.plan.append(modes.without_usage)
+
+    assert ask(call_of(run)).text == "whole"
+
+    assert Usage.objects.get().cost_source == "generation"
+    assert spent_nanousd() == fake.total_nanousd
+
+
+def test_an_answer_without_usage_and_without_a_record_stays_on_hold(fake, run):
+    fake.plan.append(modes.without_usage)
+    fake.answers_look_ups = False
+
+    ask(call_of(run))
+    assert states() == ["unresolved", "captured"]
+
+    fake.answers_look_ups = True
+    tasks.sweep_holds()
+    assert spent_nanousd() == fake.total_nanousd == 8_200_000
+
+
+def test_a_server_that_tells_neither_cost_nor_tokens_is_charged_at_the_hold(fake):
+    run = make_run(make_card(Provider.objects.create(name="own", kind="openai_compatible", base_url=fake.url)))
+    fake.plan.append(modes.without_usage)
+
+    ask(call_of(run))
+
+    usage = Usage.objects.get()
+    assert (usage.cost_source, usage.cost_nanousd) == ("presumed", usage.hold.amount_nanousd)
+
+
+def test_a_provider_that_falls_silent_is_lost(fake, run):
+    fake.plan.append(modes.silent)
+
+    ask(call_of(run, patience=Patience(attempts=2, first_pause_s=0.01, silence_s=0.2)))
+
+    assert states() == ["unresolved", "captured"]
+
+
+def test_a_provider_that_is_not_there_was_sent_nothing(fake, run):
+    fake.close()
+
+    with pytest.raises(CallFailed, match="could not be reached"):
+        ask(call_of(run))
+
+    assert states() == ["released"] * 3
+
+
+def test_a_missing_key_is_a_failure_for_good_and_costs_nothing(fake, run, monkeypatch):
+    monkeypatch.delenv("ACME_KEY")
+
+    with pytest.raises(CallFailed, match="ACME_KEY is not set") as failure:
+        ask(call_of(run))
+
+    assert (failure.value.permanent, states(), fake.requests) == (True, ["released"], [])
+
+
+@pytest.mark.parametrize("status", [400, 401])
+def test_no_error_carries_the_key(fake, run, caplog, status):
+    message = "Incorrect API key provided: sk-acme-secret."
+    fake.plan.append(lambda answer: answer.refuse(status, {"code": status, "message": message}))
+
+    with pytest.raises(CallFailed) as failure:
+        ask(call_of(run))
+
+    told = [*traceback.format_exception(failure.value), repr(vars(failure.value)), caplog.text]
+    told += Hold.objects.values_list("note", flat=True)
+    assert "sk-acme-secret" not in "".join(told)
+
+
+def test_what_nobody_can_tell_is_charged_at_the_hold_after_a_day(fake, run):
+    fake.plan.append(modes.cut)
+    fake.answers_look_ups = False
+    ask(call_of(run))
+    Hold.objects.update(created_at=timezone.now() - timedelta(days=2), lease_until=timezone.now())
+
+    tasks.sweep_holds()
+
+    lost = Hold.objects.order_by("pk")[0]
+    assert (lost.usage.cost_source, lost.usage.cost_nanousd) == ("presumed", lost.amount_nanousd)
