@@ -27,5 +27,8 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     elif isinstance(error, APIException):
         response.data = {"code": error.get_codes(), "detail": str(error.detail)}
     else:
-        response.data = {"code": "not_found" if response.status_code == 404 else "not_allowed", "detail": str(error)}
+        response.data = {
+            "code": "not_found" if response.status_code == 404 else "not_allowed",
+            "detail": str(error),
+        }
     return response

@@ -9,6 +9,7 @@ shutdown closes every executor first.
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -66,13 +67,13 @@ def serve() -> None:
 
 
 def drain(limit_s: float = DRAIN_S) -> None:
-    """Ask all services to end and wait for them, up to ``limit_s`` seconds each. Their leases cover the
-    rest."""
+    """Ask all services to end and wait for them, ``limit_s`` seconds in all. Their leases cover the rest."""
+    deadline = time.monotonic() + limit_s
     for seat in _seats.values():
         seat.stopping.set()
         seat.service.drain()
     for seat in _seats.values():
-        seat.thread.join(limit_s)
+        seat.thread.join(max(0, deadline - time.monotonic()))
         if seat.thread.is_alive():
             logger.warning("%s is not drained after %s s", seat.service.name, limit_s)
     _seats.clear()

@@ -22,7 +22,9 @@ class AppendOnly(models.Model):
 class AuditEntry(AppendOnly):
     """Who did what, to what, from where."""
 
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="audit_entries")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="audit_entries"
+    )
     action = models.CharField(max_length=80, help_text="dotted, as in budgets.stop")
     subject = models.CharField(max_length=120, blank=True, help_text="label and key, as in projects.issue:12")
     detail = models.JSONField(default=dict)
