@@ -6,10 +6,12 @@ class AgentsConfig(AppConfig):
 
     def ready(self) -> None:
         from agents.runner.runner import Runner
+        from agents.services import catalogue
         from agents.tools import files, shell  # noqa: F401 - they register themselves
-        from mcc.core import schedules, worker
+        from mcc.core import schedules, seeding, worker
 
         worker.host(Runner)
+        seeding.register(catalogue.ensure_catalogue)
         schedules.every_minute("agents.tasks.watch_runs")
         schedules.every_minute("agents.tasks.sweep_holds")
         schedules.every_minutes(360, "agents.tasks.refresh_catalogue")

@@ -9,6 +9,11 @@ from collections.abc import Callable, Sequence
 from agents.rehearsal.plays import Call, Turn
 from agents.rehearsal.prompt import Prompt
 
+REPORT = """\
+# Stand-up, in a rehearsal
+
+No model is connected, so nobody has looked at the code: this page only shows where a report will stand.
+"""
 LAST_WORD = Turn(
     "That was my part. This is a rehearsal: no model is connected, so there is nothing more that I can do."
 )
@@ -97,6 +102,8 @@ def _condense(prompt: Prompt) -> Sequence[Turn]:
 
 
 def _chat(prompt: Prompt) -> Sequence[Turn]:
+    if "submit_report" in prompt.order and prompt.offers("submit_report"):
+        return (Turn("I report what a rehearsal can see.", (Call("submit_report", {"markdown": REPORT}),)),)
     return (
         Turn(
             "Hello! I have read your message, but this is a rehearsal: no model is connected, so I can only play my "

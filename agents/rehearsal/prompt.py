@@ -90,6 +90,10 @@ class Prompt:
     def tools(self) -> Sequence[JSON]:
         return self.body.get("tools") or []
 
+    def offers(self, name: str) -> bool:
+        """Say whether the model may call the tool ``name``."""
+        return any((tool.get("function") or {}).get("name") == name for tool in self.tools)
+
 
 def _text(message: JSON) -> str:
     content = message.get("content") or ""

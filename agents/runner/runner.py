@@ -9,6 +9,7 @@ from typing import Final
 
 from django.conf import settings
 
+from agents import client
 from agents.runner import claims
 from agents.runner.control import Clock, Control, every
 from agents.runner.deltas import FLUSH_S, Deltas
@@ -65,6 +66,8 @@ class Runner:
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
+            await client.close()
+            await client.close()
             control.close()
             self._db.close()
             self._tools.shutdown(wait=False)

@@ -53,6 +53,10 @@ def make_run(card: ModelCard, *, limit_nanousd: int | None = None) -> Run:
     return run
 
 
+def forget(completion: Completion, usage: Usage) -> None:
+    """Store nothing."""
+
+
 @dataclass
 class Heard:
     """What a person saw of the stream: None wipes the page."""

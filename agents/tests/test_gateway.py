@@ -6,7 +6,7 @@ from agents.errors import LeaseLost, ModelUnavailable
 from agents.gateway import ToolCall
 from agents.models import Message, Provider
 from agents.tests import provider as modes
-from agents.tests.calls import PROMPT, Heard, ask, call_of, journal, make_card, make_run, spent_nanousd, states
+from agents.tests.calls import PROMPT, Heard, ask, call_of, forget, journal, make_card, make_run, spent_nanousd, states
 from agents.tests.provider import FakeProvider
 from budgets.errors import AccountFrozen, BudgetExceeded
 from budgets.models import Hold, Posting, Usage
@@ -189,7 +189,7 @@ def test_who_lost_the_lease_pays_and_journals_nothing(fake, run):
 
 
 def test_an_answer_that_cannot_be_journaled_is_paid(fake, run):
-    journal(run)(ask(call_of(run), store=lambda completion, usage: None), Usage.objects.get())
+    journal(run)(ask(call_of(run), store=forget), Usage.objects.get())
 
     with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
         ask(call_of(run))
@@ -200,7 +200,7 @@ def test_an_answer_that_cannot_be_journaled_is_paid(fake, run):
 
 def test_attempts_of_a_step_are_numbered_through_over_restarts(fake, run):
     for _ in range(18):
-        ask(call_of(run), store=lambda completion, usage: None)
+        ask(call_of(run), store=forget)
 
     names = list(Hold.objects.order_by("pk").values_list("reference", flat=True))
     assert names == [f"run:{run.pk}/step:3/attempt:{number}" for number in range(1, 19)]
