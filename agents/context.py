@@ -33,9 +33,9 @@ NO_RESULT: Final = "Not executed: the run had ended."
 
 CONDENSE_ORDER: Final = """\
 The conversation has become too long; what stands above this message will be dropped, except the system prompt and \
-the work order. Write the notes from which you will go on: the exact state of the work. Sections: WISHES OF PEOPLE (word \
-for word), DONE (with paths), FACTS FOUND (paths, names, commands and what they said), STATE OF CODE AND TESTS, NEXT \
-STEPS. No greetings, no tool calls, at most 800 words."""
+the work order. Write the notes from which you will go on: the exact state of the work. Sections: WISHES OF PEOPLE \
+(word for word), DONE (with paths), FACTS FOUND (paths, names, commands and what they said), STATE OF CODE AND TESTS, \
+NEXT STEPS. No greetings, no tool calls, at most 800 words."""
 
 
 @dataclass(frozen=True)
@@ -150,14 +150,21 @@ def _answered(row: Message, results: dict[tuple[int, int, str], str]) -> Iterato
         return
     message: JSON = {"role": "assistant", "content": row.content or None}
     if calls:
-        message["tool_calls"] = [
-            {"id": f"r{row.run_id}{call.id}", "type": "function", "function": {"name": call.name, "arguments": _valid(call.arguments)}}
-            for call in calls
-        ]
+        message["tool_calls"] = [_called(row, call) for call in calls]
     yield message
     for call in calls:
         text = results.get((row.run_id or 0, row.step or 0, call.id), NO_RESULT)
-        yield {"role": "tool", "tool_call_id": f"r{row.run_id}{call.id}", "content": text}
+        yield {"role": "tool", "tool_call_id": _wire_id(row, call), "content": text}
+
+
+def _called(row: Message, call: Call) -> JSON:
+    function = {"name": call.name, "arguments": _valid(call.arguments)}
+    return {"id": _wire_id(row, call), "type": "function", "function": function}
+
+
+def _wire_id(row: Message, call: Call) -> str:
+    """Return an id that is unique in the conversation; the journal's own is unique in the run."""
+    return f"r{row.run_id}{call.id}"
 
 
 def _valid(arguments: str) -> str:
