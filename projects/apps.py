@@ -5,8 +5,12 @@ class ProjectsConfig(AppConfig):
     name = "projects"
 
     def ready(self) -> None:
-        from projects import forge
-        from projects.localforge import LocalForge
-        from projects.models import Project
+        from mcc.core import schedules, seeding
+        from projects import errands, receivers, tools, watchers, workplaces  # noqa: F401 - they register themselves
+        from projects.demo import play
+        from projects.services import demo
 
-        forge.register(Project.Forge.LOCAL, LocalForge)
+        workplaces.register()
+        play.register()
+        seeding.register(demo.seed)
+        schedules.every_minute("projects.tasks.advance_all")

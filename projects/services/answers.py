@@ -3,7 +3,19 @@
 from agents.models import Purpose, Run
 from agents.services import runs
 from projects.models import Issue, Request, TaskStatus, Vote
-from projects.services import checks, coding, endings, issues, judging, merging, money, planning, proof, staffing
+from projects.services import (
+    checks,
+    coding,
+    endings,
+    issues,
+    judging,
+    merging,
+    money,
+    planning,
+    proof,
+    requests,
+    staffing,
+)
 from projects.services.requests import words
 
 ACCEPT = "approve"
@@ -55,7 +67,7 @@ def _budget(issue: Issue, request: Request) -> None:
     if run is None or not run.is_open:
         return
     if request.answer == money.RAISE.value:
-        money.raise_limit(issue, run.assignment, money.amount(request.answer_text))
+        money.raise_limit(issue, run.assignment, requests.amount_of_money(request.answer_text))
         if run.status == Run.Status.WAITING:
             runs.wake(run)
     elif request.task is not None and request.task.is_open:

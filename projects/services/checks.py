@@ -10,6 +10,7 @@ from django.utils import timezone
 from agents.sandbox.types import Ending, Limits, Result, Sandbox, SandboxError
 from mcc.core import errands
 from mcc.core.errands import Lease
+from projects.git import Workspace
 from projects.models import Check, PullRequest
 from projects.services import news
 
@@ -17,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 LOG_BYTES = 200_000
 TAIL_CHARACTERS = 4_000
+BRANCH = "checked"
 UNFINISHED = (Check.Status.QUEUED, Check.Status.RUNNING)
 DEFAULT_TIMEOUT_S = 600
 
@@ -55,14 +57,27 @@ def again(pull: PullRequest) -> None:
     on(pull, Check.On.HEAD, pull.head_sha).filter(status=Check.Status.ERROR).delete()
 
 
-def run(rows: Sequence[Check], sandbox: Sandbox, lease: Lease) -> None:
-    """Run those of ``rows`` that have not finished, one after the other, and keep how each ended. Minutes, no transaction.
+def run_on(rows: Sequence[Check], workspace: Workspace, sha: str, lease: Lease) -> None:
+    """Run those of ``rows`` that have not finished in ``workspace``, made anew at ``sha`` and deleted afterwards.
 
-    Raises LeaseLost when the right to run them ended meanwhile; a check cut short that way is run again.
+    Minutes, never in a transaction. Each starts from a clean tree. Raises LeaseLost when the right to run them ended
+    meanwhile (a check cut short is run again), SandboxError when there is no place to run them.
     """
+    try:
+        sandbox = workspace.open(sha, BRANCH)
+        for check in rows:
+            if check.status in UNFINISHED:
+                workspace.reset(sha)
+                _run_one(check, sandbox, lease)
+    finally:
+        workspace.discard()
+
+
+def could_not_run(rows: Sequence[Check], why: str, lease: Lease) -> None:
+    """Say of those of ``rows`` that have not finished that there was no place to run them."""
     for check in rows:
         if check.status in UNFINISHED:
-            _run_one(check, sandbox, lease)
+            _keep(check, lease, Check.Status.ERROR, ending="sandbox", output=why.encode())
 
 
 def _run_one(check: Check, sandbox: Sandbox, lease: Lease) -> None:

@@ -13,14 +13,10 @@ CODING_PURPOSES = (Purpose.IMPLEMENT, Purpose.FIX, Purpose.RESOLVE)
 
 @dataclass(frozen=True)
 class Conflict:
-    """A branch that does not merge into its base any more.
-
-    ``start_sha`` is a commit on ``base_sha`` with both sides in it, conflict markers in ``files``.
-    """
+    """A branch that does not merge into its base, now at ``base_sha``, any more."""
 
     files: tuple[str, ...]
     base_sha: str
-    start_sha: str
 
 
 def begin_ready(issue: Issue) -> None:
@@ -63,7 +59,7 @@ def start_round(task: Task, conflict: Conflict | None = None) -> None:
     """Order what this round of the task is about: to do it, to resolve a conflict, or to mend what was found."""
     if conflict is not None:
         order = orders.resolve(task, conflict.files, task.issue.project.default_branch)
-        _start_run(task, Purpose.RESOLVE, order, start_sha=conflict.start_sha)
+        _start_run(task, Purpose.RESOLVE, order, merge_sha=conflict.base_sha)
     elif task.rework:
         _start_run(task, Purpose.FIX, orders.fix(task, proof.findings(task.pull_request)))
     else:
@@ -76,7 +72,7 @@ def go_on(task: Task, why: str) -> None:
     if last is None:
         start_round(task)
     else:
-        _start_run(task, Purpose(last.run.purpose), orders.go_on(task, why), start_sha=last.head_sha)
+        _start_run(task, Purpose(last.run.purpose), orders.go_on(task, why), merge_sha=last.head_sha)
 
 
 def in_this_round(task: Task) -> Assignment | None:
@@ -91,9 +87,7 @@ def send_back(task: Task, reason: str, *, conflict: Conflict | None = None) -> N
         _ask_whether_to_go_on(task, reason)
         return
     task.rework += 1
-    if conflict is not None:
-        task.base_sha = conflict.base_sha
-    task.save(update_fields=["rework", "base_sha"])
+    task.save(update_fields=["rework"])
     workflow.move_task(task, TaskStatus.CODING, reason=reason)
     requests.withdraw(Request.objects.filter(task=task, kind=Request.Kind.MERGE))
     PullRequest.objects.filter(pk=task.pull_request.pk).update(status=PullRequest.Status.DRAFT)
@@ -101,7 +95,7 @@ def send_back(task: Task, reason: str, *, conflict: Conflict | None = None) -> N
     start_round(task, conflict)
 
 
-def _start_run(task: Task, purpose: Purpose, order: str, *, start_sha: str = "") -> None:
+def _start_run(task: Task, purpose: Purpose, order: str, *, merge_sha: str = "") -> None:
     """Give the Coder of ``task`` an order, in the conversation they know it from.
 
     Nothing happens while that conversation is at work, or when nobody is there to do it (a person is asked then);
@@ -120,7 +114,7 @@ def _start_run(task: Task, purpose: Purpose, order: str, *, start_sha: str = "")
         workplace=f"task:{task.pk}",
         task=task,
         conversation=conversation,
-        head_sha=start_sha,
+        head_sha=merge_sha,
     )
     if task.conversation_id != assignment.run.conversation_id or task.assignee_id != coder.pk:
         task.conversation, task.assignee = assignment.run.conversation, coder
@@ -147,4 +141,3 @@ def _ask_whether_to_go_on(task: Task, reason: str) -> None:
         options=[staffing.AGAIN, staffing.CANCEL_TASK, staffing.CANCEL_ISSUE],
         default=staffing.AGAIN.value,
     )
-

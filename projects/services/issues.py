@@ -3,11 +3,12 @@
 from functools import partial
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from agents.models import Run
 from agents.services import runs
-from budgets.models import Limit
+from budgets.models import Account, Limit
 from budgets.queries import spent_nanousd
 from budgets.services import accounts
 from mcc.core import audit, errands
@@ -56,7 +57,7 @@ def create(
     project.last_issue_number += 1
     project.save(update_fields=["last_issue_number"])
     key = f"{project.key}-{project.last_issue_number}"
-    account = accounts.open_account("issue", key)
+    account = accounts.open_account(Account.Kind.ISSUE, key)
     if budget := project.issue_budget_nanousd if budget_nanousd is None else budget_nanousd:
         accounts.set_limit(account, budget, period=Limit.Period.TOTAL, action=Limit.Action.BLOCK)
     issue = Issue.objects.create(
@@ -132,10 +133,9 @@ def cancel(issue: Issue, *, user: User | None = None, reason: str = "") -> None:
 
 def close(issue: Issue, *, user: User | None = None, reason: str = "") -> None:
     """Cancel without asking who may. Runs in the caller's transaction, under the lock of the issue."""
+    _cancel_runs(Run.objects.filter(assignment__issue=issue), reason or "the issue was cancelled")
     for task in issue.tasks.exclude(status__in=[TaskStatus.MERGED, TaskStatus.CANCELLED]):
         close_task(task, user=user, reason=reason)
-    for run in Run.objects.filter(assignment__issue=issue, status__in=Run.OPEN):
-        runs.cancel(run, reason=reason or "the issue was cancelled")
     workflow.move_issue(issue, IssueStatus.CANCELLED, actor=user, reason=reason)
     requests.withdraw(Request.objects.filter(issue=issue))
     errands.post("projects.tidy", issue.pk)
@@ -160,15 +160,21 @@ def complete(issue: Issue) -> None:
 
 def close_task(task: Task, *, user: User | None = None, reason: str = "") -> None:
     """Cancel one task with its runs, its questions and its pull request. Runs in the caller's transaction."""
+    _cancel_runs(Run.objects.filter(assignment__task=task), reason or "the task was cancelled")
     workflow.move_task(task, TaskStatus.CANCELLED, actor=user, reason=reason)
-    for run in Run.objects.filter(assignment__task=task, status__in=Run.OPEN):
-        runs.cancel(run, reason=reason or "the task was cancelled")
     requests.withdraw(Request.objects.filter(task=task))
     for pull in PullRequest.objects.open().filter(task=task):
         pull.status = PullRequest.Status.CLOSED
         pull.save(update_fields=["status"])
         news.pull_changed(pull)
     errands.post("projects.tidy", task.issue_id)
+
+
+def _cancel_runs(concerned: QuerySet[Run], reason: str) -> None:
+    """End those that are open. All rows are locked before the first news: the runners lock runs before streams, too."""
+    still_open = concerned.filter(status__in=Run.OPEN).select_for_update(of=("self",)).order_by("pk")
+    for run in list(still_open):
+        runs.cancel(run, reason=reason)
 
 
 def _require_text(title: str, body: str) -> None:

@@ -1,9 +1,9 @@
 """The merge train: one at a time per repository, on what was checked, onto the base that was looked at.
 
-    base where it was ──> the head was checked as it is ──────────────────┐
-    base moved ──> merge the two trees ── conflict ──> rework (resolve)   ├──> the forge merges, expecting that base
-                                      └── clean ──> checks ── red ──> rework
-                                                           └── green ─────┘        (it moved again: from the start)
+base where it was ──> the head was checked as it is ──────────────────┐
+base moved ──> merge the two trees ── conflict ──> rework (resolve)   ├──> the forge merges, expecting that base
+                                  └── clean ──> checks ── red ──> rework
+                                                       └── green ─────┘        (it moved again: from the start)
 """
 
 import logging
@@ -16,7 +16,7 @@ from mcc.core import errands
 from mcc.core.errands import Later, Lease
 from mcc.core.models import Errand
 from projects import workflow
-from projects.forge import Conflict, Forge, PullRef, forge_of
+from projects.forge import Conflict, Forge, InTheWay, PullRef, forge_of
 from projects.git import Mirror, Workspace, squash_message
 from projects.models import Check, Issue, PullRequest, Request, Task, TaskStatus
 from projects.services import checks, coding, news, requests, staffing
@@ -88,6 +88,8 @@ def carry_out(pull_id: int, lease: Lease) -> None:
             message=_message(pull),
             pull=PullRef(pull.number, pull.url),
         )
+    except InTheWay:
+        raise
     except Conflict as conflict:
         logger.info("pull request %s: %s", pull.pk, conflict.detail)
         raise Later(0) from conflict
@@ -104,20 +106,14 @@ def _holds_with(pull: PullRequest, base_sha: str, mirror: Mirror, lease: Lease) 
     """Whether the head merges with the base as it is now and the result passes the checks. Sends it back if not."""
     merged = mirror.merge_tree(base_sha, pull.head_sha)
     if merged.conflicts:
-        start_sha = mirror.commit_tree(merged.tree, [base_sha], f"Conflicts of {pull.branch}, to be resolved")
-        _send_back(pull, lease, coding.Conflict(merged.conflicts, base_sha, start_sha))
+        _send_back(pull, lease, coding.Conflict(merged.conflicts, base_sha))
         return False
     if not pull.project.checks:
         return True
     rows = _rows_for(pull, merged.tree)
     if any(check.status in checks.UNFINISHED for check in rows):
         sha = mirror.commit_tree(merged.tree, [base_sha], f"Merge candidate of {pull.branch}")
-        workspace = Workspace(f"merge-{pull.pk}", mirror)
-        try:
-            with workspace.open(sha) as sandbox:
-                checks.run(rows, sandbox, lease)
-        finally:
-            workspace.discard()
+        checks.run_on(rows, Workspace(f"merge-{pull.pk}", mirror), sha, lease)
     if all(check.status == Check.Status.PASSED for check in rows):
         return True
     if any(check.status == Check.Status.ERROR for check in rows):

@@ -1,10 +1,11 @@
 """When a run has to wait for money: asking for more, and going on when there is some."""
 
+from agents.models import Run
+from agents.services import runs
 from budgets.models import Account, Limit
 from budgets.queries import Standing, standings
 from budgets.services import accounts, ledger
-from mcc.core.errors import InvalidInput
-from mcc.core.money import nanousd, usd_display
+from mcc.core.money import usd_display
 from projects.models import Assignment, Issue, Request
 from projects.services import requests
 from projects.services.requests import Option
@@ -29,13 +30,8 @@ def accounts_of(issue: Issue, assignment: Assignment) -> list[Account]:
 
 def shortest(candidates: list[Account]) -> Standing | None:
     """Return the blocking limit with the least left, or None when nothing limits these accounts."""
-    blocking = [
-        standing
-        for account in candidates
-        for standing in standings(account)
-        if standing.limit.action == Limit.Action.BLOCK
-    ]
-    return min(blocking, key=_left, default=None)
+    blocking = [standing for account in candidates for standing in standings(account) if standing.blocks]
+    return min(blocking, key=lambda standing: standing.remaining_nanousd, default=None)
 
 
 def ask(issue: Issue, assignment: Assignment) -> Request:
@@ -62,14 +58,6 @@ def ask(issue: Issue, assignment: Assignment) -> Request:
     )
 
 
-def amount(text: str) -> int:
-    """Return the nano-dollars that a person wrote (``5``, ``$2.50``). Raises InvalidInput."""
-    value = nanousd(text.strip().removeprefix("$").strip())
-    if value <= 0:
-        raise InvalidInput("Say a positive amount in USD.", fields={"text": ["A positive amount, as in 5 or 2.50."]})
-    return value
-
-
 def raise_limit(issue: Issue, assignment: Assignment, extra_nanousd: int) -> Limit | None:
     """Add ``extra_nanousd`` to the limit that is short. None when nothing limits the run any more."""
     short = shortest(accounts_of(issue, assignment))
@@ -85,13 +73,18 @@ def raise_limit(issue: Issue, assignment: Assignment, extra_nanousd: int) -> Lim
     )
 
 
-def has_some(issue: Issue, assignment: Assignment) -> bool:
-    """Whether anything is left on every limit: a waiting run may try again."""
-    left = ledger.headroom(accounts_of(issue, assignment))
+def wake_waiting() -> int:
+    """Let the runs try again that waited for money and whose accounts have some left; return how many.
+
+    Called by the clock only: who finds that it is still too little waits until the next time.
+    """
+    waiting = Run.objects.filter(status=Run.Status.WAITING, waits_for=BUDGET).select_related("agent__account")
+    woken = [run for run in waiting if _has_some(run) and runs.wake(run)]
+    return len(woken)
+
+
+def _has_some(run: Run) -> bool:
+    agent = run.agent
+    own = [agent.account, accounts.agent_type_account(agent.role), accounts.global_account()]
+    left = ledger.headroom([*run.accounts.all(), *own])
     return left is None or left > 0
-
-
-def _left(standing: Standing) -> int:
-    return standing.amount_nanousd - standing.spent_nanousd - standing.held_nanousd
-
-

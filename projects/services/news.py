@@ -1,8 +1,14 @@
 """What pages hear of the company, and the bell that wakes the scheduler.
 
 Every change goes to the streams of its issue, of its project and of the company; the data are primary keys, so that a
-renderer shows the row as it is when it looks.
+renderer shows the row as it is when it looks. It goes there once the change is committed: a stream's row stays locked
+until its writer commits, and everybody writes to the company's, so inside the services' transactions they would wait
+for each other, or deadlock with the runners, who lock runs before streams.
 """
+
+from functools import partial
+
+from django.db import transaction
 
 from mcc.core import live
 from mcc.core.queue import enqueue
@@ -43,9 +49,15 @@ def note(issue: Issue, text: str, *, agent: str) -> None:
 def _tell(issue: Issue, kind: str, **data: object) -> None:
     facts = {"issue": issue.pk, **data}
     streams = (issue.stream, f"project:{issue.project_id}", COMPANY)
-    live.publish_many([(stream, kind, facts) for stream in streams])
+    news = [(stream, kind, facts) for stream in streams]
+    transaction.on_commit(partial(live.publish_many, news), robust=True)
 
 
 def ring(issue_id: int) -> None:
     """Have the scheduler look at the issue once this transaction commits."""
     enqueue("projects.tasks.advance", issue_id)
+
+
+def company_changed() -> None:
+    """Something about the company as a whole is different: a stop, a resume."""
+    transaction.on_commit(partial(live.publish, COMPANY, "company", {}), robust=True)

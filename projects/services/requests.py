@@ -12,6 +12,7 @@ from agents.models import Agent, Run
 from mcc.core import audit
 from mcc.core.errors import InvalidInput
 from mcc.core.models import User
+from mcc.core.money import nanousd
 from projects.errors import RequestClosed
 from projects.models import Issue, PullRequest, Request, Task
 from projects.services import news
@@ -91,6 +92,8 @@ def answer(request: Request, *, user: User, choice: str, text: str = "") -> Requ
         raise InvalidInput("This answer was not offered.", fields={"choice": [f"One of {', '.join(offered)}."]})
     if offered[choice].get("wants_text") and not text.strip():
         raise InvalidInput("Say what you mean.", fields={"text": ["This answer needs words."]})
+    if request.kind == Request.Kind.BUDGET and offered[choice].get("wants_text"):
+        amount_of_money(text)
     request.answer, request.answer_text = choice, text.strip()
     request.answered_by, request.answered_at = user, timezone.now()
     request.save(update_fields=["answer", "answer_text", "answered_by", "answered_at"])
@@ -100,6 +103,14 @@ def answer(request: Request, *, user: User, choice: str, text: str = "") -> Requ
     news.ring(request.issue_id)
     transaction.on_commit(partial(request_answered.send_robust, Request, request=request))
     return request
+
+
+def amount_of_money(text: str) -> int:
+    """Return the nano-dollars that a person wrote (``5``, ``$2.50``). Raises InvalidInput."""
+    value = nanousd(text.strip().removeprefix("$").strip())
+    if value <= 0:
+        raise InvalidInput("Say a positive amount in USD.", fields={"text": ["A positive amount, as in 5 or 2.50."]})
+    return value
 
 
 def withdraw(requests: QuerySet[Request]) -> None:

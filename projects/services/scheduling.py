@@ -77,14 +77,15 @@ def _look(issue: Issue) -> None:
 
 
 def _see_to_waiting_runs(issue: Issue) -> None:
-    waiting = issue.assignments.filter(run__status=Run.Status.WAITING).select_related("run__agent__account")
-    for assignment in waiting:
-        if assignment.run.waits_for == money.BUDGET:
-            money.ask(issue, assignment)
-        elif not Request.objects.open().filter(run=assignment.run).exists():
-            runs.wake(assignment.run)
-    unanswered = Request.objects.filter(issue=issue, kind=Request.Kind.BUDGET)
-    requests.withdraw(unanswered.exclude(run__status=Run.Status.WAITING))
+    """Wake whoever has the answer now, and ask for money for those that have none."""
+    for run in Run.objects.filter(status=Run.Status.WAITING, requests__issue=issue).distinct():
+        if run.waits_for != money.BUDGET and not Request.objects.open().filter(run=run).exists():
+            runs.wake(run)
+    short = issue.assignments.filter(run__status=Run.Status.WAITING, run__waits_for=money.BUDGET)
+    for assignment in short.select_related("run__agent__account", "task"):
+        money.ask(issue, assignment)
+    about_money = Request.objects.filter(issue=issue, kind=Request.Kind.BUDGET)
+    requests.withdraw(about_money.exclude(run__status=Run.Status.WAITING))
 
 
 def _work_on(issue: Issue) -> None:

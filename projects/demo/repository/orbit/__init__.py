@@ -1,0 +1,1 @@
+"""Amounts the way people write them."""

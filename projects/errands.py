@@ -1,0 +1,55 @@
+"""Slow work of the company, carried out under a lease by the worker processes: checks, merges, clearing up."""
+
+from agents.sandbox.types import SandboxError
+from mcc.core.errands import Later, Lease, handler
+from projects.git import Mirror, Workspace, WorkspaceBusy
+from projects.models import Assignment, Check, PullRequest
+from projects.services import checks, merging, news, staffing, tidying
+
+BUSY_S = 2.0
+STOPPED_S = 30.0
+
+
+@handler("projects.run_checks")
+def run_checks(subject: int, lease: Lease) -> None:
+    """Run the project's checks on the head of pull request ``subject``."""
+    pull = PullRequest.objects.select_related("project__account", "issue__account", "issue__project__account").get(
+        pk=subject
+    )
+    if staffing.is_stopped(pull.issue):
+        raise Later(STOPPED_S)
+    sha = pull.head_sha
+    rows = list(checks.on(pull, Check.On.HEAD, sha))
+    mirror = Mirror(pull.project_id)
+    if not mirror.has(sha):
+        mirror.fetch()
+    try:
+        checks.run_on(rows, Workspace(f"check-{pull.pk}", mirror), sha, lease)
+    except WorkspaceBusy as busy:
+        raise Later(BUSY_S) from busy
+    except SandboxError as error:
+        checks.could_not_run(rows, str(error), lease)
+    news.ring(pull.issue_id)
+
+
+@handler(merging.ERRAND)
+def merge(subject: int, lease: Lease) -> None:
+    """Merge pull request ``subject``, when its turn in the repository's lane has come."""
+    try:
+        merging.carry_out(subject, lease)
+    except WorkspaceBusy as busy:
+        raise Later(BUSY_S) from busy
+
+
+@handler("projects.keep_work")
+def keep_work(subject: int, lease: Lease) -> None:
+    """Keep what the run of assignment ``subject`` left unfinished."""
+    assignment = Assignment.objects.select_related("task__issue", "task__assignee").get(pk=subject)
+    if assignment.task is not None:
+        tidying.keep_work(assignment.task)
+
+
+@handler("projects.tidy")
+def tidy(subject: int, lease: Lease) -> None:
+    """Clear away what nobody needs any more of issue ``subject``."""
+    tidying.tidy(subject)

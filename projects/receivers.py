@@ -1,0 +1,38 @@
+"""The company's answer to news from the floors below: ring the scheduler, tell the pages."""
+
+from django.dispatch import receiver
+
+from agents.models import Run
+from agents.signals import run_finished, run_waiting
+from budgets.models import Account
+from budgets.signals import account_frozen, account_thawed
+from mcc.core.queue import enqueue
+from projects.models import Issue, IssueStatus, TaskStatus
+from projects.services import news
+
+
+@receiver([run_finished, run_waiting], dispatch_uid="projects.look_at_the_run")
+def look_at_the_run(sender: type[Run], run: Run, **kwargs: object) -> None:
+    """Look at the issue whose run ended or waits, and at those for which its agent may now be free."""
+    concerned = set(Issue.objects.filter(assignments__run=run).values_list("pk", flat=True))
+    concerned |= set(Issue.objects.filter(requests__run=run).values_list("pk", flat=True))
+    if not run.is_open:
+        starved = Issue.objects.filter(
+            project__team=run.agent_id, status=IssueStatus.IMPLEMENTATION, tasks__status=TaskStatus.PENDING
+        )
+        concerned |= set(starved.values_list("pk", flat=True))
+    for issue_id in concerned:
+        news.ring(issue_id)
+
+
+@receiver(account_thawed, dispatch_uid="projects.go_on_after_a_stop")
+def go_on_after_a_stop(sender: type[Account], account: Account, **kwargs: object) -> None:
+    """Look at everything: what was stopped may be anywhere."""
+    enqueue("projects.tasks.advance_all")
+    news.company_changed()
+
+
+@receiver(account_frozen, dispatch_uid="projects.show_a_stop")
+def show_a_stop(sender: type[Account], account: Account, **kwargs: object) -> None:
+    """Let open pages show that something is stopped."""
+    news.company_changed()

@@ -1,0 +1,68 @@
+"""Stop and resume: the whole company, a project, an issue or an agent. A stop is a frozen account.
+
+A frozen account admits no call, the runners close open streams within a second and put their runs back, and nothing
+new is claimed; so resuming needs a thaw and nothing else.
+"""
+
+from dataclasses import dataclass
+
+from agents.models import Agent
+from budgets.models import Account
+from budgets.services import accounts
+from mcc.core import audit
+from mcc.core.errors import NotAllowed
+from mcc.core.models import User
+from projects.models import Issue, Project
+from projects.services import news
+from projects.services.rights import require_decider
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What is stopped. Without a subject it is the whole company."""
+
+    subject: Project | Issue | Agent | None = None
+
+    @property
+    def account(self) -> Account:
+        return accounts.global_account() if self.subject is None else self.subject.account
+
+    @property
+    def name(self) -> str:
+        """The subject of the audit line: ``company``, ``projects.issue:12``."""
+        if self.subject is None:
+            return "company"
+        return f"{self.subject._meta.label_lower}:{self.subject.pk}"
+
+
+def stop(scope: Scope, *, user: User, reason: str = "") -> None:
+    """Let nothing that ``scope`` covers spend or start until somebody resumes it. Twice does no harm. Raises NotAllowed."""
+    _require_right(user, scope)
+    accounts.freeze(scope.account, user=user, reason=reason)
+    audit.record(user, "projects.stop", scope.name, {"reason": reason})
+    _announce(scope)
+
+
+def resume(scope: Scope, *, user: User) -> None:
+    """Let ``scope`` go on where it stopped. Raises NotAllowed."""
+    _require_right(user, scope)
+    accounts.thaw(scope.account, user=user)
+    audit.record(user, "projects.resume", scope.name)
+    _announce(scope)
+
+
+def _require_right(user: User, scope: Scope) -> None:
+    """Anybody who decides in some project may pull the emergency brake or pause an agent; the rest is the project's."""
+    if isinstance(scope.subject, Project):
+        require_decider(user, scope.subject)
+    elif isinstance(scope.subject, Issue):
+        require_decider(user, scope.subject.project)
+    elif not user.is_superuser and not Project.objects.maintained_by(user).exists():
+        raise NotAllowed("Only somebody who decides in a project may do this.")
+
+
+def _announce(scope: Scope) -> None:
+    if isinstance(scope.subject, Issue):
+        news.issue_changed(scope.subject)
+    else:
+        news.company_changed()

@@ -1,0 +1,142 @@
+"""Where runs work: an issue (read-only, at the default branch), a task (the Coder's tree, or a judge's own), a project.
+
+The sandbox is opened at the first tool call that needs it, outside any transaction, in the thread of the call.
+"""
+
+import logging
+import threading
+from pathlib import PurePosixPath
+
+from agents import workplaces
+from agents.models import Purpose, Run
+from agents.sandbox.types import Sandbox
+from projects import briefing
+from projects.git import Mirror, Workspace
+from projects.models import Assignment, Issue, Project, PullRequest, Task
+from projects.services.coding import CODING_PURPOSES
+from projects.services.tidying import workspace_key
+
+logger = logging.getLogger(__name__)
+
+READ_ONLY_BRANCH = "reading"
+TEST_DIRECTORIES = frozenset({"test", "tests", "testing", "spec", "specs", "__tests__"})
+
+
+class ProjectPlace:
+    """A project's default branch, to read. The base of the other kinds."""
+
+    def __init__(self, run: Run, project: Project) -> None:
+        self.run = run
+        self.project = project
+        self.issue: Issue | None = None
+        self.task: Task | None = None
+        self.workspace = Workspace(workspace_key(run), Mirror(project.pk))
+        self._opening = threading.Lock()
+        self._sandbox: Sandbox | None = None
+
+    def pinned(self) -> str:
+        return briefing.of_project(self.project)
+
+    def sandbox(self) -> Sandbox:
+        with self._opening:
+            if self._sandbox is None:
+                self._sandbox = self.open()
+            return self._sandbox
+
+    def open(self) -> Sandbox:
+        """Return the sandbox on a tree fit for the run."""
+        self.workspace.mirror.fetch()
+        return self.workspace.open(self.workspace.mirror.head(self.project.default_branch), READ_ONLY_BRANCH)
+
+    def may_write(self, path: str) -> bool:
+        return False
+
+    def close(self) -> None:
+        self._sandbox = None
+        self.workspace.close()
+
+
+class IssuePlace(ProjectPlace):
+    """Where the Architect reads."""
+
+    issue: Issue
+
+    def __init__(self, run: Run, issue: Issue) -> None:
+        super().__init__(run, issue.project)
+        self.issue = issue
+
+    def pinned(self) -> str:
+        return briefing.of_issue(self.issue)
+
+
+class TaskPlace(ProjectPlace):
+    """Where a task is coded, and where a commit of it is judged."""
+
+    issue: Issue
+    task: Task
+
+    def __init__(self, run: Run, task: Task) -> None:
+        super().__init__(run, task.issue.project)
+        self.issue, self.task = task.issue, task
+
+    def pinned(self) -> str:
+        return briefing.of_task(self.task, Purpose(self.run.purpose))
+
+    def open(self) -> Sandbox:
+        if self.run.purpose in briefing.JUDGES:
+            return self.workspace.open(Assignment.objects.get(run=self.run).head_sha, self.task.branch)
+        sandbox = self.workspace.open(self._base(), self.task.branch or READ_ONLY_BRANCH)
+        if self.run.purpose == Purpose.RESOLVE:
+            conflicts = self.workspace.begin_merge(Assignment.objects.get(run=self.run).head_sha)
+            logger.info("run %s resolves %s files", self.run.pk, len(conflicts))
+        return sandbox
+
+    def may_write(self, path: str) -> bool:
+        if self.run.purpose == Purpose.TEST:
+            return is_test(path)
+        return self.run.purpose in CODING_PURPOSES
+
+    def _base(self) -> str:
+        """Return the commit that the task's branch starts from: its tip if it has one, else where the default branch is now.
+
+        Decided at the first look, when everything the task builds on is merged, and kept.
+        """
+        mirror = self.workspace.mirror
+        mirror.fetch()
+        if not self.task.base_sha:
+            Task.objects.filter(pk=self.task.pk, base_sha="").update(base_sha=mirror.head(self.project.default_branch))
+            self.task.refresh_from_db(fields=["base_sha"])
+        head = PullRequest.objects.filter(task=self.task).values_list("head_sha", flat=True).first()
+        return head or self.task.base_sha
+
+
+def is_test(path: str) -> bool:
+    """Whether ``path`` is where tests live: below a directory of tests, or named as one."""
+    parts = PurePosixPath(path).parts
+    name = parts[-1] if parts else ""
+    stem = name.partition(".")[0]
+    named = stem.startswith("test_") or stem.endswith("_test") or ".test." in name or ".spec." in name
+    return bool(TEST_DIRECTORIES.intersection(parts[:-1])) or named
+
+
+def of_task(run: Run) -> TaskPlace:
+    return TaskPlace(run, Task.objects.select_related("issue__project").get(pk=_key(run)))
+
+
+def of_issue(run: Run) -> IssuePlace:
+    return IssuePlace(run, Issue.objects.select_related("project").get(pk=_key(run)))
+
+
+def of_project(run: Run) -> ProjectPlace:
+    return ProjectPlace(run, Project.objects.get(pk=_key(run)))
+
+
+def _key(run: Run) -> int:
+    return int(run.workplace.rpartition(":")[2])
+
+
+def register() -> None:
+    """Bring the three kinds to the engine."""
+    workplaces.register("task", of_task)
+    workplaces.register("issue", of_issue)
+    workplaces.register("project", of_project)
