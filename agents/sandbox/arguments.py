@@ -141,13 +141,9 @@ def options(
     *,
     host: Host,
     toolchains: Sequence[Toolchain],
-    by_descriptor: bool,
     inherited: Descriptors,
 ) -> list[str]:
-    """Return bwrap's options for one command; what they refer to by number is opened in ``inherited``.
-
-    ``by_descriptor``: mount trusted paths through open files, for a uid that could not walk to them.
-    """
+    """Return bwrap's options for one command; what they refer to by number is opened in ``inherited``."""
     return [
         *_ISOLATION,
         *host.system,
@@ -159,7 +155,7 @@ def options(
         *_text(inherited.memory_file(PASSWD), "/etc/passwd"),
         *_text(inherited.memory_file(GROUP), "/etc/group"),
         *_text(inherited.memory_file(HOSTS), "/etc/hosts"),
-        *_trusted_mounts(spec, toolchains, inherited if by_descriptor else None),
+        *_trusted_mounts(spec, toolchains),
         *("--bind", str(spec.workspace), WORKSPACE),
         *("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", WORKSPACE),
         *("--seccomp", str(inherited.memory_file(seccomp.program()))),
@@ -182,16 +178,11 @@ def _text(fd: int, target: str) -> tuple[str, ...]:
     return ("--perms", "0644", "--file", str(fd), target)
 
 
-def _trusted_mounts(spec: SandboxSpec, toolchains: Sequence[Toolchain], inherited: Descriptors | None) -> list[str]:
-    mounts = [(chain.path, str(chain.path), True) for chain in toolchains]
-    mounts += [(mount.source, mount.target, mount.read_only) for mount in spec.mounts]
-    found: list[str] = []
-    for source, target, read_only in mounts:
-        bind = "--ro-bind" if read_only else "--bind"
-        if inherited is None:
-            found += [bind, str(source), target]
-        else:
-            found += [f"{bind}-fd", str(inherited.place(source)), target]
+def _trusted_mounts(spec: SandboxSpec, toolchains: Sequence[Toolchain]) -> list[str]:
+    # By path: bwrap looks up a path for --ro-bind-fd as well, so that reaches no further for an unprivileged uid.
+    found = [word for chain in toolchains for word in ("--ro-bind", str(chain.path), str(chain.path))]
+    for mount in spec.mounts:
+        found += ["--ro-bind" if mount.read_only else "--bind", str(mount.source), mount.target]
     return found
 
 

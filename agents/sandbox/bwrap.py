@@ -23,6 +23,7 @@ from agents.sandbox.types import (
     Probe,
     Result,
     SandboxGone,
+    SandboxQuotaError,
     SandboxSpec,
     SandboxStartError,
     SandboxUnavailable,
@@ -82,7 +83,10 @@ class BwrapSandbox(FileTools):
             self._turn.release()
 
     def _is_full(self, limits: Limits) -> bool:
+        """Say whether the workspace is over its limits. Raises SandboxQuotaError when the host's disk is full."""
         try:
+            if self._disk.host_is_full(limits):
+                raise SandboxQuotaError("The disk of this machine is full: no command is started.")
             return self._disk.is_full(limits)
         except FileNotFoundError as error:
             raise SandboxGone(f"The workspace {self.spec.workspace_id} is gone.") from error
@@ -120,7 +124,7 @@ class BwrapSandbox(FileTools):
                 argv = self._bubblewrap.command_line(command, limits, arguments_fd)
                 return pump.run(argv, inherited=inherited, status_fd=status_fd, stdin=stdin)
             except ValueError as error:
-                raise InvalidInput("A NUL byte is not possible in a command.") from error
+                raise InvalidInput("A NUL byte or half a character is not possible in a command.") from error
             except OSError as error:
                 if error.errno == errno.E2BIG:
                     raise InvalidInput("The command is too long: put it into a file, then run that.") from error
@@ -154,7 +158,10 @@ class BwrapSandbox(FileTools):
 
 
 class BwrapBackend:
-    """Makes sandboxes with the bwrap that was found, or with the one it is given."""
+    """Makes sandboxes with the bwrap that was found, or with the one it is given.
+
+    A probe that succeeded is remembered; one that failed is tried again, so that no restart is needed.
+    """
 
     name = "bwrap"
 
@@ -199,4 +206,6 @@ class BwrapBackend:
         found = self.probe()
         if not found.available or self._bubblewrap is None:
             raise SandboxUnavailable(found.why, hint=found.hint)
+        for mount in spec.mounts:
+            places.check_reach(mount.source)
         return BwrapSandbox(spec, self._bubblewrap)

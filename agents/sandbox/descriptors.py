@@ -1,7 +1,6 @@
 """Open files that a child process is to inherit, and nothing else."""
 
 import os
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -17,10 +16,6 @@ class Descriptors:
         os.write(fd, data)
         os.lseek(fd, 0, os.SEEK_SET)
         return fd
-
-    def place(self, path: Path) -> int:
-        """Hold a path without reading it: the process can mount it even when it could not walk to it."""
-        return self._keep(os.open(path, os.O_PATH | os.O_CLOEXEC))
 
     def _keep(self, fd: int) -> int:
         self.open.append(fd)

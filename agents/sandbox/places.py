@@ -89,6 +89,13 @@ _ELSEWHERE = (
 )
 
 
+def check_reach(path: Path) -> None:
+    """Raise SandboxUnavailable when the uid that commands run as cannot walk to ``path``."""
+    uid = sandbox_uid()
+    if uid is not None and not may_traverse(path.parent, uid):
+        raise SandboxUnavailable(f"The uid {uid} cannot reach {path}.", hint=_ELSEWHERE)
+
+
 def workspaces_root() -> Path:
     """Return the directory of all workspaces, 0700 and owned by the uid that commands run as; made if missing.
 
@@ -101,8 +108,7 @@ def workspaces_root() -> Path:
     else:
         root = reachable_root() / "workspaces"
     own_directory(root, mode=0o700, uid=os.geteuid() if uid is None else uid)
-    if uid is not None and not may_traverse(root, uid):
-        raise SandboxUnavailable(f"The uid {uid} cannot reach {root}.", hint=_ELSEWHERE)
+    check_reach(root)
     return root
 
 

@@ -5,7 +5,6 @@ import importlib.util
 import platform
 import re
 import shutil
-import stat
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -57,7 +56,6 @@ class Bubblewrap:
     features: frozenset[str]
     host: Host
     toolchains: tuple[Toolchain, ...]
-    drops_privileges: bool
 
     def options(self, spec: SandboxSpec, limits: Limits, env: Mapping[str, str], inherited: Descriptors) -> list[str]:
         return arguments.options(
@@ -66,7 +64,6 @@ class Bubblewrap:
             env,
             host=self.host,
             toolchains=self.toolchains,
-            by_descriptor=self.drops_privileges and "ro-bind-fd" in self.features,
             inherited=inherited,
         )
 
@@ -94,7 +91,7 @@ def find(binary: Path | None = None) -> Bubblewrap:
         if missing := REQUIRED - features:
             why = f"{candidate} ({version}) is too old: it lacks --{', --'.join(sorted(missing))}."
             continue
-        return Bubblewrap(usable, version, features, Host.look(), toolchains(), uid is not None)
+        return Bubblewrap(usable, version, features, Host.look(), toolchains())
     raise SandboxUnavailable(why, hint=INSTALL)
 
 
@@ -156,16 +153,16 @@ def within_reach(binary: Path, uid: int) -> Path:
     copy = store / digest
     if not copy.exists():
         _copy(binary, copy)
-    return copy / "package" / "_bin" / "bwrap"
+    return copy / binary.relative_to(binary.parents[2])
 
 
 def _copy(binary: Path, copy: Path) -> None:
     """Make the copy elsewhere and move it into its place: another worker may be doing the same."""
     draft = Path(tempfile.mkdtemp(dir=copy.parent))
-    target = draft / "package" / "_bin" / "bwrap"
+    target = draft / binary.relative_to(binary.parents[2])
     target.parent.mkdir(parents=True)
     shutil.copyfile(binary, target)
-    libraries = binary.parent.parent.with_name(f"{binary.parent.parent.name}.libs")
+    libraries = binary.parents[1].with_suffix(".libs")
     if libraries.is_dir():
         shutil.copytree(libraries, draft / libraries.name)
     for path in (draft, *draft.rglob("*")):
@@ -201,8 +198,8 @@ def _problem(path: Path) -> str:
     for private in (Path(settings.DATA_DIR).resolve(), places.workspaces_root().resolve()):
         if real == private or real in private.parents or private in real.parents:
             return f"would show {private}, where MCC keeps its secrets and everybody's work"
-    if not real.stat().st_mode & stat.S_IXOTH:
-        return "may not be entered by others"
+    if (uid := places.sandbox_uid()) is not None and not places.may_traverse(real, uid):
+        return f"cannot be reached by uid {uid}, as which commands run"
     return ""
 
 

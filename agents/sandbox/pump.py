@@ -210,6 +210,8 @@ class Pump:
     def _write_input(self, fd: int) -> None:
         try:
             self._unsent = self._unsent[os.write(fd, self._unsent[:CHUNK]) :]
+        except BlockingIOError:
+            return
         except BrokenPipeError:
             self._unsent = memoryview(b"")
         if not self._unsent:

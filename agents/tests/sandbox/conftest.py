@@ -1,0 +1,77 @@
+"""Sandboxes for the tests: small ones, on workspaces that are deleted afterwards."""
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agents.sandbox import choice, places
+from agents.sandbox.types import MIB, Limits, Mount, Sandbox, SandboxBackend, SandboxSpec
+
+SMALL = Limits(
+    wall_s=8,
+    memory=256 * MIB,
+    processes=64,
+    tmp=32 * MIB,
+    workspace=64 * MIB,
+    workspace_files=2000,
+    output=8 * MIB,
+    output_kept=64 * 1024,
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "root_only: about what MCC does as root; means nothing for a plain user")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what does not apply, rather than skip it: where services are required a skip is a failure."""
+    left_out = [item for item in items if item.get_closest_marker("root_only") and os.geteuid() != 0]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture(scope="session")
+def backend() -> SandboxBackend:
+    chosen = choice()
+    found = chosen.probe()
+    if not found.available:
+        pytest.skip(f"{found.why} {found.hint}")
+    return chosen
+
+
+@pytest.fixture
+def make_sandbox(backend: SandboxBackend) -> Iterator[Callable[..., Sandbox]]:
+    """Make a sandbox with SMALL limits; keyword arguments change them."""
+    names = []
+
+    def make(*, env: dict[str, str] | None = None, mounts: tuple[Mount, ...] = (), **limits) -> Sandbox:
+        names.append(f"test-{secrets.token_hex(4)}")
+        workspace = places.make_workspace(names[-1])
+        return backend.create(SandboxSpec(names[-1], workspace, mounts, env or {}, limits=replace(SMALL, **limits)))
+
+    yield make
+    for name in names:
+        places.delete_workspace(name)
+
+
+@pytest.fixture
+def sandbox(make_sandbox: Callable[..., Sandbox]) -> Iterator[Sandbox]:
+    with make_sandbox() as made:
+        yield made
+
+
+def processes_with(mark: str) -> list[int]:
+    """Return the host's processes that carry ``mark`` in their command line, without those of the tests."""
+    found = []
+    for line in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if mark.encode() in line.read_bytes() and int(line.parent.name) != os.getpid():
+                found.append(int(line.parent.name))
+        except OSError:
+            continue
+    return found

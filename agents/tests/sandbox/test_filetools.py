@@ -1,0 +1,179 @@
+"""The file tools against a workspace whose owner is hostile."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from agents.sandbox.types import MIB, Entry, EntryKind, Match, PathProblem, SandboxPathError
+
+pytestmark = pytest.mark.sandbox
+
+
+def _problem(call, *arguments, **options) -> PathProblem:
+    with pytest.raises(SandboxPathError) as refusal:
+        call(*arguments, **options)
+    return refusal.value.problem
+
+
+def test_what_is_written_is_read_back(sandbox):
+    data = bytes(range(256)) * 1000
+
+    sandbox.write_file("deep/er/data.bin", data)
+
+    assert sandbox.read_file("deep/er/data.bin") == (len(data), data)
+    assert sandbox.read_file("/workspace/deep/er/data.bin", offset=255, limit=3) == (len(data), b"\xff\0\x01")
+    assert sandbox.read_file("deep/er/data.bin", offset=10**9) == (len(data), b"")
+
+
+def test_an_empty_file_and_a_large_one_are_written_whole(sandbox):
+    large = os.urandom(3 * MIB)
+    sandbox.write_file("empty", b"")
+    sandbox.write_file("large", large)
+
+    assert sandbox.read_file("empty") == (0, b"")
+    size, data = sandbox.read_file("large", limit=4 * MIB)
+    assert (size, hashlib.sha256(data).digest()) == (3 * MIB, hashlib.sha256(large).digest())
+
+
+def test_overwriting_keeps_the_mode_and_can_be_forbidden(sandbox):
+    sandbox.sh("printf old > tool; chmod 755 tool")
+
+    assert _problem(sandbox.write_file, "tool", b"new", overwrite=False) is PathProblem.EXISTS
+    sandbox.write_file("tool", b"new")
+
+    assert sandbox.sh("stat -c %a tool; cat tool; ls -A").text == "755\nnewtool\n"
+
+
+@pytest.mark.parametrize(
+    "path", ["../x", "/etc/passwd", "a/../../x", "/workspace/../etc/passwd", "/proc/1/environ", "/workspacex"]
+)
+def test_paths_outside_are_refused(sandbox, path):
+    assert _problem(sandbox.read_file, path) is PathProblem.OUTSIDE
+    assert _problem(sandbox.write_file, path, b"x") is PathProblem.OUTSIDE
+    assert _problem(sandbox.list_dir, path) is PathProblem.OUTSIDE
+    assert _problem(sandbox.search, "x", path) is PathProblem.OUTSIDE
+
+
+def test_symlinks_lead_nowhere_outside(sandbox):
+    sandbox.sh(
+        "ln -s /etc/passwd p; ln -s / r; ln -s /proc/self/fd/0 f; ln -s p chain; ln -s loop loop; ln -s /dev/zero z;"
+        "ln -s ../../etc/passwd u; ln -s /workspace/real inside; echo yes > real"
+    )
+
+    for name in ("p", "chain", "u", "z", "r/etc/passwd", "f"):
+        assert _problem(sandbox.read_file, name) in (PathProblem.OUTSIDE, PathProblem.MISSING), name
+        assert _problem(sandbox.write_file, name, b"x") is PathProblem.OUTSIDE, name
+    assert _problem(sandbox.read_file, "loop") in (PathProblem.OUTSIDE, PathProblem.MISSING, PathProblem.FAILED)
+    assert _problem(sandbox.list_dir, "r") is PathProblem.OUTSIDE
+    assert sandbox.read_file("inside").data == b"yes\n"
+    sandbox.write_file("inside", b"still a link")
+    assert sandbox.sh("readlink inside; cat real").text == "/workspace/real\nstill a link"
+
+
+def test_a_symlink_swapped_in_never_reaches_the_host(sandbox):
+    secret = Path("/var/tmp") / f"mcc-test-{os.getpid()}"
+    secret.write_text("host")
+    try:
+        sandbox.sh(f"ln -s {secret} link")
+        assert _problem(sandbox.read_file, "link") is PathProblem.OUTSIDE
+        assert _problem(sandbox.write_file, "link", b"gone") is PathProblem.OUTSIDE
+        assert secret.read_text() == "host"
+    finally:
+        secret.unlink()
+
+
+def test_what_is_no_regular_file_is_refused_at_once(sandbox):
+    sandbox.sh("mkfifo fifo; mkdir dir; mkdir 'dir/sub'")
+
+    for name in ("fifo", "dir", ""):
+        assert _problem(sandbox.read_file, name) is PathProblem.NOT_A_FILE
+        assert _problem(sandbox.write_file, name, b"x") is PathProblem.NOT_A_FILE
+    assert _problem(sandbox.read_file, "none") is PathProblem.MISSING
+    assert _problem(sandbox.list_dir, "fifo") is PathProblem.NOT_A_DIRECTORY
+    assert _problem(sandbox.write_file, "fifo/x", b"x") is PathProblem.FAILED
+
+
+def test_a_sparse_terabyte_costs_only_what_is_asked_for(make_sandbox):
+    sandbox = make_sandbox(file_size=1 << 41)
+    sandbox.sh("truncate -s 1T sparse")
+
+    assert sandbox.read_file("sparse", offset=(1 << 40) - 5, limit=100) == (1 << 40, b"\0" * 5)
+
+
+@pytest.mark.parametrize(
+    "name", ["-rf", "--", "a b", "new\nline", "ends\n", "$(id)", "'", '"', "*", "tab\t", "ü", "\\n", ".hidden"]
+)
+def test_awkward_names_are_only_names(sandbox, name):
+    sandbox.write_file(name, b"mine")
+
+    assert sandbox.read_file(name) == (4, b"mine")
+    assert sandbox.list_dir() == [Entry(name, EntryKind.FILE, 4)]
+    assert sandbox.sh("ls -A | tr -d '\\n'").text == name.replace("\n", "") or "\n" in name
+
+
+def test_a_nul_in_a_path_is_refused(sandbox):
+    for call in (sandbox.read_file, sandbox.list_dir):
+        assert _problem(call, "a\0b") is PathProblem.FAILED
+    assert _problem(sandbox.write_file, "a\0b", b"") is PathProblem.FAILED
+
+
+def test_listing_goes_as_deep_as_asked_and_leaves_git_out(sandbox):
+    sandbox.sh("mkdir -p a/b/c .git/x; echo 1 > a/f; ln -s f a/link; mkfifo a/fifo; touch .git/x/y")
+
+    assert [entry.path for entry in sandbox.list_dir()] == ["a"]
+    assert {entry.path: entry.kind.value for entry in sandbox.list_dir("a", depth=2)} == {
+        "b": "directory",
+        "b/c": "directory",
+        "f": "file",
+        "fifo": "other",
+        "link": "symlink",
+    }
+    assert len(sandbox.list_dir("a", depth=9, limit=2)) == 2
+
+
+def test_searching_answers_files_first_then_lines(sandbox):
+    sandbox.sh(
+        "mkdir -p src/x .git; echo needle > .git/n; echo needle > src/x/two.c;"
+        "printf 'a\\nneedle 1\\nneedle 2\\n' > src/one.py;"
+        "printf 'needle\\0' > binary; mkfifo fifo; ln -s /etc/passwd link; ln -s / rootlink"
+    )
+
+    found = sandbox.search("need[l]e", limit=2)
+
+    assert dict(found.files) == {"src/one.py": 2, "src/x/two.c": 1}
+    assert (len(found.matches), found.truncated) == (2, True)
+    only = sandbox.search("needle [0-9]$", "src", glob="*.py")
+    assert only.matches == (Match("src/one.py", 2, "needle 1"), Match("src/one.py", 3, "needle 2"))
+    assert not only.truncated
+    assert sandbox.search("needle", "src/x/two.c").matches == (Match("src/x/two.c", 1, "needle"),)
+    assert sandbox.search("absent").files == ()
+
+
+def test_a_search_pattern_is_never_an_option_nor_a_command(sandbox):
+    sandbox.write_file("f", b"--help\n$(id)\n")
+
+    assert sandbox.search("--help").files == (("f", 1),)
+    assert sandbox.search(r"\$\(id\)").files == (("f", 1),)
+    with pytest.raises(SandboxPathError, match="regular expression"):
+        sandbox.search("(")
+
+
+def test_an_endless_line_is_cut(sandbox):
+    sandbox.sh("head -c 3M /dev/zero | tr '\\0' x > min.js; echo >> min.js")
+
+    assert [len(match.text) for match in sandbox.search("x+", "min.js").matches] == [500]
+
+
+def test_programs_in_the_workspace_do_not_replace_the_tools(make_sandbox):
+    evil = {"PATH": "/workspace/bin:/usr/bin:/bin", "BASH_ENV": "/workspace/evil", "ENV": "/workspace/evil"}
+    sandbox = make_sandbox(env=evil)
+    sandbox.sh(
+        "mkdir bin; for t in stat realpath cat head tail find sort; do"
+        " printf '#!/bin/sh\\necho forged\\n' > bin/$t; done; /bin/chmod +x bin/*"
+    )
+
+    sandbox.write_file("f", b"true")
+
+    assert sandbox.read_file("f") == (4, b"true")

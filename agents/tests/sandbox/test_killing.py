@@ -1,0 +1,154 @@
+"""A command ends when MCC says so, and when MCC itself is no more."""
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from agents.sandbox import places
+from agents.sandbox.types import Ending, Result, SandboxGone
+from agents.tests.sandbox.conftest import processes_with
+
+pytestmark = pytest.mark.sandbox
+
+
+def _until(condition, seconds=5.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.005)
+
+
+def _in_thread(call) -> tuple[threading.Thread, list[Result]]:
+    results = []
+    thread = threading.Thread(target=lambda: results.append(call()))
+    thread.start()
+    return thread, results
+
+
+def _cancel_latency_s(sandbox) -> float:
+    cancel, started, mark = threading.Event(), threading.Event(), f"61.{secrets.randbelow(10**9)}"
+    script = f"trap '' TERM; (setsid sleep {mark} &); echo up; sleep {mark}"
+    thread, results = _in_thread(lambda: sandbox.sh(script, cancel=cancel, on_output=lambda _: started.set()))
+    assert started.wait(5)
+
+    at = time.monotonic()
+    cancel.set()
+    thread.join(5)
+    took_s = time.monotonic() - at
+
+    assert results[0].outcome is Ending.CANCELLED
+    assert not processes_with(mark)
+    return took_s
+
+
+def test_cancelling_kills_everything_within_100_ms(sandbox):
+    # The best of three: a busy machine may hold up the test itself.
+    assert min(_cancel_latency_s(sandbox) for _ in range(3)) < 0.1
+
+
+def test_a_cancelled_command_that_waits_for_its_turn_never_starts(sandbox):
+    cancel, started = threading.Event(), threading.Event()
+    first, _ = _in_thread(lambda: sandbox.sh("echo up; sleep 1", on_output=lambda _: started.set()))
+    assert started.wait(5)
+    second, results = _in_thread(lambda: sandbox.sh("touch ran", cancel=cancel))
+
+    cancel.set()
+    second.join(0.8)
+
+    assert [result.outcome for result in results] == [Ending.CANCELLED]
+    first.join()
+    assert sandbox.sh("ls").text == ""
+
+
+def test_any_thread_can_kill_the_running_command(sandbox):
+    started = threading.Event()
+    thread, results = _in_thread(lambda: sandbox.sh("echo up; sleep 61", on_output=lambda _: started.set()))
+    assert started.wait(5)
+
+    sandbox.kill()
+    thread.join(2)
+
+    assert results[0].outcome is Ending.CANCELLED
+    assert sandbox.sh("echo again").text == "again\n"
+
+
+def test_a_closed_sandbox_kills_and_runs_nothing_more(sandbox):
+    started = threading.Event()
+    thread, results = _in_thread(lambda: sandbox.sh("echo up; sleep 61", on_output=lambda _: started.set()))
+    assert started.wait(5)
+
+    sandbox.close()
+    sandbox.close()
+    thread.join(2)
+
+    assert results[0].outcome is Ending.CANCELLED
+    with pytest.raises(SandboxGone):
+        sandbox.sh("true")
+
+
+def test_a_workspace_that_vanished_is_told_apart(sandbox):
+    places.delete_workspace(sandbox.spec.workspace.name)
+
+    with pytest.raises(SandboxGone):
+        sandbox.sh("true")
+
+
+def test_killing_the_supervisor_from_inside_ends_the_sandbox(sandbox):
+    result = sandbox.sh("kill -STOP 1; kill -9 1; (sleep 0.2; kill -9 -1) & sleep 61")
+
+    assert result.outcome in (Ending.EXITED, Ending.LOST)
+    assert result.wall_s < 5
+
+
+def test_the_exit_code_is_what_a_shell_would_say(sandbox):
+    assert sandbox.sh("exit 3").exit_code == 3
+    assert sandbox.sh("kill -SEGV $$").exit_code == 128 + signal.SIGSEGV
+    assert sandbox.run(["no-such-program"]).exit_code == 127
+
+
+def test_output_that_looks_like_an_error_of_bwrap_is_only_output(sandbox):
+    result = sandbox.sh("echo 'bwrap: setting up uid map: Permission denied' >&2; exit 1")
+
+    assert (result.outcome, result.exit_code) == (Ending.EXITED, 1)
+
+
+WORKER = """
+from agents.sandbox import backend, places
+from agents.sandbox.types import SandboxSpec
+workspace = places.make_workspace({name!r})
+sandbox = backend().create(SandboxSpec({name!r}, workspace))
+sandbox.sh("(setsid sleep {mark} &); echo up; sleep {mark}", on_output=lambda _: print("up", flush=True))
+"""
+
+
+def test_a_worker_killed_with_sigkill_leaves_no_process(backend, settings):
+    mark, name = f"62.{secrets.randbelow(10**9)}", f"test-{secrets.token_hex(4)}"
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "mcc.settings",
+        "MCC_IGNORE_DOTENV": "1",
+        "MCC_DATA_DIR": str(settings.DATA_DIR),
+        "MCC_WORKSPACES_DIR": str(places.workspaces_root()),
+    }
+    worker = subprocess.Popen(
+        [sys.executable, "-c", WORKER.format(name=name, mark=mark)],
+        env=environment,
+        cwd=settings.BASE_DIR,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert worker.stdout.readline() == b"up\n"
+        assert len([pid for pid in processes_with(mark) if pid != worker.pid]) >= 2
+    finally:
+        worker.kill()
+        worker.wait()
+        worker.stdout.close()
+
+    _until(lambda: not processes_with(mark), seconds=2)
+    places.delete_workspace(name)

@@ -1,0 +1,218 @@
+"""What an agent must not use up."""
+
+import hashlib
+import time
+from pathlib import Path
+
+import pytest
+
+from agents.sandbox import places
+from agents.sandbox.pump import HeadTail
+from agents.sandbox.types import MIB, Ending, SandboxQuotaError
+
+pytestmark = pytest.mark.sandbox
+PYTHON = "/usr/bin/python3"
+needs_python = pytest.mark.skipif(not Path(PYTHON).exists(), reason="the host has no /usr/bin/python3")
+
+
+def test_head_and_tail_of_a_long_output_are_kept_and_the_rest_is_counted(make_sandbox):
+    sandbox = make_sandbox(output_kept=2000)
+
+    result = sandbox.sh("echo first; seq 1 100000; echo last >&2")
+
+    assert result.truncated
+    assert result.output_total == 588895 + 6 + 5
+    assert result.text.startswith("first\n1\n2\n")
+    assert result.text.endswith("100000\nlast\n")
+    assert f"[... {result.output_total - 2000} bytes cut ...]" in result.text
+    assert len(result.output) < 2100
+
+
+@pytest.mark.parametrize("keep", [0, 1, 2, 7, 10, 11, 1000])
+def test_head_and_tail_lose_nothing_that_fits(keep):
+    kept = HeadTail(keep)
+    for size in (1, 2, 3, 4):
+        kept.feed(b"0123456789"[:size])
+
+    value, is_cut = kept.value()
+
+    whole = b"0010120123"
+    assert (kept.total, is_cut) == (10, keep < 10)
+    if is_cut:
+        assert value.startswith(whole[: keep // 2] + b"\n[...")
+        assert value.endswith(b"...]\n" + whole[10 - (keep - keep // 2) :])
+    else:
+        assert value == whole
+
+
+def test_a_flood_of_output_is_stopped(sandbox):
+    result = sandbox.run(["yes"])
+
+    assert result.outcome is Ending.OUTPUT_LIMIT
+    assert 8 * MIB < result.output_total < 64 * MIB
+    assert result.wall_s < 4
+
+
+def test_output_is_heard_while_it_comes(sandbox):
+    heard = []
+
+    sandbox.sh("echo a; sleep 0.3; echo b", on_output=lambda data: heard.append((time.monotonic(), data)))
+
+    assert b"".join(data for _, data in heard) == b"a\nb\n"
+    assert heard[-1][0] - heard[0][0] > 0.2
+
+
+def test_an_error_in_the_listener_kills_the_command(sandbox):
+    def fail(data):
+        raise RuntimeError("the listener broke")
+
+    with pytest.raises(RuntimeError):
+        sandbox.sh("echo a; sleep 60", on_output=fail)
+
+    assert sandbox.sh("echo alive").text == "alive\n"
+
+
+def test_a_megabyte_of_input_passes_and_unread_input_does_no_harm(sandbox):
+    data = bytes(range(256)) * 4096
+
+    assert sandbox.run(["sha256sum"], stdin=data).text.split()[0] == hashlib.sha256(data).hexdigest()
+    assert sandbox.run(["true"], stdin=data).ok
+
+
+def test_a_command_that_takes_too_long_is_killed_with_its_children(make_sandbox):
+    sandbox = make_sandbox(wall_s=0.5)
+
+    result = sandbox.sh("trap '' TERM INT HUP; (setsid sleep 61 &) ; nohup sleep 61 & sleep 61; echo survived")
+
+    assert (result.outcome, result.exit_code, result.text) == (Ending.TIMEOUT, None, "")
+    assert result.wall_s < 1.5
+
+
+def test_a_program_that_closes_its_output_is_still_waited_for_and_limited(make_sandbox):
+    assert make_sandbox().sh("exec >&- 2>&-; sleep 0.3; exit 7").exit_code == 7
+    assert make_sandbox(wall_s=0.5).sh("exec >&- 2>&-; sleep 61").outcome is Ending.TIMEOUT
+
+
+def test_daemons_do_not_outlive_their_command_nor_hold_it_up(sandbox):
+    result = sandbox.sh("(setsid sh -c 'sleep 3; touch /workspace/late' > /dev/null 2>&1 &); (sleep 61 &); echo done")
+
+    assert (result.outcome, result.exit_code, result.text) == (Ending.EXITED, 0, "done\n")
+    assert result.wall_s < 2
+
+
+@needs_python
+@pytest.mark.parametrize(
+    "hog",
+    [
+        "x = bytearray(400 << 20)\nfor i in range(0, len(x), 4096): x[i] = 1",
+        "import os, time\nfor _ in range(6):\n  if not os.fork(): x = b'x' * (100 << 20); time.sleep(60)\nos.wait()",
+        "import mmap, time\nmaps = [mmap.mmap(-1, 50 << 20) for _ in range(40)]\n"
+        "for x in maps: x.write(b'x' * (50 << 20))\ntime.sleep(60)",
+    ],
+    ids=["one process", "many processes", "shared anonymous"],
+)
+def test_memory_beyond_the_limit_is_not_to_be_had(sandbox, hog):
+    result = sandbox.run([PYTHON, "-c", hog])
+
+    refused = result.outcome is Ending.EXITED and "MemoryError" in result.text
+    assert refused or result.outcome is Ending.MEMORY_LIMIT
+    assert (result.peak_memory or 0) < 1024 * MIB
+    assert result.wall_s < 7
+
+
+@needs_python
+def test_memory_that_no_watchdog_sees_cannot_be_made(sandbox):
+    script = (
+        "import os\ntry: os.memfd_create('x')\nexcept OSError as e: print(e.errno)\n"
+        "n = 0\ntry:\n  with open('/dev/shm/x', 'wb') as f:\n    while True: n += f.write(b'x' * (1 << 20))\n"
+        "except OSError: print(n >> 20)"
+    )
+    result = sandbox.run([PYTHON, "-c", script])
+
+    errno, mebibytes = result.text.split()
+    assert errno == "38"
+    assert int(mebibytes) <= 32
+
+
+def test_a_fork_bomb_ends_with_its_command(make_sandbox):
+    sandbox = make_sandbox(wall_s=1)
+
+    result = sandbox.sh(":(){ :|:& };: ; sleep 61")
+
+    assert result.outcome in (Ending.TIMEOUT, Ending.EXITED)
+    assert result.wall_s < 3
+    assert sandbox.sh("echo alive").text == "alive\n"
+
+
+@needs_python
+def test_no_more_processes_than_allowed_can_exist_at_once(sandbox):
+    script = (
+        "import os, time\nn = 0\ntry:\n  while n < 400:\n    if not os.fork(): time.sleep(60)\n    n += 1\n"
+        "except OSError: pass\nprint(n, flush=True); os._exit(0)"
+    )
+    assert 40 < int(sandbox.run([PYTHON, "-c", script]).text) <= 64
+
+
+def test_a_command_sees_as_many_processors_as_it_may_use(make_sandbox):
+    assert make_sandbox(cpus=1).run(["nproc"]).text == "1\n"
+
+
+def test_temporary_directories_are_small(sandbox):
+    result = sandbox.sh(
+        "for d in /tmp /dev/shm ~; do dd if=/dev/zero of=$d/x bs=1M count=40 2>/dev/null; stat -c %s $d/x; done"
+    )
+
+    assert [int(size) for size in result.text.split()] == [32 * MIB] * 3
+
+
+def test_a_file_cannot_grow_past_the_limit(make_sandbox):
+    sandbox = make_sandbox(file_size=MIB)
+
+    assert sandbox.sh("head -c 9M /dev/zero > big; stat -c %s big").text.split()[-1] == str(MIB)
+
+
+def test_a_workspace_that_grows_too_large_stops_its_command(sandbox):
+    result = sandbox.sh("i=0; while :; do i=$((i+1)); head -c 1M /dev/urandom > f$i; done")
+
+    assert result.outcome is Ending.DISK_LIMIT
+    assert "64 MiB" in result.detail
+    assert places.disk_usage(sandbox.spec.workspace) < 600 * MIB
+
+
+def test_a_full_workspace_allows_only_to_delete_until_there_is_room(make_sandbox):
+    sandbox = make_sandbox(workspace=16 * MIB)
+    assert sandbox.sh("i=0; while :; do i=$((i+1)); head -c 1M /dev/urandom > f$i; done").outcome is Ending.DISK_LIMIT
+
+    assert not sandbox.sh("head -c 1M /dev/urandom > another").ok
+    with pytest.raises(SandboxQuotaError):
+        sandbox.write_file("another.txt", b"x")
+    assert sandbox.sh("rm -f f*").ok
+    assert sandbox.sh("echo x > another; cat another").text == "x\n"
+
+
+def test_large_files_in_hidden_directories_count_too(make_sandbox):
+    sandbox = make_sandbox(workspace=16 * MIB)
+    script = """
+        mkdir d; cd d
+        for n in $(seq 60); do name=$(printf '%070d' $n); mkdir $name; cd $name; done
+        exec 3> hidden; chmod 000 /workspace/d
+        for n in $(seq 300); do head -c 1M /dev/urandom >&3; sleep 0.01; done
+    """
+
+    assert sandbox.sh(script).outcome is Ending.DISK_LIMIT
+
+
+def test_too_many_files_stop_their_command(make_sandbox):
+    sandbox = make_sandbox(workspace_files=500)
+
+    result = sandbox.sh("i=0; while :; do i=$((i+1)); : > f$i; done")
+
+    assert result.outcome is Ending.DISK_LIMIT
+    assert "500 files" in result.detail
+
+
+def test_a_command_is_stopped_when_the_hosts_disk_runs_full(make_sandbox):
+    sandbox = make_sandbox(host_disk_floor=1 << 60)
+
+    with pytest.raises(SandboxQuotaError):
+        sandbox.sh("sleep 5")
