@@ -1,0 +1,149 @@
+"""The catalogue of models: what is there without a key, what a provider's list makes of it."""
+
+import pytest
+
+from agents.errors import ModelUnavailable
+from agents.models import ModelCard, Provider
+from agents.offer import Offer
+from agents.services import catalogue
+from agents.tests.provider import FakeProvider
+from budgets.models import Price
+from mcc.core.errors import ProviderError
+
+SONNET = "anthropic/claude-sonnet-4.5"
+
+
+def card(name=SONNET, **pricing):
+    return {
+        "id": name,
+        "context_length": 1_000_000,
+        "top_provider": {"context_length": 200_000, "max_completion_tokens": 64_000},
+        "supported_parameters": ["tools"],
+        "pricing": {"prompt": "0.000003", "completion": "0.000015", **pricing},
+    }
+
+
+@pytest.fixture
+def fake():
+    provider = FakeProvider()
+    yield provider
+    provider.close()
+
+
+@pytest.fixture
+def with_key(settings, monkeypatch, fake):
+    settings.OPENROUTER_API_KEY = "sk-or-test"
+    settings.OPENROUTER_BASE_URL = fake.url
+    settings.MCC_DEFAULT_MODEL = SONNET
+    monkeypatch.setenv("OPENROUTER_API_KEY", "sk-or-test")
+
+
+@pytest.mark.django_db
+def test_without_a_key_there_is_the_rehearsal(settings):
+    settings.OPENROUTER_API_KEY = ""
+
+    catalogue.ensure_catalogue()
+    catalogue.ensure_catalogue()
+
+    assert catalogue.default_card() == ModelCard.objects.get()
+    default = catalogue.default_card()
+    assert (default.name, default.is_rehearsal) == ("rehearsal/company", True)
+    assert default.price.input_nanousd_per_mtok == 3_000_000_000
+    assert default.price.cache_read_nanousd_per_mtok == 300_000_000
+
+
+@pytest.mark.django_db
+def test_with_a_key_the_default_is_a_real_model(fake, with_key):
+    fake.cards = [card(), card("acme/small", prompt="0.0000001")]
+
+    catalogue.ensure_catalogue()
+
+    default = catalogue.default_card()
+    assert (default.provider.name, default.name, default.provider.key_setting) == (
+        "openrouter",
+        SONNET,
+        "OPENROUTER_API_KEY",
+    )
+    assert Price.objects.get(model="acme/small").input_nanousd_per_mtok == 100_000_000
+    assert set(Provider.objects.values_list("name", flat=True)) == {"rehearsal", "openrouter"}
+
+
+@pytest.mark.django_db
+def test_offline_the_built_in_card_of_the_default_model_will_do(fake, with_key):
+    fake.close()
+
+    catalogue.ensure_catalogue()
+
+    assert catalogue.default_card().price.output_nanousd_per_mtok == 15_000_000_000
+
+
+@pytest.mark.django_db
+def test_a_default_model_that_nobody_prices_is_refused(settings, with_key, fake):
+    settings.MCC_DEFAULT_MODEL = "acme/unheard-of"
+    fake.cards = [card()]
+
+    catalogue.ensure_catalogue()
+
+    with pytest.raises(ModelUnavailable, match="acme/unheard-of"):
+        catalogue.default_card()
+
+
+@pytest.mark.django_db
+def test_a_refresh_follows_prices_and_switches_off_what_is_gone(fake):
+    provider = Provider.objects.create(name="acme", kind="openrouter", base_url=fake.url)
+    fake.cards = [card("acme/a"), card("acme/b")]
+    assert catalogue.refresh(provider) == 2
+    ModelCard.objects.filter(name="acme/b").update(active=False)
+    price = Price.objects.get(model="acme/a")
+
+    fake.cards = [card("acme/b", prompt="0.000004"), card("acme/c")]
+    catalogue.refresh(provider)
+
+    assert dict(ModelCard.objects.values_list("name", "active")) == {"acme/a": False, "acme/b": False, "acme/c": True}
+    assert Price.objects.get(model="acme/b").input_nanousd_per_mtok == 4_000_000_000
+    assert Price.objects.get(model="acme/a").pk == price.pk
+
+
+@pytest.mark.django_db
+def test_an_empty_list_changes_nothing(fake):
+    provider = Provider.objects.create(name="acme", kind="openrouter", base_url=fake.url)
+    fake.cards = [card("acme/a")]
+    catalogue.refresh(provider)
+
+    fake.cards = []
+    with pytest.raises(ProviderError):
+        catalogue.refresh(provider)
+
+    assert ModelCard.objects.get().active
+
+
+def test_a_price_covers_every_case():
+    offer = Offer.of(
+        card(
+            prompt="0.00000125",
+            input_cache_read="0.000000125",
+            input_cache_write="0.0000015625",
+            input_cache_write_1h="0.0000025",
+            request="0.002",
+            overrides=[{"min_prompt_tokens": 200_000, "prompt": "0.0000025", "completion": "0.00002"}],
+        )
+    )
+
+    assert (offer.input_nanousd_per_mtok, offer.output_nanousd_per_mtok) == (2_500_000_000, 20_000_000_000)
+    assert (offer.cache_read_nanousd_per_mtok, offer.cache_write_nanousd_per_mtok) == (125_000_000, 2_500_000_000)
+    assert (offer.request_nanousd, offer.context_tokens, offer.max_output_tokens) == (2_000_000, 200_000, 64_000)
+
+
+@pytest.mark.parametrize(
+    "unusable",
+    [
+        card(prompt="-1"),
+        card(completion=None),
+        card(prompt="a lot"),
+        {**card(), "supported_parameters": ["temperature"]},
+        {**card(), "id": ""},
+        {**card(), "pricing": None},
+    ],
+)
+def test_a_model_without_a_price_or_without_tools_is_left_out(unusable):
+    assert Offer.of(unusable) is None
