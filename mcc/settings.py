@@ -102,6 +102,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "mcc.core.middleware.Refusals",
 ]
 
 ROOT_URLCONF = "mcc.urls"
@@ -295,9 +296,18 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.str("MCC_LOG_LEVEL", default="INFO")},
     "loggers": {
-        # httpx logs every URL it opens at INFO, daphne every request: neither belongs in an operator's log.
+        # httpx logs every URL it opens at INFO, daphne every request, django-q2 every job: none belongs in an operator's log.
         name: {"level": "WARNING"}
-        for name in ("httpx", "httpx2", "httpcore2", "openai", "daphne", "asyncio", "django.channels.server")
+        for name in (
+            "httpx",
+            "httpx2",
+            "httpcore2",
+            "openai",
+            "daphne",
+            "asyncio",
+            "django.channels.server",
+            "django-q",
+        )
     },
 }
 

@@ -1,9 +1,12 @@
 """The first rows of a new company. Every seed looks first and does nothing when its rows are there."""
 
+import logging
 import secrets
 from collections.abc import Callable
 
 from mcc.core.models import User
+
+logger = logging.getLogger(__name__)
 
 Seed = Callable[[], str | None]
 
@@ -19,8 +22,18 @@ def register(seed: Seed) -> Seed:
 
 
 def sow() -> list[str]:
-    """Run all seeds; return their news, as sentences for the operator."""
-    return [news for seed in _seeds if (news := seed())]
+    """Run all seeds; return their news, as sentences for the operator. A seed that fails leaves the others alone."""
+    news = []
+    for seed in _seeds:
+        try:
+            sentence = seed()
+        except Exception:
+            # A company without a demo still works; one that does not start because of it does not.
+            logger.exception("%s.%s failed", seed.__module__, seed.__name__)
+            continue
+        if sentence:
+            news.append(sentence)
+    return news
 
 
 def admin_user() -> str | None:
