@@ -119,8 +119,10 @@ def on_a_loop(scenario: Callable[[DatabaseThread], object]) -> object:
         db.close()
 
 
-def states() -> list[str]:
-    return list(Hold.objects.order_by("pk").values_list("state", flat=True))
+def states(run: Run | None = None) -> list[str]:
+    """The states of all holds, or of those of ``run``, oldest first."""
+    holds = Hold.objects.filter(reference__startswith=f"run:{run.pk}/") if run else Hold.objects
+    return list(holds.order_by("pk").values_list("state", flat=True))
 
 
 def spent_nanousd() -> int:

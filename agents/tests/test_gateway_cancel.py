@@ -79,43 +79,35 @@ def test_a_stop_before_the_first_byte_of_the_answer_keeps_the_money_on_hold(fake
 def test_a_stop_during_a_pause_leaves_nothing_behind(fake, run):
     fake.plan.append(modes.refusing(429, headers={"Retry-After": "30"}))
 
-    cancel_after(run, heard=Heard(), moment=lambda: until(lambda: fake.requests and states_in_thread() == ["released"]))
+    async def pausing():
+        await until(lambda: fake.requests)
+        await asyncio.sleep(0.3)
+
+    cancel_after(run, heard=Heard(), moment=pausing)
 
     assert (states(), len(fake.requests)) == (["released"], 1)
 
 
-def states_in_thread():
-    import concurrent.futures
-
-    from django.db import connections
-
-    def read():
-        try:
-            return states()
-        finally:
-            connections.close_all()
-
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        return pool.submit(read).result()
-
-
-@pytest.mark.parametrize("delay_s", [0, 0.001, 0.003, 0.006, 0.01, 0.015, 0.02, 0.03, 0.05])
-def test_a_stop_at_any_moment_leaves_the_ledger_true(fake, run, delay_s):
+def test_a_stop_at_any_moment_leaves_the_ledger_true(fake):
     """Before the hold, while it is written, while sending, while listening, while the answer is charged."""
+    card = make_card(Provider.objects.create(name="other", kind="openrouter", base_url=fake.url))
+    ends = set()
+    for delay_ms in (0, 1, 2, 4, 6, 8, 10, 12, 15, 18, 22, 26, 30, 40, 60, 100):
+        run = make_run(card)
 
-    async def scenario(db):
-        call = complete(call_of(run), db=db, on_text=Heard(), store=journal(run))
-        task = asyncio.ensure_future(call)
-        await asyncio.sleep(delay_s)
-        task.cancel()
-        await asyncio.wait({task})
+        async def scenario(db, run=run, delay_s=delay_ms / 1_000):
+            task = asyncio.ensure_future(complete(call_of(run), db=db, on_text=Heard(), store=journal(run)))
+            await asyncio.sleep(delay_s)
+            task.cancel()
+            await asyncio.wait({task})
 
-    on_a_loop(scenario)
-    tasks.sweep_holds()
+        on_a_loop(scenario)
+        tasks.sweep_holds()
+        ends.update(states(run))
+        answered = Hold.objects.filter(reference__startswith=f"run:{run.pk}/", state="captured", usage__message=None)
+        assert Message.objects.filter(run=run).count() == states(run).count("captured") - answered.count()
 
-    assert set(states()) <= {"captured", "released", "unresolved"}
-    billed_and_named = {
-        name: cost for name, cost in fake.bill.items() if Hold.objects.filter(generation_id=name).exists()
-    }
-    assert spent_nanousd() == sum(int(cost * 1_000_000_000) for cost in billed_and_named.values())
-    assert Message.objects.count() <= 1
+    named = set(Hold.objects.exclude(generation_id=None).values_list("generation_id", flat=True))
+    assert spent_nanousd() == sum(int(cost * 1_000_000_000) for name, cost in fake.bill.items() if name in named)
+    assert "captured" in ends
+    assert ends <= {"captured", "released", "unresolved"}
