@@ -12,6 +12,13 @@ from budgets import periods
 from budgets.models import Account, Limit, Posting
 from budgets.services import buckets
 
+PERIOD_WORDS = {
+    Limit.Period.DAILY.value: "today",
+    Limit.Period.WEEKLY.value: "this week",
+    Limit.Period.MONTHLY.value: "this month",
+    Limit.Period.TOTAL.value: "in all",
+}
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -37,7 +44,17 @@ class Standing:
     @property
     def remaining_nanousd(self) -> int:
         """What the next hold may ask for; negative when the limit was lowered or passed."""
-        return self.amount_nanousd - self.spent_nanousd - self.held_nanousd
+        return self.amount_nanousd - self.taken_nanousd
+
+    @property
+    def taken_nanousd(self) -> int:
+        """What is spent or set aside."""
+        return self.spent_nanousd + self.held_nanousd
+
+    @property
+    def words(self) -> str:
+        """What people call the running period."""
+        return PERIOD_WORDS[self.limit.period]
 
     @property
     def blocks(self) -> bool:
@@ -65,11 +82,13 @@ def spent_nanousd(account: Account, since: datetime | None = None) -> int:
     return postings.aggregate(total=Sum("amount_nanousd", default=0))["total"]
 
 
-def totals(accounts: Iterable[Account]) -> dict[int, int]:
-    """Return what each account was ever charged, by primary key, zeros included. One query."""
+def totals(accounts: Iterable[Account], since: datetime | None = None) -> dict[int, int]:
+    """Return what each account was charged ``since`` then, or ever, by primary key, zeros included. One query."""
     spent = {account.pk: 0 for account in accounts}
-    sums = Posting.objects.filter(account__in=spent).values_list("account").annotate(total=Sum("amount_nanousd"))
-    return spent | dict(sums)
+    postings = Posting.objects.filter(account__in=spent)
+    if since is not None:
+        postings = postings.filter(at__gte=since)
+    return spent | dict(postings.values_list("account").annotate(total=Sum("amount_nanousd")))
 
 
 def standings(account: Account, *, at: datetime | None = None) -> list[Standing]:

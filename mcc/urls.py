@@ -8,6 +8,8 @@ from mcc.core import pages
 
 urlpatterns = [
     path("", include("projects.urls")),
+    path("agents/", include("agents.urls")),
+    path("budgets/", include("budgets.urls")),
     path("api/v1/", include("projects.api.urls")),
     path("theme/", pages.set_theme, name="theme"),
     path("styleguide/", styleguide.page, name="styleguide"),

@@ -13,11 +13,12 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
 from agents.models import Run
-from budgets import queries
+from budgets import periods, queries
 from budgets.models import Account, Limit
 from budgets.services import accounts
 from mcc.core.models import User
-from projects.models import Assignment, Issue, Membership, Project, Request
+from projects.models import Assignment, Issue, Project, Request
+from projects.services.account_rights import decides
 
 PROJECTS_SHOWN = 30
 PLACES = (
@@ -164,7 +165,7 @@ class Shell:
         for standing in queries.standings(self._company):
             if standing.limit.period == Limit.Period.DAILY:
                 return Today(standing.spent_nanousd, standing.amount_nanousd)
-        midnight = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
+        midnight, _ = periods.bounds(Limit.Period.DAILY, timezone.now())
         return Today(queries.spent_nanousd(self._company, since=midnight), None)
 
     @cached_property
@@ -174,10 +175,8 @@ class Shell:
 
     @cached_property
     def may_stop(self) -> bool:
-        """Whoever may decide in some project may stop everything, and start it again."""
-        return (
-            self.user.is_superuser or Membership.objects.filter(user=self.user, role__in=Membership.DECIDERS).exists()
-        )
+        """Whoever decides in some project may stop everything, and start it again."""
+        return decides(self.user)
 
     @property
     def may_create_project(self) -> bool:

@@ -1,10 +1,15 @@
 """The company's own pages. ``stop``, ``shell`` and ``palette`` belong to every page, so they have no namespace."""
 
-from django.urls import URLPattern, include, path
+from django.urls import include, path
 
-from projects.views import company
+from projects.views import company, settings
 
-projects: list[URLPattern] = []
+projects = [
+    path("projects/new/", settings.new, name="new"),
+    path("projects/<str:key>/settings/", settings.overview, name="settings"),
+    path("projects/<str:key>/settings/members/", settings.set_member, name="set_member"),
+    path("projects/<str:key>/settings/<str:section>/", settings.change, name="change_settings"),
+]
 
 urlpatterns = [
     path("stop/", company.stop, name="stop"),

@@ -116,3 +116,8 @@ class Run(models.Model):
     @property
     def is_open(self) -> bool:
         return self.status != self.Status.FINISHED
+
+    @property
+    def worked_s(self) -> float:
+        """Seconds at work; waiting does not count."""
+        return self.worked_ms / 1_000

@@ -1,6 +1,10 @@
+import json
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from mcc.core.errors import DomainError
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
@@ -18,3 +22,22 @@ class ContentSecurityPolicy:
         response = self.get_response(request)
         response.headers.setdefault("Content-Security-Policy", POLICY)
         return response
+
+
+class Refusals:
+    """Answer a refusal that no form could show with its sentence: a page, or a toast over the page that asked."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if not isinstance(error, DomainError):
+            return None
+        if request.headers.get("HX-Request") == "true":
+            toast = {"toast": {"text": error.detail, "error": True}}
+            headers = {"HX-Reswap": "none", "HX-Trigger": json.dumps(toast)}
+            return HttpResponse(status=error.http_status, headers=headers)
+        return render(request, "refused.html", {"detail": error.detail}, status=error.http_status)

@@ -13,6 +13,8 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from mcc.core import live
+from mcc.core.errors import DomainError, ProviderError
+from mcc.core.models import User
 
 THEMES = ("system", "light", "dark")
 YEAR_S = 31_536_000
@@ -31,6 +33,12 @@ def wants_fragment(request: HttpRequest) -> bool:
     )
 
 
+def person(request: HttpRequest) -> User:
+    """Return who is logged in: every page but the gate is for users only."""
+    assert isinstance(request.user, User)
+    return request.user
+
+
 def answer(request: HttpRequest, page: str, partial_name: str, context: dict[str, Any]) -> HttpResponse:
     """Render the partial for htmx and the page for everybody else: 422 when ``context["form"]`` has errors."""
     form = context.get("form")
@@ -44,6 +52,14 @@ def go(request: HttpRequest, url: str) -> HttpResponse:
     if wants_fragment(request):
         return HttpResponse(status=204, headers={"HX-Redirect": url})
     return HttpResponseRedirect(url)
+
+
+def explain(form: forms.Form, refusal: DomainError | ProviderError) -> None:
+    """Put the reasons of a service beside the fields that they are about."""
+    reasons = getattr(refusal, "fields", None) or {None: [refusal.detail]}
+    for field, sentences in reasons.items():
+        for sentence in sentences:
+            form.add_error(field if field in form.fields else None, sentence)
 
 
 def back(request: HttpRequest, fallback: str) -> str:

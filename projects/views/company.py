@@ -9,10 +9,11 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from budgets.services import accounts
 from mcc.core import pages
 from mcc.core.models import User
+from projects import scopes
 from projects.models import Issue
+from projects.services import pausing
 from projects.shell import Shell, issue_url, page_path
 
 FOUND_SHOWN = 12
@@ -40,7 +41,7 @@ def frame(request: HttpRequest) -> HttpResponse:
 def palette(request: HttpRequest) -> HttpResponse:
     """The search page; for the palette only the issues that were found."""
     query = request.GET.get("q", "").strip()
-    context = {"query": query, "issues": _search(_user(request), query)}
+    context = {"query": query, "issues": _search(pages.person(request), query)}
     return pages.answer(request, "shell/palette.html", "shell/_palette_found.html", context)
 
 
@@ -61,28 +62,22 @@ def _search(user: User, query: str) -> list[Found]:
 
 @require_http_methods(["GET", "POST"])
 def stop(request: HttpRequest) -> HttpResponse:
-    """Stop the whole company: freeze the account that every call counts against."""
-    user = _decider(request)
+    """Stop the company, or the project, issue or agent that ``scope`` names. GET asks first."""
     if request.method == "GET":
+        if not Shell(pages.person(request), page_path(request)).may_stop:
+            raise PermissionDenied
         return render(request, "shell/stop.html")
-    accounts.freeze(accounts.global_account(), user=user, reason=request.POST.get("reason", "").strip())
+    reason = request.POST.get("reason", "").strip()[:200]
+    pausing.stop(_scope(request), user=pages.person(request), reason=reason)
     return pages.go(request, pages.back(request, "/"))
 
 
 @require_POST
 def resume(request: HttpRequest) -> HttpResponse:
-    """Let the company go on where it was."""
-    accounts.thaw(accounts.global_account(), user=_decider(request))
+    """Let what ``scope`` names go on where it was."""
+    pausing.resume(_scope(request), user=pages.person(request))
     return pages.go(request, pages.back(request, "/"))
 
 
-def _decider(request: HttpRequest) -> User:
-    user = _user(request)
-    if not Shell(user, page_path(request)).may_stop:
-        raise PermissionDenied
-    return user
-
-
-def _user(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)
-    return request.user
+def _scope(request: HttpRequest) -> pausing.Scope:
+    return scopes.find(pages.person(request), request.POST.get("scope", "company"))

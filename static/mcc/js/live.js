@@ -3,7 +3,7 @@
 // To the server: {"ack": {"issue:4": 17, …}} after every ACK_EVERY messages or ACK_MS.
 import { toast } from './toasts.js';
 
-const ACK_EVERY = 20, ACK_MS = 1000, PATIENCE_MS = 1500;
+const ACK_EVERY = 20, ACK_MS = 1000, PATIENCE_MS = 1500, SHELL_MS = 5000;
 const root = document.documentElement;
 const element = document.getElementById('live');
 const seen = new Map();
@@ -57,8 +57,21 @@ document.addEventListener('htmx:ws:after:message:incoming', ({ detail }) => {
   if (!envelope.stream) return;
   seen.set(envelope.stream, envelope.seq);
   dirty += 1;
+  if (envelope.stream === 'company') refreshShell(envelope.kind === 'company' || envelope.kind === 'request' ? 200 : SHELL_MS);
   if (dirty >= ACK_EVERY) ack(); else ackTimer ||= setTimeout(ack, ACK_MS);
 });
+
+// What the frame shows (counts, projects, the stop) depends on who looks, so each page asks for its own, not too often.
+let shellTimer = 0, shellAt = Infinity;
+function refreshShell(delay_ms) {
+  if (Date.now() + delay_ms >= shellAt) return;
+  clearTimeout(shellTimer);
+  shellAt = Date.now() + delay_ms;
+  shellTimer = setTimeout(() => {
+    shellAt = Infinity;
+    document.getElementById('shell-sidebar')?.dispatchEvent(new Event('refresh'));
+  }, delay_ms);
+}
 
 // The tab tells how many things wait for its owner, from the element that the server keeps up to date.
 const plainTitle = document.title.replace(/^\(\d+\) /, '');

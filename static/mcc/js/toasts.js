@@ -23,14 +23,14 @@ for (const element of area()?.querySelectorAll('.toast') ?? []) remove(element, 
 
 // HX-Trigger: {"toast": {"text": …, "url": …, "label": "Undo"}}; the action posts to url.
 document.addEventListener('toast', (event) => {
-  const { text, url, label = 'Undo' } = event.detail;
-  toast(text, url ? { label, act: () => htmx.ajax('POST', url, { swap: 'none' }) } : {});
+  const { text, url, label = 'Undo', error = false } = event.detail;
+  toast(text, url ? { label, act: () => htmx.ajax('POST', url, { swap: 'none' }) } : { error });
 });
 
 // Statuses that are not swapped (see htmx-config noSwap) leave the page as it was: say so, and offer to try again.
 document.addEventListener('htmx:response:error', ({ detail: { ctx } }) => {
   const status = ctx.response.status;
-  if (status !== 403 && status !== 404 && status < 500) return;
+  if ((status !== 403 && status !== 404 && status < 500) || ctx.hx?.trigger) return; // it brought its own sentence
   const text = { 403: 'You may not do that.', 404: 'That is no longer there.' }[status] ?? 'Something went wrong on the server.';
   toast(text, { error: true, ...(status >= 500 && again(ctx)) });
 });

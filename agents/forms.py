@@ -1,0 +1,74 @@
+from django import forms
+from django.http import QueryDict
+
+from agents.models import Agent, ModelCard, Role
+from agents.tools import registry
+
+
+class ModelChoice(forms.ModelChoiceField):
+    def label_from_instance(self, card: ModelCard) -> str:
+        return _label(card)
+
+
+class ModelChoices(forms.ModelMultipleChoiceField):
+    def label_from_instance(self, card: ModelCard) -> str:
+        return _label(card)
+
+
+def _label(card: ModelCard) -> str:
+    return f"{card.name} (rehearsal: a script)" if card.is_rehearsal else f"{card.name} by {card.provider.name}"
+
+
+class AgentForm(forms.Form):
+    """How an agent works."""
+
+    model = ModelChoice(queryset=ModelCard.objects.none())
+    fallbacks = ModelChoices(
+        queryset=ModelCard.objects.none(),
+        required=False,
+        help_text="Used in order of price when the model cannot be reached.",
+    )
+    temperature = forms.DecimalField(min_value=0, max_value=2, max_digits=3, decimal_places=2)
+    max_tokens = forms.IntegerField(label="Longest answer", min_value=1, help_text="Output tokens of one answer.")
+    system_prompt = forms.CharField(
+        label="Instructions",
+        required=False,
+        max_length=20_000,
+        widget=forms.Textarea(attrs={"rows": 6}),
+        help_text="Added to what its role says. Runs under way keep theirs.",
+    )
+    tools = forms.MultipleChoiceField(
+        required=False, widget=forms.CheckboxSelectMultiple, help_text="None ticked: all that the role may use."
+    )
+    active = forms.BooleanField(label="In service", required=False, help_text="Gets new work.")
+
+    def __init__(self, data: QueryDict | None = None, *, agent: Agent) -> None:
+        cards = ModelCard.objects.filter(active=True).select_related("provider").order_by("provider__name", "name")
+        initial = {
+            name: getattr(agent, name) for name in ("temperature", "max_tokens", "system_prompt", "tools", "active")
+        }
+        initial |= {"model": agent.model_id, "fallbacks": [card.pk for card in agent.fallbacks.all()]}
+        super().__init__(data, initial=initial)
+        for name in ("model", "fallbacks"):
+            field = self.fields[name]
+            assert isinstance(field, forms.ModelChoiceField)
+            field.queryset = cards | ModelCard.objects.filter(pk=agent.model_id).select_related("provider")
+        tools = self.fields["tools"]
+        assert isinstance(tools, forms.MultipleChoiceField)
+        tools.choices = [(tool.name, tool.name) for tool in registry.for_role(Role(agent.role))]
+
+
+class HireForm(forms.Form):
+    """A new member of the company."""
+
+    name = forms.SlugField(max_length=60, help_text="What people write after @.")
+    role = forms.ChoiceField(choices=Role.choices)
+    model = ModelChoice(queryset=ModelCard.objects.none())
+
+    def __init__(self, data: QueryDict | None = None) -> None:
+        super().__init__(data)
+        field = self.fields["model"]
+        assert isinstance(field, forms.ModelChoiceField)
+        field.queryset = (
+            ModelCard.objects.filter(active=True).select_related("provider").order_by("provider__name", "name")
+        )

@@ -1,0 +1,119 @@
+"""The company's agents as pages show them: who they are, what they do this second, what they cost."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Max, QuerySet
+from django.utils import timezone
+
+from agents.models import Agent, Message, Run
+from budgets import access, periods, queries
+from budgets.models import Account, Limit
+from mcc.core.models import User
+
+MAIN_ARGUMENTS = ("command", "path", "pattern", "query", "question", "summary", "title", "to", "text")
+DOING_LENGTH = 120
+WAITS = {"answer": "waits for an answer", "budget": "waits for money"}
+
+
+@dataclass(frozen=True)
+class Work:
+    """A run that is not over, and what its agent does this second."""
+
+    run: Run
+    doing: str
+
+    @property
+    def dot(self) -> str:
+        return {Run.Status.RUNNING: "live", Run.Status.WAITING: "wait"}.get(Run.Status(self.run.status), "idle")
+
+
+@dataclass(frozen=True)
+class AgentCard:
+    """An agent with its open work and its cost in nano-dollars. ``works_elsewhere``: on what the reader may not see."""
+
+    agent: Agent
+    work: list[Work]
+    today_nanousd: int
+    total_nanousd: int
+    works_elsewhere: bool = False
+
+    @property
+    def dot(self) -> str:
+        if self.agent.account.is_frozen:
+            return "paused"
+        dots = [work.dot for work in self.work]
+        if self.works_elsewhere or "live" in dots:
+            return "live"
+        return "wait" if "wait" in dots else "idle"
+
+    @property
+    def word(self) -> str:
+        if not self.agent.active:
+            return "not in service"
+        return {"paused": "paused", "live": "working", "wait": "waiting", "idle": "free"}[self.dot]
+
+
+def cards(user: User, agents: Iterable[Agent] | None = None) -> list[AgentCard]:
+    """Return ``agents``, or all, with what ``user`` may see of their work. About six queries, however many agents."""
+    if agents is None:
+        agents = Agent.objects.select_related("model__provider", "account").order_by("-active", "pk")
+    agents = list(agents)
+    accounts = [agent.account for agent in agents]
+    midnight, _ = periods.bounds(Limit.Period.DAILY, timezone.now())
+    today, total = queries.totals(accounts, since=midnight), queries.totals(accounts)
+    opened = Run.objects.filter(agent__in=agents, status__in=Run.OPEN)
+    seen = list(visible(opened, user).select_related("conversation").order_by("pk"))
+    doing = doing_now(seen)
+    hidden = set(opened.filter(status=Run.Status.RUNNING).values_list("agent", "pk")) - {
+        (run.agent_id, run.pk) for run in seen
+    }
+    elsewhere = {agent_id for agent_id, _ in hidden}
+    return [
+        AgentCard(
+            agent,
+            [Work(run, doing[run.pk]) for run in seen if run.agent_id == agent.pk],
+            today[agent.account_id],
+            total[agent.account_id],
+            agent.pk in elsewhere,
+        )
+        for agent in agents
+    ]
+
+
+def visible(runs: QuerySet[Run], user: User) -> QuerySet[Run]:
+    """Those of ``runs`` that are charged to nothing that ``user`` may not see."""
+    if user.is_superuser:
+        return runs
+    hidden = Account.objects.exclude(pk__in=access.visible_accounts(user).values("pk"))
+    return runs.exclude(pk__in=Run.accounts.through.objects.filter(account__in=hidden).values("run"))
+
+
+def doing_now(runs: Iterable[Run]) -> dict[int, str]:
+    """Return one line for each run: the tool call it is at (``run pytest -q``), what it waits for, or what it does.
+
+    One query: reads the last answer of each model.
+    """
+    runs = list(runs)
+    last = (
+        Message.objects.filter(run__in=runs, role=Message.Role.ASSISTANT)
+        .order_by()
+        .values("run")
+        .annotate(at=Max("pk"))
+    )
+    calls = dict(Message.objects.filter(pk__in=last.values("at")).values_list("run", "tool_calls"))
+    return {run.pk: _line(run, calls.get(run.pk) or []) for run in runs}
+
+
+def _line(run: Run, calls: list[dict[str, Any]]) -> str:
+    if run.status == Run.Status.WAITING:
+        return WAITS.get(run.waits_for, "waits")
+    if run.status == Run.Status.QUEUED:
+        return "is next in line"
+    if not calls:
+        return "thinks"
+    arguments = calls[-1].get("arguments")
+    found = [arguments[name] for name in MAIN_ARGUMENTS if arguments.get(name)] if isinstance(arguments, dict) else []
+    line = " ".join([str(calls[-1].get("name", "")), *str(found[0] if found else "").split()])
+    return line if len(line) <= DOING_LENGTH else line[: DOING_LENGTH - 1] + "…"

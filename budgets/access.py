@@ -1,0 +1,57 @@
+"""Who may see accounts and decide about their money.
+
+Accounts know nobody; their owners stand on floors above and bring the rule (``use``, called in ``AppConfig.ready()``).
+"""
+
+from typing import Protocol
+
+from django.db.models import QuerySet
+
+from budgets.models import Account
+from mcc.core.models import User
+
+
+class Rights(Protocol):
+    """What the floors above know about a person."""
+
+    def visible_accounts(self, user: User) -> QuerySet[Account]:
+        """Those whose spending ``user`` may see."""
+
+    def managed_accounts(self, user: User) -> QuerySet[Account]:
+        """Those that ``user`` may limit."""
+
+    def decides(self, user: User) -> bool:
+        """Whether ``user`` may stop the company and change its agents."""
+
+
+class _Administrators:
+    """The rule of a company without projects."""
+
+    def visible_accounts(self, user: User) -> QuerySet[Account]:
+        return Account.objects.all() if user.is_superuser else Account.objects.none()
+
+    def managed_accounts(self, user: User) -> QuerySet[Account]:
+        return self.visible_accounts(user)
+
+    def decides(self, user: User) -> bool:
+        return user.is_superuser
+
+
+_rights: Rights = _Administrators()
+
+
+def use(rights: Rights) -> None:
+    global _rights
+    _rights = rights
+
+
+def visible_accounts(user: User) -> QuerySet[Account]:
+    return _rights.visible_accounts(user)
+
+
+def managed_accounts(user: User) -> QuerySet[Account]:
+    return _rights.managed_accounts(user)
+
+
+def decides(user: User) -> bool:
+    return _rights.decides(user)

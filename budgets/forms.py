@@ -1,0 +1,52 @@
+from decimal import Decimal
+
+from django import forms
+
+from budgets.models import Limit
+from mcc.core.money import NANOUSD, nanousd
+
+HIGHEST_USD = Decimal(1_000_000)
+PERIODS = [
+    (Limit.Period.DAILY, "a day"),
+    (Limit.Period.WEEKLY, "a week"),
+    (Limit.Period.MONTHLY, "a month"),
+    (Limit.Period.TOTAL, "in all"),
+]
+ACTIONS = [(Limit.Action.BLOCK, "Stop the agents"), (Limit.Action.WARN, "Only tell me")]
+
+
+class LimitForm(forms.Form):
+    """What an account may spend in a period."""
+
+    amount_usd = forms.DecimalField(
+        label="Amount in $",
+        min_value=0,
+        max_value=HIGHEST_USD,
+        decimal_places=4,
+        help_text="UTC days, weeks from Monday.",
+    )
+    period = forms.ChoiceField(label="Every", choices=PERIODS)
+    warn_percent = forms.IntegerField(label="Warn at %", min_value=1, max_value=100, initial=80)
+    action = forms.ChoiceField(label="When it is used up", choices=ACTIONS)
+
+    @classmethod
+    def of(cls, limit: Limit) -> "LimitForm":
+        """Return the form filled with ``limit``, for changing it."""
+        amount = (Decimal(limit.amount_nanousd) / NANOUSD).normalize()
+        return cls(
+            initial={
+                "amount_usd": f"{amount:f}",
+                "period": limit.period,
+                "warn_percent": int(limit.warn_ratio * 100),
+                "action": limit.action,
+            },
+            prefix=f"limit-{limit.pk}",
+        )
+
+    @property
+    def amount_nanousd(self) -> int:
+        return nanousd(self.cleaned_data["amount_usd"])
+
+    @property
+    def warn_ratio(self) -> Decimal:
+        return Decimal(self.cleaned_data["warn_percent"]) / 100

@@ -1,0 +1,99 @@
+"""What was spent, as pages show it: days as a chart, accounts as rows, generations as lines."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+from django.db.models import Prefetch, QuerySet, Sum
+from django.db.models.functions import TruncDate
+from django.utils import timezone
+from django.utils.safestring import SafeString
+
+from budgets import access, queries
+from budgets.models import Account, Limit, Posting, Usage
+from budgets.queries import Standing
+from mcc.core import charts
+from mcc.core.models import User
+from mcc.core.money import NANOUSD
+
+DAYS = 30
+USAGES_SHOWN = 25
+COLOURS = ("x1", "x2", "x3", "x4", "x6", "x5")
+
+
+@dataclass(frozen=True)
+class AccountRow:
+    """An account with its limits and its total."""
+
+    account: Account
+    spent_nanousd: int
+    standings: Sequence[Standing]
+
+    @property
+    def first(self) -> Standing | None:
+        """The limit of the shortest period: the one that is felt first."""
+        return self.standings[0] if self.standings else None
+
+
+@dataclass(frozen=True)
+class SpendChart:
+    """Spend per day, one colour an account, the biggest first; the table holds the same numbers."""
+
+    svg: SafeString
+    series: Sequence[charts.Series]
+    totals: Sequence[tuple[str, int]]
+    total_nanousd: int
+
+
+def rows(accounts: Iterable[Account]) -> list[AccountRow]:
+    """Return ``accounts`` in their order. Three queries, and two more for each limit that was never used."""
+    accounts = list(accounts)
+    spent, standings = queries.totals(accounts), queries.standings_of(accounts)
+    return [AccountRow(account, spent[account.pk], standings[account.pk]) for account in accounts]
+
+
+def chart(accounts: Iterable[Account], *, title: str, days: int = DAYS, limit: Standing | None = None) -> SpendChart:
+    """Draw what ``accounts`` spent on each of the last ``days`` UTC days. The accounts must not overlap. One query."""
+    today = timezone.now().astimezone(UTC).date()
+    dates = [today - timedelta(days=distance) for distance in range(days - 1, -1, -1)]
+    begin = datetime.combine(dates[0], time.min, tzinfo=UTC)
+    by_account: dict[str, dict[date, int]] = {}
+    postings = Posting.objects.filter(account__in=[account.pk for account in accounts], at__gte=begin)
+    sums = postings.annotate(day=TruncDate("at", tzinfo=UTC)).values_list("account__name", "day")
+    for name, day, amount in sums.annotate(total=Sum("amount_nanousd")):
+        by_account.setdefault(name, {})[day] = amount
+    totals = sorted(((name, sum(spent.values())) for name, spent in by_account.items()), key=lambda row: -row[1])
+    series = [
+        charts.Series(name.capitalize(), colour, [by_account[name].get(day, 0) / NANOUSD for day in dates])
+        for (name, _), colour in zip(totals, COLOURS, strict=False)
+    ]
+    svg = charts.stacked(
+        [f"{day.day} {day:%b}" for day in dates],
+        series,
+        _dollars,
+        title=title,
+        limit=limit.amount_nanousd / NANOUSD if limit and limit.limit.period == Limit.Period.DAILY else None,
+        limit_name="Daily limit",
+    )
+    return SpendChart(svg, series, totals, sum(total for _, total in totals))
+
+
+def _dollars(value: float) -> str:
+    if value >= 100 or value == int(value):
+        return f"${value:,.0f}"
+    return f"${value:.2f}" if value >= 0.1 else f"${value:.4f}".rstrip("0")
+
+
+def latest(user: User, account: Account | None = None) -> QuerySet[Usage]:
+    """Return billed generations, newest first: of ``account``, or all that ``user`` may see.
+
+    The company's and the agents' accounts see everybody's work, so a member sees of them only what their projects paid.
+    """
+    usages = Usage.objects.order_by("-pk")
+    if account is not None:
+        usages = usages.filter(postings__account=account)
+    if not user.is_superuser:
+        owned = access.visible_accounts(user).filter(kind__in=[Account.Kind.PROJECT, Account.Kind.ISSUE])
+        usages = usages.filter(pk__in=Posting.objects.filter(account__in=owned).values("usage"))
+    postings = Posting.objects.select_related("account").order_by("account__kind")
+    return usages.prefetch_related(Prefetch("postings", postings))

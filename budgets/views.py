@@ -1,0 +1,152 @@
+"""What everything costs, and how much more it may."""
+
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.vary import vary_on_headers
+
+from budgets import access, queries, spending
+from budgets.forms import LimitForm
+from budgets.models import Account, Limit
+from budgets.services import accounts
+from mcc.core import audit, pages
+from mcc.core.errors import DomainError
+from mcc.core.models import User
+
+ISSUES_SHOWN = 12
+
+
+@require_GET
+def overview(request: HttpRequest) -> HttpResponse:
+    """The company's money, then that of projects, agents and the issues that cost most."""
+    user = pages.person(request)
+    visible = access.visible_accounts(user)
+    company = spending.rows([accounts.global_account()])[0]
+    kinds = Account.Kind
+    roles = visible.filter(kind=kinds.AGENT_TYPE).order_by("pk")
+    context = {
+        "company": company,
+        "chart": spending.chart(roles, title="Cost per day by kind of agent", limit=company.first),
+        "groups": [
+            ("Projects", spending.rows(visible.filter(kind=kinds.PROJECT).order_by("name"))),
+            ("Agents", spending.rows(visible.filter(kind=kinds.AGENT).order_by("name"))),
+            ("Kinds of agents", spending.rows(roles)),
+            ("Issues", spending.rows(_issues(visible))),
+        ],
+        "frozen": visible.filter(frozen_at__isnull=False).order_by("frozen_at"),
+        "managed": _managed(user),
+        "usages": spending.latest(user)[: spending.USAGES_SHOWN],
+    }
+    return render(request, "budgets/overview.html", context)
+
+
+def _issues(visible: QuerySet[Account]) -> QuerySet[Account]:
+    """Those with a limit or a cost, the dearest first."""
+    limits = Limit.objects.filter(account=OuterRef("pk"), active=True)
+    issues = visible.filter(kind=Account.Kind.ISSUE).annotate(spent=Sum("postings__amount_nanousd", default=0))
+    return issues.filter(Q(spent__gt=0) | Exists(limits)).order_by("-spent", "-pk")[:ISSUES_SHOWN]
+
+
+@require_GET
+def account(request: HttpRequest, pk: int) -> HttpResponse:
+    """One account: its limits, its days, and each generation that it paid for."""
+    user = pages.person(request)
+    found = get_object_or_404(access.visible_accounts(user), pk=pk)
+    usages = Paginator(spending.latest(user, found), spending.USAGES_SHOWN).get_page(request.GET.get("page"))
+    row = spending.rows([found])[0]
+    context = _limits(user, found) | {
+        "row": row,
+        "chart": spending.chart([found], title=f"Cost of {found.name} per day", limit=row.first),
+        "usages": usages,
+    }
+    return render(request, "budgets/account.html", context)
+
+
+@require_POST
+@vary_on_headers("HX-Request")
+def set_limit(request: HttpRequest, pk: int) -> HttpResponse:
+    """Set what an account may spend in a period, or change it. The form of a limit that exists has its prefix."""
+    user = pages.person(request)
+    found = _managed_or_404(user, pk)
+    form = LimitForm(request.POST, prefix=request.POST.get("prefix") or None)
+    if form.is_valid():
+        values = form.cleaned_data
+        try:
+            limit = accounts.set_limit(
+                found, form.amount_nanousd, period=values["period"], action=values["action"], warn_ratio=form.warn_ratio
+            )
+        except DomainError as refusal:
+            form.add_error(None, refusal.detail)
+        else:
+            detail = {"amount_nanousd": limit.amount_nanousd, "period": limit.period, "action": limit.action}
+            audit.record(user, "budgets.set_limit", f"budgets.account:{pk}", detail)
+            return _after(request, user, found)
+    return _answer(request, user, found, form)
+
+
+@require_POST
+def remove_limit(request: HttpRequest, pk: int) -> HttpResponse:
+    """Let an account spend what the limits above it allow."""
+    user = pages.person(request)
+    limit = get_object_or_404(Limit.objects.select_related("account"), pk=pk, active=True)
+    found = _managed_or_404(user, limit.account_id)
+    accounts.clear_limit(limit)
+    audit.record(user, "budgets.clear_limit", f"budgets.account:{found.pk}", {"period": limit.period})
+    return _after(request, user, found)
+
+
+def _after(request: HttpRequest, user: User, found: Account) -> HttpResponse:
+    if pages.wants_fragment(request):
+        return render(request, "budgets/_limits.html", _limits(user, found))
+    return pages.go(request, reverse("budgets:account", args=[found.pk]))
+
+
+def _answer(request: HttpRequest, user: User, found: Account, form: LimitForm) -> HttpResponse:
+    """Show the limits again, with what is wrong in the form that was sent."""
+    context = _limits(user, found, sent=form)
+    if not pages.wants_fragment(request):
+        context |= {"row": spending.rows([found])[0], "chart": spending.chart([found], title="Cost per day")}
+        context |= {"usages": Paginator(spending.latest(user, found), spending.USAGES_SHOWN).get_page(1)}
+    name = "budgets/_limits.html" if pages.wants_fragment(request) else "budgets/account.html"
+    return render(request, name, context, status=422)
+
+
+def _limits(user: User, found: Account, sent: LimitForm | None = None) -> dict[str, Any]:
+    """Context of ``_limits.html``: each limit with the form that changes it, and the form for a new one."""
+    standings = queries.standings(found)
+    forms = {form.prefix: form for form in [LimitForm.of(standing.limit) for standing in standings]}
+    fresh = LimitForm(initial={"period": _free_period(standings)})
+    if sent is not None:
+        forms |= {sent.prefix: sent} if sent.prefix in forms else {}
+        fresh = fresh if sent.prefix in forms else sent
+    return {
+        "account": found,
+        "may_manage": access.managed_accounts(user).filter(pk=found.pk).exists(),
+        "limits": list(zip(standings, forms.values(), strict=True)),
+        "form": fresh,
+        "all_set": len(standings) == len(Limit.Period),
+        "sent": sent,
+    }
+
+
+def _free_period(standings: list[queries.Standing]) -> str:
+    taken = {standing.limit.period for standing in standings}
+    return next((period for period in Limit.Period.values if period not in taken), Limit.Period.TOTAL)
+
+
+def _managed(user: User) -> set[int]:
+    return set(access.managed_accounts(user).values_list("pk", flat=True))
+
+
+def _managed_or_404(user: User, pk: int) -> Account:
+    """404 for what ``user`` cannot see, 403 for what they only see."""
+    found = get_object_or_404(access.visible_accounts(user), pk=pk)
+    if not access.managed_accounts(user).filter(pk=pk).exists():
+        raise PermissionDenied
+    return found

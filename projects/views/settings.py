@@ -1,0 +1,119 @@
+"""A project is founded, and its rules are changed."""
+
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.vary import vary_on_headers
+
+from budgets import queries
+from mcc.core import pages
+from mcc.core.errors import DomainError, InvalidInput, ProviderError
+from mcc.core.models import User
+from projects.forms import SECTIONS, MemberForm, NewProjectForm, SectionForm
+from projects.models import Membership, Project
+from projects.services import projects
+
+
+@require_http_methods(["GET", "POST"])
+@vary_on_headers("HX-Request")
+def new(request: HttpRequest) -> HttpResponse:
+    """Found a project: administrators only, for a path is read with the server's rights."""
+    user = pages.person(request)
+    if not user.is_superuser:
+        raise PermissionDenied
+    form = NewProjectForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            project = projects.create(user=user, **form.cleaned_data)
+        except (DomainError, ProviderError) as refusal:
+            pages.explain(form, refusal)
+        else:
+            return pages.go(request, reverse("projects:settings", args=[project.key]))
+    return pages.answer(request, "projects/settings/new.html", "projects/settings/_new_form.html", {"form": form})
+
+
+@require_GET
+def overview(request: HttpRequest, key: str) -> HttpResponse:
+    """All sections of a project's settings; who may not decide sees them without a way to change them."""
+    user = pages.person(request)
+    return render(request, "projects/settings/page.html", _page(_project(user, key), user))
+
+
+@require_POST
+@vary_on_headers("HX-Request")
+def change(request: HttpRequest, key: str, section: str) -> HttpResponse:
+    """Change one section."""
+    user = pages.person(request)
+    project = _project(user, key)
+    if section not in SECTIONS:
+        raise Http404
+    form = SECTIONS[section](request.POST, project=project)
+    if form.is_valid():
+        try:
+            projects.configure(project, user=user, **form.rules())
+        except InvalidInput as refusal:
+            pages.explain(form, refusal)
+        else:
+            return _saved(request, project)
+    return _answer(request, project, user, form)
+
+
+@require_POST
+@vary_on_headers("HX-Request")
+def set_member(request: HttpRequest, key: str) -> HttpResponse:
+    """Give a person a role in the project, another one, or none."""
+    user = pages.person(request)
+    project = _project(user, key)
+    form = MemberForm(request.POST)
+    if form.is_valid():
+        role = form.cleaned_data["role"]
+        try:
+            projects.set_member(
+                project, form.cleaned_data["username"], Membership.Role(role) if role else None, user=user
+            )
+        except InvalidInput as refusal:
+            pages.explain(form, refusal)
+        else:
+            return _saved(request, project)
+    return _answer(request, project, user, form)
+
+
+def _project(user: User, key: str) -> Project:
+    return get_object_or_404(Project.objects.visible_to(user).select_related("account"), key=key)
+
+
+def _saved(request: HttpRequest, project: Project) -> HttpResponse:
+    return pages.go(request, reverse("projects:settings", args=[project.key]))
+
+
+def _answer(request: HttpRequest, project: Project, user: User, form: SectionForm | MemberForm) -> HttpResponse:
+    part = "projects/settings/_members.html" if isinstance(form, MemberForm) else "projects/settings/_section.html"
+    context = _page(project, user, form) | {"form": form}
+    return pages.answer(request, "projects/settings/page.html", part, context)
+
+
+def _page(project: Project, user: User, sent: SectionForm | MemberForm | None = None) -> dict[str, Any]:
+    """Context of the page; the form that was sent stands in its place, with its errors."""
+    # A form that was refused has changed the instance: what is shown beside it is what is stored.
+    stored = Project.objects.select_related("account").get(pk=project.pk) if sent else project
+    forms_ = {name: form(project=stored) for name, form in SECTIONS.items()}
+    member_form = MemberForm()
+    if isinstance(sent, MemberForm):
+        member_form = sent
+    elif sent is not None:
+        forms_[sent.section] = sent
+    return {
+        "project": stored,
+        "sections": forms_,
+        "member_form": member_form,
+        "members": stored.memberships.select_related("user").order_by("role", "user__username"),
+        "team": stored.team.select_related("model__provider"),
+        "standings": queries.standings(stored.account),
+        "spent_nanousd": queries.spent_nanousd(stored.account),
+        "may_change": Project.objects.maintained_by(user).filter(pk=stored.pk).exists(),
+        "roles": Membership.Role.choices,
+    }
