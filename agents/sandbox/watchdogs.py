@@ -103,7 +103,10 @@ class Gauge:
         """As last measured; None: never."""
 
     def look(self, free: int, limit: int) -> bool:
-        """Say whether more than ``limit`` is held, given what the file system has ``free``. Does not block."""
+        """Say whether more than ``limit`` is held, given what the file system has ``free``. Does not block.
+
+        A walk may outlast the command that caused it: the next look takes its answer.
+        """
         if self._free_then is None:
             self._free_then = free
         if self._walk is not None and self._walk.poll() is not None:

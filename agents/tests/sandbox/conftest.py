@@ -47,16 +47,19 @@ def backend() -> SandboxBackend:
 @pytest.fixture
 def make_sandbox(backend: SandboxBackend) -> Iterator[Callable[..., Sandbox]]:
     """Make a sandbox with SMALL limits; keyword arguments change them."""
-    names = []
+    made: list[Sandbox] = []
 
     def make(*, env: dict[str, str] | None = None, mounts: tuple[Mount, ...] = (), **limits) -> Sandbox:
-        names.append(f"test-{secrets.token_hex(4)}")
-        workspace = places.make_workspace(names[-1])
-        return backend.create(SandboxSpec(names[-1], workspace, mounts, env or {}, limits=replace(SMALL, **limits)))
+        name = f"test-{secrets.token_hex(4)}"
+        workspace = places.make_workspace(name)
+        spec = SandboxSpec(name, workspace, mounts, env or {}, limits=replace(SMALL, **limits))
+        made.append(backend.create(spec))
+        return made[-1]
 
     yield make
-    for name in names:
-        places.delete_workspace(name)
+    for sandbox in made:
+        sandbox.close()
+        places.delete_workspace(sandbox.spec.workspace_id)
 
 
 @pytest.fixture

@@ -257,6 +257,14 @@ def test_arguments_that_look_like_options_reach_the_program(sandbox):
     assert sandbox.run(["--bind", "/", "/host"]).exit_code == 127
 
 
+def test_a_command_too_long_for_the_kernel_is_refused_in_words(sandbox):
+    assert sandbox.sh("echo " + "x" * 100_000).output_total == 100_001
+    with pytest.raises(InvalidInput, match="file"):
+        sandbox.sh("echo " + "x" * 200_000)
+    with pytest.raises(InvalidInput):
+        sandbox.sh("echo \ud800")
+
+
 @pytest.mark.parametrize("place", ["env", "argv", "stdin"])
 def test_a_nul_byte_cannot_smuggle_options(sandbox, place):
     smuggled = "x\0--ro-bind\0/\0/tmp/host"

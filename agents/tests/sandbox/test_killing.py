@@ -66,6 +66,14 @@ def test_a_cancelled_command_that_waits_for_its_turn_never_starts(sandbox):
     assert sandbox.sh("ls").text == ""
 
 
+def test_a_command_that_is_cancelled_beforehand_never_starts(sandbox):
+    cancel = threading.Event()
+    cancel.set()
+
+    assert sandbox.sh("touch ran", cancel=cancel).outcome is Ending.CANCELLED
+    assert sandbox.sh("ls").text == ""
+
+
 def test_any_thread_can_kill_the_running_command(sandbox):
     started = threading.Event()
     thread, results = _in_thread(lambda: sandbox.sh("echo up; sleep 61", on_output=lambda _: started.set()))

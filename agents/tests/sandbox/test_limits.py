@@ -190,6 +190,15 @@ def test_a_full_workspace_allows_only_to_delete_until_there_is_room(make_sandbox
     assert sandbox.sh("echo x > another; cat another").text == "x\n"
 
 
+def test_growth_over_many_short_commands_adds_up(make_sandbox):
+    sandbox = make_sandbox(workspace=16 * MIB)
+
+    results = [sandbox.sh(f"head -c 2M /dev/urandom > f{n}") for n in range(40)]
+
+    assert not all(result.ok for result in results)
+    assert places.disk_usage(sandbox.spec.workspace) < 60 * MIB
+
+
 def test_large_files_in_hidden_directories_count_too(make_sandbox):
     sandbox = make_sandbox(workspace=16 * MIB)
     script = """

@@ -46,6 +46,21 @@ def test_every_bwrap_at_hand_works(place, backend):
         places.delete_workspace(workspace.name)
 
 
+@pytest.mark.parametrize("name", ["DATA_DIR", "BASE_DIR"])
+def test_secrets_below_usr_are_not_shown(settings, name):
+    with tempfile.TemporaryDirectory(dir="/usr/local" if os.geteuid() == 0 else None) as place:
+        if not place.startswith("/usr"):
+            return  # a plain user cannot put anything there
+        settings.MCC_WORKSPACES_DIR = "" if name == "BASE_DIR" else str(places.workspaces_root())
+        setattr(settings, name, Path(place))
+        (Path(place) / ".env").touch()
+
+        found = BwrapBackend().probe()
+
+    assert not found.available
+    assert place in found.why
+
+
 @pytest.mark.parametrize("value", ["none", "off", "docker", ""])
 def test_no_setting_means_no_sandbox(settings, value):
     settings.MCC_SANDBOX = value
@@ -87,7 +102,7 @@ def test_an_old_bwrap_is_named_with_what_it_lacks(reachable):
         ("bwrap: No permissions to creating new namespace, likely because", "unprivileged_userns_clone"),
         ("bwrap: Can't mount proc on /newroot/proc: Operation not permitted", "systempaths=unconfined"),
         ("bwrap: pivot_root: Operation not permitted", "seccomp=unconfined"),
-        ("something else", "doctor"),
+        ("something else", "--unshare-all"),
     ],
 )
 def test_what_bwrap_complains_of_becomes_advice(complaint, advice, reachable):
