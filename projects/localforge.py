@@ -120,7 +120,7 @@ class LocalForge:
         sha = mirror.commit_tree(merged.tree, parents, with_head(message, branch_sha))
         mirror.pin(branch_sha)
         self._bring(linked, base_branch, sha, base)
-        mirror.fetch_from(CloneSpec(str(linked.path)))
+        mirror.landed(base_branch, sha)
         return MergeResult(sha)
 
     def _bring(self, linked: Linked, branch: str, sha: str, old: str | None) -> None:

@@ -15,7 +15,7 @@ from projects.git.host import LONG, MIB, GitFailed, HostGit, Limits, Owner, dire
 from projects.git.linked import Linked, is_path
 from projects.git.lock import FileLock
 from projects.git.remote import create_bare, fetch_url
-from projects.git.repository import Repository, is_oid
+from projects.git.repository import Repository, checked, is_oid
 from projects.models import Project
 
 ORIGIN = "refs/remotes/origin/"
@@ -67,16 +67,28 @@ class Mirror(Repository):
         return self.refs(ORIGIN)
 
     def pin(self, sha: str) -> None:
-        """Keep ``sha`` and all that it needs for good, whatever happens to branches."""
-        self.git.run("update-ref", "--no-deref", KEEP + self._commits(sha)[0], sha)
+        """Keep ``sha`` and all that it needs for good, whatever happens to branches. Raises NotFound."""
+        self._keep(KEEP, sha)
 
     def unpin(self, sha: str) -> None:
         """Let ``sha`` go, unless something else holds it."""
-        self.delete_ref(KEEP + self._commits(sha)[0])
+        self.delete_ref(KEEP + checked(sha))
 
     def hold(self, workspace: str, sha: str) -> None:
         """Keep ``sha`` as long as ``workspace`` lives. Raises NotFound."""
-        self.git.run("update-ref", "--no-deref", f"{HELD}{workspace}/{self._commits(sha)[0]}", sha)
+        self._keep(f"{HELD}{workspace}/", sha)
+
+    def _keep(self, prefix: str, sha: str) -> None:
+        try:
+            self.git.run("update-ref", "--no-deref", prefix + checked(sha), sha)
+        except GitFailed:
+            if self.has(sha):
+                raise
+            raise NotFound(f"There is no commit {sha}.") from None
+
+    def landed(self, branch: str, sha: str) -> None:
+        """Take note that the forge's ``branch`` is at ``sha`` now, which came from here."""
+        self.git.run("update-ref", "--no-deref", ORIGIN + branch, checked(sha))
 
     def let_go(self, workspace: str) -> None:
         """Drop all that was kept for ``workspace``."""

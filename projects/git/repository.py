@@ -18,11 +18,15 @@ PLAIN = ("--no-ext-diff", "--no-textconv", "--no-color", "-r")
 
 
 def is_oid(text: str) -> bool:
-    """Whether ``text`` is a whole object id: only these may reach a command line from outside."""
-    return OID.fullmatch(text) is not None
+    """Whether ``text`` is a whole object id: only these may reach a command line from outside.
+
+    All zeros is none: to git it means "delete" or "does not exist".
+    """
+    return OID.fullmatch(text) is not None and text.strip("0") != ""
 
 
-def _checked(sha: str) -> str:
+def checked(sha: str) -> str:
+    """Return ``sha`` if it is a whole object id. Raises NotFound."""
     if not is_oid(sha):
         raise NotFound(f"{sha[:80]!r} is not the id of a commit.")
     return sha
@@ -52,7 +56,7 @@ class Repository:
         """
         expected = old or "0" * len(new)
         try:
-            self.git.run("update-ref", "--no-deref", "-m", reason, name, _checked(new), expected)
+            self.git.run("update-ref", "--no-deref", "-m", reason, name, checked(new), expected)
         except GitFailed:
             if (now := self.ref(name)) == old:
                 raise
@@ -73,7 +77,7 @@ class Repository:
 
     def tree_of(self, sha: str) -> str:
         """Return the tree of a commit. Raises NotFound."""
-        spec = f"{_checked(sha)}^{{tree}}"
+        spec = f"{checked(sha)}^{{tree}}"
         answer = self.git.run("rev-parse", "--verify", "--quiet", spec, accept=(0, 1, 128))
         if answer.exit_code:
             raise NotFound(f"There is no commit {sha}.")
@@ -111,7 +115,7 @@ class Repository:
 
     def file(self, sha: str, path: str, limit: int = FILE_LIMIT) -> bytes:
         """Return the first ``limit`` bytes of a file in a commit. Raises NotFound."""
-        spec = f"{_checked(sha)}:{path}"
+        spec = f"{checked(sha)}:{path}"
         answer = self.git.run("cat-file", "blob", spec, accept=(0, 1, 128), limits=Limits(output=limit))
         if answer.exit_code and not answer.truncated:
             raise NotFound(f"There is no file {path} in {sha[:12]}.")
@@ -119,18 +123,18 @@ class Repository:
 
     def files(self, sha: str) -> list[str]:
         """Return the paths of all files in a commit, sorted."""
-        answer = self.git.run("ls-tree", "-r", "-z", "--name-only", _checked(sha))
+        answer = self.git.run("ls-tree", "-r", "-z", "--name-only", checked(sha))
         return answer.output.decode("utf-8", "replace").split("\0")[:-1]
 
     def log(self, sha: str, *, base: str = "", limit: int = 50) -> list[Commit]:
         """Return commits from ``sha`` backwards, newest first, without those that ``base`` has."""
-        without = [f"^{_checked(base)}"] if base else []
+        without = [f"^{checked(base)}"] if base else []
         answer = self.git.run(
             "log",
             "-z",
             f"--max-count={limit}",
             "--format=tformat:%H%x00%an%x00%ae%x00%at%x00%B",
-            _checked(sha),
+            checked(sha),
             *without,
         )
         fields = iter(answer.output.decode("utf-8", "replace").split("\0")[:-1])
@@ -163,14 +167,14 @@ class Repository:
 
     def commit_tree(self, tree: str, parents: Sequence[str], message: str, author: Author = MISSION_CONTROL) -> str:
         """Write a commit and return its id. The committer is always Mission Control."""
-        args = [part for parent in parents for part in ("-p", _checked(parent))]
+        args = [part for parent in parents for part in ("-p", checked(parent))]
         env = {"GIT_AUTHOR_NAME": _plain(author.name), "GIT_AUTHOR_EMAIL": _plain(author.email)}
         text = message.strip().replace("\0", "") + "\n"
-        return self.git.run("commit-tree", _checked(tree), *args, stdin=text.encode(), env=env).text
+        return self.git.run("commit-tree", checked(tree), *args, stdin=text.encode(), env=env).text
 
     def _commits(self, *shas: str) -> list[str]:
         for sha in shas:
-            _checked(sha)
+            checked(sha)
         missing = set(shas) - set(self.known(shas))
         if missing:
             raise NotFound(f"There is no commit {min(missing)}.")

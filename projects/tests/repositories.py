@@ -4,7 +4,9 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -75,3 +77,50 @@ def atlas(place) -> PersonsRepository:
     repository = PersonsRepository(place / "atlas")
     repository.commit({"README.md": "Atlas\n", "src/map.py": "ROADS = 1\nRIVERS = 2\n", "old.txt": "old\n" * 9})
     return repository
+
+
+@pytest.fixture
+def server(atlas) -> Iterator[str]:
+    """``atlas`` over plain HTTP on this machine, without any rights asked."""
+    atlas.git("update-server-info")
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def __init__(self, *args):
+            super().__init__(*args, directory=str(atlas.path / ".git"))
+
+        def log_message(self, *args):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def poison(repository: PersonsRepository, command: str) -> None:
+    """Put ``command`` everywhere where git would execute it."""
+    hooks = repository.path / ".git/hooks"
+    hooks.mkdir(exist_ok=True)
+    for name in ("reference-transaction", "post-checkout", "post-index-change", "pre-auto-gc", "post-merge"):
+        (hooks / name).write_text(f"#!/bin/sh\n{command}\n")
+        (hooks / name).chmod(0o755)
+    info = repository.path / ".git/info"
+    info.mkdir(exist_ok=True)
+    (info / "attributes").write_text("* filter=evil diff=evil merge=evil\n")
+    for key in (
+        "core.fsmonitor",
+        "core.sshCommand",
+        "core.alternateRefsCommand",
+        "core.pager",
+        "uploadpack.packObjectsHook",
+        "filter.evil.clean",
+        "filter.evil.smudge",
+        "diff.external",
+        "diff.evil.command",
+        "diff.evil.textconv",
+        "merge.evil.driver",
+        "gpg.program",
+    ):
+        subprocess.run(
+            ["git", "config", "--file", str(repository.path / ".git/config"), key, f"{command}; cat"], check=True
+        )

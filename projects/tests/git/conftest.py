@@ -4,9 +4,9 @@ import pytest
 
 from projects.forge import CloneSpec
 from projects.git.mirror import Mirror
-from projects.tests.repositories import PersonsRepository, atlas, place
+from projects.tests.repositories import PersonsRepository, atlas, place, server
 
-__all__ = ["atlas", "place"]
+__all__ = ["atlas", "place", "server"]
 
 
 @pytest.fixture

@@ -1,8 +1,5 @@
 import os
-import subprocess
-import threading
 from concurrent.futures import ThreadPoolExecutor
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -12,7 +9,7 @@ from projects.git.lock import Busy, FileLock
 from projects.git.mirror import HEADS, Mirror
 from projects.git.remote import branches_at
 from projects.git.types import Author, ChangeStatus
-from projects.tests.repositories import PersonsRepository
+from projects.tests.repositories import poison
 
 
 def test_a_fetch_follows_moved_new_and_deleted_branches(atlas, mirror) -> None:
@@ -219,53 +216,6 @@ def test_a_hostile_repository_is_read_without_running_any_of_its_config(place, a
 
     assert "more" in mirror.branches()
     assert not canary.exists()
-
-
-def poison(repository: PersonsRepository, command: str) -> None:
-    """Put ``command`` everywhere where git would execute it."""
-    hooks = repository.path / ".git/hooks"
-    hooks.mkdir(exist_ok=True)
-    for name in ("reference-transaction", "post-checkout", "post-index-change", "pre-auto-gc", "post-merge"):
-        (hooks / name).write_text(f"#!/bin/sh\n{command}\n")
-        (hooks / name).chmod(0o755)
-    info = repository.path / ".git/info"
-    info.mkdir(exist_ok=True)
-    (info / "attributes").write_text("* filter=evil diff=evil merge=evil\n")
-    for key in (
-        "core.fsmonitor",
-        "core.sshCommand",
-        "core.alternateRefsCommand",
-        "core.pager",
-        "uploadpack.packObjectsHook",
-        "filter.evil.clean",
-        "filter.evil.smudge",
-        "diff.external",
-        "diff.evil.command",
-        "diff.evil.textconv",
-        "merge.evil.driver",
-        "gpg.program",
-    ):
-        subprocess.run(
-            ["git", "config", "--file", str(repository.path / ".git/config"), key, f"{command}; cat"], check=True
-        )
-
-
-@pytest.fixture
-def server(atlas):
-    """``atlas`` over plain HTTP on this machine, without any rights asked."""
-    atlas.git("update-server-info")
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def __init__(self, *args):
-            super().__init__(*args, directory=str(atlas.path / ".git"))
-
-        def log_message(self, *args):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
 
 
 def test_a_url_is_fetched_and_its_branches_are_listed(place, atlas, server) -> None:
