@@ -5,11 +5,16 @@ class ProjectsConfig(AppConfig):
     name = "projects"
 
     def ready(self) -> None:
+        from budgets import access
         from mcc.core import schedules, seeding
-        from projects import errands, receivers, tools, watchers, workplaces  # noqa: F401 - they register themselves
+        from projects import errands, forge, models, receivers, watchers, workplaces  # noqa: F401 - they register themselves
         from projects.demo import play
-        from projects.services import demo
+        from projects.localforge import LocalForge
+        from projects.services import account_rights, demo
+        from projects.tools import talk, work  # noqa: F401 - so do they
 
+        forge.register(models.Project.Forge.LOCAL, LocalForge)
+        access.use(account_rights)
         workplaces.register()
         play.register()
         seeding.register(demo.seed)

@@ -1,10 +1,11 @@
 """Where issues and tasks may go, and the one way to send them there.
 
-    Issue   new ─> planning ─> implementation <─> testing <─> review ─> done          Task   pending ─> coding ─> testing ─> review ─> merging ─> merged
-             └────────┴───────────────┴─────────────┴───────────┴──> cancelled                            ^          │         │          │
-                                                                                                          └──────────┴─────────┴──────────┘ rework
-An issue follows its least advanced open task (``phase_of``); a task moves when the rows prove that it may. No model
-output sets a status: agents hand in, the server looks and moves.
+    Issue   new ──> planning ──> implementation <──> testing <──> review ──> done
+    Task    pending ──> coding ──> testing ──> review ──> merging ──> merged
+                           ^──────────┴───────────┴──────────┘  rework
+
+Both may be cancelled from anywhere before the end. An issue follows its least advanced open task (``phase_of``);
+a task moves when the rows prove that it may. No model output sets a status: agents hand in, the server looks and moves.
 """
 
 from collections.abc import Iterable
@@ -111,9 +112,7 @@ def move_task(task: Task, target: TaskStatus, *, actor: Actor = None, reason: st
     return arrow
 
 
-def _write_down(
-    issue: Issue, task: Task | None, source: str, target: str, actor: Actor, reason: str
-) -> Transition:
+def _write_down(issue: Issue, task: Task | None, source: str, target: str, actor: Actor, reason: str) -> Transition:
     arrow = Transition(issue=issue, task=task, source=source, target=target, reason=reason[:300])
     arrow.actor = actor
     arrow.save()

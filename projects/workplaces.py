@@ -97,9 +97,9 @@ class TaskPlace(ProjectPlace):
         return self.run.purpose in CODING_PURPOSES
 
     def _base(self) -> str:
-        """Return the commit that the task's branch starts from: its tip if it has one, else where the default branch is now.
+        """Return the commit that the task's tree is made from: its own if it has one, else the default branch's.
 
-        Decided at the first look, when everything the task builds on is merged, and kept.
+        The latter is decided at the first look, when everything the task builds on is merged, and kept.
         """
         mirror = self.workspace.mirror
         mirror.fetch()

@@ -148,7 +148,8 @@ if __name__ == "__main__":
     unittest.main()
 """
 README_TESTS = "Tests: `python3 -m unittest discover -q`\n"
-README_COMMAND = """Both can be written again: `format_duration(5400)` is `1h 30m`, `format_size(1572864)` is `1.5 MiB`. From a shell:
+README_COMMAND = """Both can be written again: `format_duration(5400)` is `1h 30m`, `format_size(1572864)` is `1.5 MiB`.
+From a shell:
 
 ```sh
 $ python3 -m orbit 5400s 1536KiB

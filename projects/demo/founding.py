@@ -10,7 +10,10 @@ BRANCH = "refs/heads/main"
 
 
 def found() -> Path:
-    """Return the path of the bare repository, made with one commit on ``main`` if there is none. Raises SandboxError."""
+    """Return the path of the bare repository, made with one commit on ``main`` if there is none.
+
+    Raises SandboxError.
+    """
     path = directory("demo") / "orbit.git"
     git = HostGit(path, Owner.of_mirrors())
     create_bare(git)

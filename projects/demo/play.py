@@ -1,7 +1,8 @@
 """What the rehearsal model does about the demo issue: every command, edit and vote below really happens.
 
-Two tasks are coded side by side and a third builds on both. ``sizes`` is handed in with a red test and comes back from
-Mission Control's own check; ``durations`` passes every check and comes back from the Reviewer, who tried a negative amount.
+Two tasks are coded side by side and a third builds on both. ``sizes`` is handed in with a red test and comes back
+from Mission Control's own check; ``durations`` passes every check and comes back from the Reviewer, who tried a
+negative amount.
 """
 
 import re
@@ -17,8 +18,8 @@ LINES = {
     "reads back; nothing at all is `0s`.",
     "sizes": "`format_size` in `orbit/sizes.py` turns bytes into the largest binary unit that fits, with at most one "
     "decimal: 1048575 is `1 MiB`.",
-    "command": "`python3 -m orbit 5400s 1536KiB` prints `1h 30m` and `1.5 MiB`, one a line; what it cannot read goes to "
-    "standard error, and the exit code is 2.",
+    "command": "`python3 -m orbit 5400s 1536KiB` prints `1h 30m` and `1.5 MiB`, one a line; what it cannot read "
+    "goes to standard error, and the exit code is 2.",
     "tests": f"Everything new has a test, and `{TESTS}` passes.",
 }
 
@@ -75,13 +76,15 @@ PLAN = (
     ),
     turn("Both modules only read. I want to see the tests run before I plan on them.", run(TESTS), view("tests")),
     turn(
-        "Writing durations and writing sizes touch different files, so two people can do them at once; the command needs both.",
+        "Writing durations and writing sizes touch different files, so two people can do them at once; the command "
+        "needs both.",
         Call(
             "submit_plan",
             {
                 "spec": "Each module gets the counterpart of its parser: `format_duration(seconds)` and "
-                "`format_size(size)`, both returning text that the parser of the module reads back. `orbit/__init__.py` "
-                "exports all four, and `orbit/__main__.py` makes them a command. No new dependency.",
+                "`format_size(size)`, both returning text that the parser of the module reads back. "
+                "`orbit/__init__.py` exports all four, and `orbit/__main__.py` makes them a command. No new "
+                "dependency.",
                 "definition_of_done": list(LINES.values()),
                 "tasks": [
                     {
@@ -96,8 +99,8 @@ PLAN = (
                     {
                         "key": "sizes",
                         "title": "Write sizes",
-                        "description": "Add `format_size(size)` next to `parse_size`: binary units, at most one decimal. "
-                        "Mind amounts that round up to the next unit.",
+                        "description": "Add `format_size(size)` next to `parse_size`: binary units, at most one "
+                        "decimal. Mind amounts that round up to the next unit.",
                         "depends_on": [],
                         "files": ["orbit/sizes.py", "tests/test_sizes.py"],
                         "size": "small",
@@ -105,8 +108,8 @@ PLAN = (
                     {
                         "key": "command",
                         "title": "Write amounts from a shell",
-                        "description": "`python3 -m orbit WORD…` writes each amount on a line of its own. Export the four "
-                        "functions from the package and say so in the README.",
+                        "description": "`python3 -m orbit WORD…` writes each amount on a line of its own. "
+                        "Export the four functions from the package and say so in the README.",
                         "depends_on": ["durations", "sizes"],
                         "files": ["orbit/__init__.py", "orbit/__main__.py", "tests/test_command.py", "README.md"],
                         "size": "medium",
@@ -134,13 +137,15 @@ DURATIONS = (
     ),
     turn("", run(TESTS)),
     *handing_in(
-        "`format_duration` writes seconds as `1h 30m`: largest unit first, zero parts left out. Ran the whole test-suite."
+        "`format_duration` writes seconds as `1h 30m`: largest unit first, zero parts left out. Ran the whole "
+        "test-suite."
     ),
 )
 
 DURATIONS_FIX = (
     turn(
-        "True: `divmod` rounds down, so a negative amount borrows from the next week. The sign belongs in front of the whole.",
+        "True: `divmod` rounds down, so a negative amount borrows from the next week. The sign belongs in front of "
+        "the whole.",
         edit("orbit/durations.py", code.FORMAT_DURATION, code.FORMAT_DURATION_SIGNED),
         edit("tests/test_durations.py", code.DURATIONS_LAST_TEST, code.DURATIONS_LAST_TEST + code.DURATIONS_SIGN_TEST),
     ),
@@ -170,12 +175,13 @@ DURATIONS_TEST = (
     ),
 )
 
+NEGATIVE_TRIED = run(
+    'python3 -c "from orbit.durations import *; print(format_duration(-90), parse_duration(format_duration(-90)))"'
+)
 DURATIONS_REVIEW = (
     turn(
         "`parse_duration` accepts a leading minus. What does the new function make of one?",
-        run(
-            'python3 -c "from orbit.durations import *; print(format_duration(-90), parse_duration(format_duration(-90)))"'
-        ),
+        NEGATIVE_TRIED,
     ),
     turn(
         "It is wrong, and quietly so.",
@@ -183,16 +189,16 @@ DURATIONS_REVIEW = (
             "submit_review",
             {
                 "verdict": "request_changes",
-                "summary": "Clear and well tested for positive amounts, but negative ones come out wrong, and the parser "
-                "reads something else back.",
+                "summary": "Clear and well tested for positive amounts, but negative ones come out wrong, and "
+                "the parser reads something else back.",
                 "findings": [
                     {
                         "path": "orbit/durations.py",
-                        "line": 62,
+                        "line": 49,
                         "severity": "major",
                         "comment": "divmod rounds towards minus infinity: format_duration(-90) gives "
-                        "'-1w 6d 23h 58m 30s', which parse_duration reads as -1209510.0. Take the sign off first, and "
-                        "add a test for a negative amount.",
+                        "'-1w 6d 23h 58m 30s', which parse_duration reads as -1209510.0. Take the sign off first, "
+                        "and add a test for a negative amount.",
                     }
                 ],
             },
@@ -203,9 +209,7 @@ DURATIONS_REVIEW = (
 DURATIONS_REVIEW_AGAIN = (
     turn(
         "The finding of the last round first.",
-        run(
-            'python3 -c "from orbit.durations import *; print(format_duration(-90), parse_duration(format_duration(-90)))"'
-        ),
+        NEGATIVE_TRIED,
     ),
     turn(
         "",
@@ -223,7 +227,8 @@ SIZES = (
         run(TESTS),
     ),
     turn(
-        "The old tests still pass. Now tests for the new function, the amount that rounds up to the next unit among them.",
+        "The old tests still pass. Now tests for the new function, the amount that rounds up to the next unit among "
+        "them.",
         edit("tests/test_sizes.py", code.SIZES_IMPORT, code.SIZES_IMPORT_BOTH),
         edit("tests/test_sizes.py", code.MAIN, code.SIZES_TESTS + code.MAIN),
     ),
@@ -255,8 +260,8 @@ SIZES_TEST = (
         "",
         report(
             {
-                "sizes": "`format_size` of 0, 1, 1023, 1024, 1536, 1048575, 1048576 and 1024**5 printed 0 B, 1 B, 1023 B, "
-                "1 KiB, 1.5 KiB, 1 MiB, 1 MiB and 1024 TiB.",
+                "sizes": "`format_size` of 0, 1, 1023, 1024, 1536, 1048575, 1048576 and 1024**5 printed 0 B, 1 "
+                "B, 1023 B, 1 KiB, 1.5 KiB, 1 MiB, 1 MiB and 1024 TiB.",
                 "tests": f"`{TESTS}` ended with OK.",
             },
             "",
@@ -269,7 +274,8 @@ SIZES_REVIEW = (
     turn(
         "",
         approval(
-            "Small, exact at the borders, and the test that was red proves the rounding. It reads like the parser above it."
+            "Small, exact at the borders, and the test that was red proves the rounding. It reads like the parser "
+            "above it."
         ),
     ),
 )
@@ -305,8 +311,9 @@ COMMAND_TEST = (
             {
                 "durations": "`python3 -m orbit 5400s` printed 1h 30m; the tests of durations pass.",
                 "sizes": "`python3 -m orbit 1536KiB` printed 1.5 MiB; the tests of sizes pass.",
-                "command": "`python3 -m orbit 5400s 1536KiB` printed 1h 30m and 1.5 MiB on two lines. `python3 -m orbit 2x "
-                "90s` said on standard error that 2x has an unknown unit, still printed 1m 30s, and ended with exit code 2.",
+                "command": "`python3 -m orbit 5400s 1536KiB` printed 1h 30m and 1.5 MiB on two lines. `python3 "
+                "-m orbit 2x 90s` said on standard error that 2x has an unknown unit, still printed 1m 30s, and "
+                "ended with exit code 2.",
                 "tests": f"`{TESTS}` ended with OK.",
             },
             "",

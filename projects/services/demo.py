@@ -6,8 +6,8 @@ from django.db import transaction
 
 from agents.models import Agent, Role
 from agents.sandbox.types import SandboxError
-from agents.services import catalogue
-from budgets.models import Account, Limit
+from agents.services import catalogue, staff
+from budgets.models import Limit
 from budgets.services import accounts
 from mcc.core.errors import DomainError
 from mcc.core.models import User
@@ -54,14 +54,11 @@ def hire() -> list[Agent]:
     if not company.limits.exists():
         accounts.set_limit(company, DAILY_LIMIT_NANOUSD, period=Limit.Period.DAILY, action=Limit.Action.BLOCK)
     card = catalogue.default_card()
-    return [
-        Agent.objects.create(name=name, role=role, model=card, account=accounts.open_account(Account.Kind.AGENT, name))
-        for name, role in STAFF
-    ]
+    return [staff.hire(name=name, role=role, model=card) for name, role in STAFF]
 
 
 def found_project() -> Issue:
-    """Make the demo project with its one issue, filed and not started: a newcomer says go and watches from the beginning."""
+    """Make the demo project with its one issue, filed and not started: a newcomer says go and sees it all."""
     repository = founding.found()
     owner = User.objects.filter(is_superuser=True, is_active=True).order_by("pk").first()
     project = projects.create(

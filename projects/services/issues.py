@@ -49,7 +49,8 @@ def create(
 ) -> Issue:
     """File an issue with an account of its own, and start work on it unless told not to.
 
-    ``budget_nanousd`` is what it may cost in all; None takes the project's, 0 sets no limit. Raises NotAllowed, InvalidInput.
+    ``budget_nanousd`` is what it may cost in all; None takes the project's, 0 sets no limit. Raises NotAllowed,
+    InvalidInput.
     """
     require_decider(user, project)
     _require_text(title, body)
@@ -142,7 +143,10 @@ def close(issue: Issue, *, user: User | None = None, reason: str = "") -> None:
 
 
 def complete(issue: Issue) -> None:
-    """Write down what was decided and what it cost, and tidy up. Runs in the caller's transaction, once the issue is done."""
+    """Write down what was decided and what it cost, and tidy up.
+
+    Runs in the caller's transaction, once the issue is done.
+    """
     cost = spent_nanousd(issue.account)
     tasks = "\n".join(f"- {task.title}" for task in issue.tasks.filter(status=TaskStatus.MERGED))
     Knowledge.objects.get_or_create(

@@ -67,7 +67,7 @@ def order(pull: PullRequest) -> None:
 def carry_out(pull_id: int, lease: Lease) -> None:
     """Merge the pull request if everything still speaks for it. Minutes when the base has moved; no transaction.
 
-    Raises Later while it is stopped and when the base moved under it; whatever the forge raises otherwise is tried again.
+    Raises Later while it is stopped and when the base moved under it; what the forge raises else is tried again.
     """
     pull = _load(pull_id)
     if pull.task.status != TaskStatus.MERGING:

@@ -36,7 +36,10 @@ class Scope:
 
 
 def stop(scope: Scope, *, user: User, reason: str = "") -> None:
-    """Let nothing that ``scope`` covers spend or start until somebody resumes it. Twice does no harm. Raises NotAllowed."""
+    """Let nothing that ``scope`` covers spend or start until somebody resumes it. Twice does no harm.
+
+    Raises NotAllowed.
+    """
     _require_right(user, scope)
     accounts.freeze(scope.account, user=user, reason=reason)
     audit.record(user, "projects.stop", scope.name, {"reason": reason})

@@ -31,9 +31,9 @@ def begin(issue: Issue, *, text: str = "") -> None:
 
 @transaction.atomic
 def submit(assignment: Assignment, plan: Plan, *, key: str) -> None:
-    """Make ``plan`` the plan of the issue, instead of one of an earlier round. Called again with ``key`` it does nothing.
+    """Make ``plan`` the plan of the issue, instead of one of an earlier round.
 
-    Raises NotYours when the issue is past planning.
+    Called again with ``key`` it does nothing. Raises NotYours when the issue is past planning.
     """
     issue = Issue.objects.select_for_update().get(pk=assignment.issue_id)
     assignment.refresh_from_db(fields=["submitted_key"])

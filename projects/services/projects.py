@@ -41,7 +41,7 @@ def create(
     forge: Project.Forge = Project.Forge.LOCAL,
     user: User | None = None,
     team: Iterable[Agent] = (),
-    rules: Mapping[str, Any] | None = None,
+    rules: Mapping[str, object] | None = None,
 ) -> Project:
     """Found a project on a repository that can be reached, with ``user`` as its owner and an account of its own.
 
@@ -67,7 +67,7 @@ def create(
 
 
 @transaction.atomic
-def configure(project: Project, *, user: User, team: Iterable[Agent] | None = None, **rules: Any) -> Project:
+def configure(project: Project, *, user: User, team: Iterable[Agent] | None = None, **rules: object) -> Project:
     """Change the rules (fields in ``SETTABLE``) and the team. Work that is under way follows the new ones.
 
     Raises NotAllowed, InvalidInput.
@@ -96,7 +96,7 @@ def set_member(project: Project, member: User, role: Membership.Role | None, *, 
     audit.record(user, "projects.set_member", f"projects.project:{project.pk}", {"member": member.pk, "role": role})
 
 
-def _set(project: Project, rules: Mapping[str, Any]) -> None:
+def _set(project: Project, rules: Mapping[str, object]) -> None:
     unknown = sorted(set(rules) - set(SETTABLE))
     if unknown:
         raise InvalidInput(f"Not a rule of a project: {', '.join(unknown)}.")

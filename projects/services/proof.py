@@ -31,7 +31,10 @@ def cast(
     findings: Sequence[Finding] = (),
     criteria: Sequence[Finding] = (),
 ) -> Vote:
-    """Write down a judgement of ``head_sha`` by the agent of ``run``, or by ``user``. Cast twice, the first one stands."""
+    """Write down a judgement of ``head_sha`` by the agent of ``run``, or by ``user``.
+
+    Cast twice, the first one stands.
+    """
     agent = run.agent if run else None
     existing = pull.votes.filter(kind=kind, head_sha=head_sha, agent=agent, user=user).first()
     if existing:
