@@ -28,13 +28,19 @@ def request_of(
         fields={
             "session_id": f"mcc-run-{run.pk}",
             "trace": _trace(call, reference),
-            **(_openrouter(price) if endpoint.speaks_openrouter else {}),
+            **(_openrouter(model, price) if endpoint.speaks_openrouter else {}),
         },
     )
 
 
-def _openrouter(price: Price) -> JSON:
-    return {"usage": {"include": True}, "provider": {"max_price": pricing.max_price(price)}}
+def _openrouter(model: str, price: Price) -> JSON:
+    """Return OpenRouter's own fields.
+
+    Anthropic caches a prompt only when asked. At the top level the mark moves along with the conversation
+    (https://openrouter.ai/docs/features/prompt-caching).
+    """
+    cache = {"cache_control": {"type": "ephemeral"}} if model.startswith("anthropic/") else {}
+    return {"usage": {"include": True}, "provider": {"max_price": pricing.max_price(price)}, **cache}
 
 
 def _trace(call: ModelCall, reference: str) -> JSON:

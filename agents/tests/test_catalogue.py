@@ -6,7 +6,6 @@ from agents.errors import ModelUnavailable
 from agents.models import ModelCard, Provider
 from agents.offer import Offer
 from agents.services import catalogue
-from agents.tests.provider import FakeProvider
 from budgets.models import Price
 from mcc.core.errors import ProviderError
 
@@ -21,13 +20,6 @@ def card(name=SONNET, **pricing):
         "supported_parameters": ["tools"],
         "pricing": {"prompt": "0.000003", "completion": "0.000015", **pricing},
     }
-
-
-@pytest.fixture
-def fake():
-    provider = FakeProvider()
-    yield provider
-    provider.close()
 
 
 @pytest.fixture
@@ -89,15 +81,14 @@ def test_a_default_model_that_nobody_prices_is_refused(settings, with_key, fake)
 
 
 @pytest.mark.django_db
-def test_a_refresh_follows_prices_and_switches_off_what_is_gone(fake):
-    provider = Provider.objects.create(name="acme", kind="openrouter", base_url=fake.url)
+def test_a_refresh_follows_prices_and_switches_off_what_is_gone(fake, acme):
     fake.cards = [card("acme/a"), card("acme/b")]
-    assert catalogue.refresh(provider) == 2
+    assert catalogue.refresh(acme) == 2
     ModelCard.objects.filter(name="acme/b").update(active=False)
     price = Price.objects.get(model="acme/a")
 
     fake.cards = [card("acme/b", prompt="0.000004"), card("acme/c")]
-    catalogue.refresh(provider)
+    catalogue.refresh(acme)
 
     assert dict(ModelCard.objects.values_list("name", "active")) == {"acme/a": False, "acme/b": False, "acme/c": True}
     assert Price.objects.get(model="acme/b").input_nanousd_per_mtok == 4_000_000_000
@@ -105,14 +96,13 @@ def test_a_refresh_follows_prices_and_switches_off_what_is_gone(fake):
 
 
 @pytest.mark.django_db
-def test_an_empty_list_changes_nothing(fake):
-    provider = Provider.objects.create(name="acme", kind="openrouter", base_url=fake.url)
+def test_an_empty_list_changes_nothing(fake, acme):
     fake.cards = [card("acme/a")]
-    catalogue.refresh(provider)
+    catalogue.refresh(acme)
 
     fake.cards = []
     with pytest.raises(ProviderError):
-        catalogue.refresh(provider)
+        catalogue.refresh(acme)
 
     assert ModelCard.objects.get().active
 

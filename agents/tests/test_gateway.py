@@ -7,25 +7,11 @@ from agents.gateway import ToolCall
 from agents.models import Message, Provider
 from agents.tests import provider as modes
 from agents.tests.calls import PROMPT, Heard, ask, call_of, forget, journal, make_card, make_run, spent_nanousd, states
-from agents.tests.provider import FakeProvider
 from budgets.errors import AccountFrozen, BudgetExceeded
 from budgets.models import Hold, Posting, Usage
 from budgets.services import accounts
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def fake(monkeypatch):
-    monkeypatch.setenv("ACME_KEY", "sk-acme-secret")
-    provider = FakeProvider()
-    yield provider
-    provider.close()
-
-
-@pytest.fixture
-def acme(fake):
-    return Provider.objects.create(name="acme", kind="openrouter", base_url=fake.url, key_setting="ACME_KEY")
 
 
 @pytest.fixture
@@ -79,6 +65,13 @@ def test_a_request_tells_who_asks_and_what_it_may_cost(fake, run):
     assert "tools" not in body
     assert headers["idempotency-key"] == f"run:{run.pk}/step:3/attempt:1"
     assert headers["authorization"] == "Bearer sk-acme-secret"
+
+
+def test_a_model_that_caches_only_when_asked_is_asked(fake, acme):
+    ask(call_of(make_run(make_card(acme, "anthropic/large"))))
+    ask(call_of(make_run(make_card(acme, "acme/large"))))
+
+    assert [body.get("cache_control") for body in fake.requests] == [{"type": "ephemeral"}, None]
 
 
 def test_a_plain_server_gets_no_fields_of_openrouter_and_is_charged_by_the_list(fake):

@@ -14,23 +14,9 @@ from agents.gateway import Patience
 from agents.models import Provider
 from agents.tests import provider as modes
 from agents.tests.calls import Heard, ask, call_of, make_card, make_run, spent_nanousd, states
-from agents.tests.provider import FakeProvider
 from budgets.models import Hold, Usage
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def fake(monkeypatch):
-    monkeypatch.setenv("ACME_KEY", "sk-acme-secret")
-    provider = FakeProvider()
-    yield provider
-    provider.close()
-
-
-@pytest.fixture
-def acme(fake):
-    return Provider.objects.create(name="acme", kind="openrouter", base_url=fake.url, key_setting="ACME_KEY")
 
 
 @pytest.fixture
