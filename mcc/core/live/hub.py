@@ -1,0 +1,265 @@
+"""One hub per web process: it hears wake-ups, reads and renders each event once, and feeds the open sockets.
+
+A channel-layer channel per socket would cost a thread hop and a copy for every message and socket (measured: 340 µs a
+delivery against 50 to 110 µs), and its queues drop messages silently when they are full.
+"""
+
+import asyncio
+import json
+import logging
+from collections import OrderedDict
+from collections.abc import Coroutine
+from importlib import import_module
+from typing import Protocol
+from weakref import WeakKeyDictionary
+
+from django.conf import settings
+from django.contrib import auth
+from django.contrib.auth.models import AnonymousUser
+from django.db import DatabaseError
+from django.http import HttpRequest
+
+from mcc.core.dbthread import DatabaseThread
+from mcc.core.live import wakeups
+from mcc.core.live.publishing import ACCESS, position
+from mcc.core.live.registry import may_hear, renderer_of
+from mcc.core.models import Event, Stream, User
+
+logger = logging.getLogger(__name__)
+
+SWEEP_S = 2.0
+RECHECK_S = 15.0
+RECHECK_AGAIN_S = 0.7
+BATCH = 500
+CACHED_CHARACTERS = 8_000_000
+
+Envelope = tuple[int, str]
+"""The number of an event and the text that goes over the wire."""
+
+
+class Listener(Protocol):
+    """An open socket, as the hub sees it."""
+
+    session_key: str
+    streams: tuple[str, ...]
+
+    def feed(self, stream: str, envelopes: list[Envelope]) -> None:
+        """Take envelopes in order. Must not block."""
+
+    async def refuse(self) -> None:
+        """The person may no longer hear this: close."""
+
+
+class _Topic:
+    """A stream that somebody listens to. ``last`` is the number up to which its listeners were fed."""
+
+    def __init__(self) -> None:
+        self.listeners: set[Listener] = set()
+        self.last: int | None = None
+        self.busy = False
+        self.again = False
+
+
+class Hub:
+    """Belongs to one event loop; use ``hub()``."""
+
+    def __init__(self) -> None:
+        self._topics: dict[str, _Topic] = {}
+        self._database = DatabaseThread("live")
+        self._cache = _EnvelopeCache()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._started = False
+
+    def start(self) -> None:
+        """Begin to listen; nothing when it already does. Daphne has no lifespan, so the first socket calls it."""
+        if not self._started:
+            self._started = True
+            for service in (wakeups.listen(self._heard), self._sweep(), self._recheck_now_and_then()):
+                self._spawn(service)
+
+    async def close(self) -> None:
+        """Stop everything: for tests, whose loops end."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._database.close()
+        _hubs.pop(asyncio.get_running_loop(), None)
+
+    async def may_hear(self, user: User | AnonymousUser, streams: tuple[str, ...]) -> bool:
+        return await self._database.run(_may_hear_all, user, streams)
+
+    async def position(self, stream: str) -> int:
+        return await self._database.run(position, stream)
+
+    async def read(self, stream: str, after: int) -> list[Envelope]:
+        """Return up to ``BATCH`` envelopes after number ``after``. Numbers may be missing: old deltas are purged."""
+        return await self._database.run(self._cache.read, stream, after)
+
+    async def join(self, listener: Listener) -> None:
+        """Feed ``listener`` everything on its streams from now on; what is older it reads itself."""
+        for stream in listener.streams:
+            topic = self._topics.setdefault(stream, _Topic())
+            topic.listeners.add(listener)
+            if topic.last is None:
+                last = await self.position(stream)
+                topic.last = last if topic.last is None else topic.last
+            self._poke(stream)
+
+    def leave(self, listener: Listener) -> None:
+        for stream in listener.streams:
+            if topic := self._topics.get(stream):
+                topic.listeners.discard(listener)
+                if not topic.listeners:
+                    del self._topics[stream]
+
+    def _heard(self, streams: set[str] | None) -> None:
+        for stream in self._topics.keys() & streams if streams is not None else list(self._topics):
+            self._poke(stream)
+        if streams is not None and ACCESS in streams:
+            self._spawn(self._recheck_twice())
+
+    def _poke(self, stream: str) -> None:
+        topic = self._topics.get(stream)
+        if topic is None or topic.last is None:
+            return
+        if topic.busy:
+            topic.again = True
+        else:
+            topic.busy = True
+            self._spawn(self._pull(stream, topic))
+
+    async def _pull(self, stream: str, topic: _Topic) -> None:
+        """Read what is new on ``stream`` and feed it to everybody, until nothing is."""
+        try:
+            while True:
+                topic.again = False
+                envelopes = await self.read(stream, topic.last or 0)
+                if envelopes:
+                    topic.last = envelopes[-1][0]
+                    for listener in list(topic.listeners):
+                        listener.feed(stream, envelopes)
+                if not topic.again and len(envelopes) < BATCH:
+                    return
+        except DatabaseError as error:
+            logger.warning("%s is not read: %s", stream, error)
+        finally:
+            topic.busy = False
+
+    async def _sweep(self) -> None:
+        """Find what lost wake-ups missed: one query for all streams."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            names = list(self._topics)
+            if not names:
+                continue
+            try:
+                positions = await self._database.run(_positions, names)
+            except DatabaseError as error:
+                logger.warning("streams are not swept: %s", error)
+                continue
+            for stream, seq in positions.items():
+                topic = self._topics.get(stream)
+                if topic and topic.last is not None and seq > topic.last:
+                    self._poke(stream)
+
+    async def _recheck_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(RECHECK_S)
+            try:
+                await self._recheck()
+            except DatabaseError as error:
+                logger.warning("rights of open sockets are not checked: %s", error)
+
+    async def _recheck_twice(self) -> None:
+        """Django announces a logout just before it deletes the session, so the first look may come too early."""
+        await self._recheck()
+        await asyncio.sleep(RECHECK_AGAIN_S)
+        await self._recheck()
+
+    async def _recheck(self) -> None:
+        """Close the sockets of those who logged out or lost their rights: one visit to the database for all."""
+        listeners = {listener for topic in self._topics.values() for listener in topic.listeners}
+        questions = {(listener.session_key, listener.streams) for listener in listeners}
+        if not questions:
+            return
+        refused = await self._database.run(_refused, questions)
+        for listener in listeners:
+            if (listener.session_key, listener.streams) in refused:
+                await listener.refuse()
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            logger.error("the hub failed", exc_info=error)
+
+
+_hubs: "WeakKeyDictionary[asyncio.AbstractEventLoop, Hub]" = WeakKeyDictionary()
+
+
+def hub() -> Hub:
+    """Return the hub of the running event loop."""
+    return _hubs.setdefault(asyncio.get_running_loop(), Hub())
+
+
+class _EnvelopeCache:
+    """Rendered events, the latest few megabytes: a thousand readers who come back cost one rendering."""
+
+    def __init__(self) -> None:
+        self._texts: OrderedDict[int, str] = OrderedDict()
+        self._size = 0
+
+    def read(self, stream: str, after: int) -> list[Envelope]:
+        events = Event.objects.filter(stream__name=stream, seq__gt=after).order_by("seq").select_related("stream")
+        return [(event.seq, self._text(event)) for event in events[:BATCH]]
+
+    def _text(self, event: Event) -> str:
+        if text := self._texts.get(event.pk):
+            return text
+        text = self._texts[event.pk] = envelope(event)
+        self._size += len(text)
+        while self._size > CACHED_CHARACTERS:
+            _, oldest = self._texts.popitem(last=False)
+            self._size -= len(oldest)
+        return text
+
+
+def envelope(event: Event) -> str:
+    """Return what goes over the wire: ``{"stream", "seq", "kind", "content"?}``; htmx swaps the content."""
+    body = {"stream": event.stream.name, "seq": event.seq, "kind": event.kind}
+    if render := renderer_of(event.kind):
+        try:
+            content = render(event)
+        except DatabaseError:
+            raise
+        except Exception:
+            # One broken renderer must not silence the stream for everybody.
+            logger.exception("event %s of %s cannot be shown", event.seq, event.stream.name)
+            content = ""
+        if content:
+            body["content"] = content
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+
+
+def _positions(names: list[str]) -> dict[str, int]:
+    return dict(Stream.objects.filter(name__in=names).values_list("name", "seq"))
+
+
+def _may_hear_all(user: User | AnonymousUser, streams: tuple[str, ...]) -> bool:
+    return all(may_hear(user, stream) for stream in streams)
+
+
+def _refused(questions: set[tuple[str, tuple[str, ...]]]) -> set[tuple[str, tuple[str, ...]]]:
+    users = {key: _user_of_session(key) for key in {key for key, _ in questions}}
+    return {(key, streams) for key, streams in questions if not _may_hear_all(users[key], streams)}
+
+
+def _user_of_session(session_key: str) -> User | AnonymousUser:
+    """Return who is logged in under ``session_key`` now, by Django's own rules (expiry, changed password)."""
+    request = HttpRequest()
+    request.session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
+    return auth.get_user(request)
