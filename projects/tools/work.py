@@ -1,4 +1,4 @@
-"""Handing work in: the plan, the code, the judgements. What is handed in moves nothing by itself; the scheduler looks."""
+"""Handing work in: plan, code, judgements. What is handed in moves nothing by itself; the scheduler looks."""
 
 import re
 from collections.abc import Sequence

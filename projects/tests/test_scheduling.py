@@ -1,0 +1,547 @@
+"""The reconciler on real rows. Agents, forge and sandbox are not asked: their results are written as they would be."""
+
+import pytest
+
+from agents.models import Agent, Message, Role, Run
+from budgets.services import accounts
+from mcc.core.models import Errand
+from projects.models import Assignment, Check, Issue, Request, Task, Vote
+from projects.services import issues, pausing, planning, requests, scheduling
+from projects.services.pausing import Scope
+from projects.plans import parse
+from projects.tests import factories
+from projects.tests.factories import HEAD
+
+pytestmark = pytest.mark.django_db
+
+CHECKS = [{"name": "tests", "command": "make test", "timeout_s": 60}]
+
+
+def statuses(issue: Issue) -> dict[str, str]:
+    return dict(issue.tasks.values_list("key", "status"))
+
+
+def status(issue: Issue) -> str:
+    return Issue.objects.values_list("status", flat=True).get(pk=issue.pk)
+
+
+def open_request(issue: Issue) -> Request:
+    return Request.objects.open().get(issue=issue)
+
+
+def answer(request: Request, choice: str, text: str = "") -> None:
+    """Answer as an administrator, and let the scheduler see it."""
+    requests.answer(request, user=factories.user(is_superuser=True), choice=choice, text=text)
+    scheduling.advance(request.issue_id)
+
+
+def order(run: Run) -> str:
+    return Message.objects.get(run=run, is_order=True).content
+
+
+def at_work(*tasks: dict, **project_fields) -> Issue:
+    issue = factories.planned(factories.project(**project_fields), *tasks)
+    scheduling.advance(issue.pk)
+    return issue
+
+
+# Planning
+
+
+def test_work_starts_with_the_architect():
+    issue = factories.issue()
+
+    scheduling.advance(issue.pk)
+
+    issue.refresh_from_db()
+    assignment = Assignment.objects.get(issue=issue)
+    assert (issue.status, assignment.run.purpose, assignment.run.agent.role) == ("planning", "plan", Role.ARCHITECT)
+    assert (issue.conversation, assignment.run.workplace) == (assignment.run.conversation, f"issue:{issue.pk}")
+    assert set(assignment.run.accounts.all()) == {issue.account, issue.project.account}
+
+
+def test_looking_again_changes_nothing():
+    issue = factories.issue()
+    scheduling.advance(issue.pk)
+
+    scheduling.advance(issue.pk)
+
+    assert Run.objects.count() == 1
+
+
+def test_an_issue_that_nobody_started_stays_new():
+    issue = factories.issue(start=False)
+    scheduling.advance(issue.pk)
+    assert (status(issue), Run.objects.count()) == ("new", 0)
+
+    issues.start(issue)
+    scheduling.advance(issue.pk)
+
+    assert status(issue) == "planning"
+
+
+def submit_plan(issue: Issue, *tasks: dict) -> None:
+    assignment = Assignment.objects.filter(issue=issue).latest("pk")
+    plan = parse("Do it.", ["It works."], tasks or [factories.PLAN_TASK])
+    planning.submit(assignment, plan, key=f"call-{assignment.pk}")
+    factories.finish(assignment.run, "submitted")
+    scheduling.advance(issue.pk)
+
+
+def test_a_plan_waits_for_a_person_and_then_becomes_work():
+    issue = factories.issue()
+    scheduling.advance(issue.pk)
+    submit_plan(issue)
+    assert (status(issue), open_request(issue).kind, statuses(issue)) == ("planning", "plan", {"one": "pending"})
+
+    answer(open_request(issue), "approve")
+
+    assert (status(issue), statuses(issue)) == ("implementation", {"one": "coding"})
+
+
+def test_a_plan_that_a_person_wants_changed_goes_back_with_their_words():
+    issue = factories.issue()
+    scheduling.advance(issue.pk)
+    submit_plan(issue)
+
+    answer(open_request(issue), "revise", "Smaller, please.")
+    again = Assignment.objects.filter(issue=issue).latest("pk")
+    assert "Smaller, please." in order(again.run)
+    assert again.run.conversation == issue.assignments.first().run.conversation
+
+    submit_plan(issue, {**factories.PLAN_TASK, "key": "two"})
+    assert (statuses(issue), open_request(issue).key) == ({"two": "pending"}, f"plan:{issue.pk}:2")
+
+
+def test_a_plan_that_a_person_declines_cancels_the_issue():
+    issue = factories.issue()
+    scheduling.advance(issue.pk)
+    submit_plan(issue)
+
+    answer(open_request(issue), "cancel_issue")
+
+    assert (status(issue), statuses(issue)) == ("cancelled", {"one": "cancelled"})
+
+
+def test_a_project_may_do_without_approval_of_plans():
+    issue = factories.issue(factories.project(plan_needs_approval=False))
+    scheduling.advance(issue.pk)
+
+    submit_plan(issue)
+
+    assert (status(issue), statuses(issue)) == ("implementation", {"one": "coding"})
+
+
+def test_a_team_without_an_architect_is_reported_and_tried_again():
+    project = factories.project()
+    Agent.objects.filter(role=Role.ARCHITECT).update(active=False)
+    issue = factories.issue(project)
+    scheduling.advance(issue.pk)
+    assert "no active Architect" in open_request(issue).question
+    assert Issue.objects.get(pk=issue.pk).blocked
+
+    project.team.add(factories.agent(Role.ARCHITECT))
+    answer(open_request(issue), "again")
+
+    assert Assignment.objects.get(issue=issue).run.purpose == "plan"
+    assert not Issue.objects.get(pk=issue.pk).blocked
+
+
+# Coding
+
+
+def test_ready_tasks_are_coded_side_by_side_and_those_that_build_on_them_wait():
+    issue = at_work(
+        {"key": "a", "files": ["a.py"]}, {"key": "b", "files": ["b.py"]}, {"key": "c", "depends_on": ["a", "b"]}
+    )
+    assert statuses(issue) == {"a": "coding", "b": "coding", "c": "pending"}
+    assignees = Task.objects.filter(status="coding").values_list("assignee", flat=True)
+    assert len(set(assignees)) == 2
+
+
+def test_tasks_that_touch_the_same_file_wait_for_each_other():
+    issue = at_work({"key": "a", "files": ["x.py", "a.py"]}, {"key": "b", "files": ["b.py", "x.py"]})
+    assert statuses(issue) == {"a": "coding", "b": "pending"}
+
+
+def test_no_more_are_coded_at_once_than_the_project_allows_over_all_its_issues():
+    project = factories.project(coders=3, parallel_coders=2)
+    first = factories.planned(project, {"key": "a"}, {"key": "b"}, {"key": "c"})
+    second = factories.planned(project, {"key": "d"})
+
+    scheduling.advance(first.pk)
+    scheduling.advance(second.pk)
+
+    assert list(statuses(first).values()) == ["coding", "coding", "pending"]
+    assert statuses(second) == {"d": "pending"}
+
+
+def test_a_coder_does_one_task_at_a_time():
+    issue = at_work({"key": "a"}, {"key": "b"}, coders=1, parallel_coders=2)
+    assert statuses(issue) == {"a": "coding", "b": "pending"}
+
+
+def test_a_paused_coder_gets_no_work():
+    project = factories.project(coders=2)
+    paused, free = project.team.filter(role=Role.CODER)
+    accounts.freeze(paused.account)
+    issue = factories.planned(project, {"key": "a"}, {"key": "b"})
+
+    scheduling.advance(issue.pk)
+
+    assert Task.objects.get(key="a").assignee == free
+    assert statuses(issue)["b"] == "pending"
+
+
+@pytest.mark.parametrize("level", ["company", "project", "issue"])
+def test_nothing_starts_while_something_above_is_stopped(level):
+    issue = factories.planned()
+    boss = factories.user(is_superuser=True)
+    scope = Scope({"company": None, "project": issue.project, "issue": issue}[level])
+    pausing.stop(scope, user=boss)
+    scheduling.advance(issue.pk)
+    assert statuses(issue) == {"one": "pending"}
+
+    pausing.resume(scope, user=boss)
+    scheduling.advance(issue.pk)
+
+    assert statuses(issue) == {"one": "coding"}
+
+
+@pytest.mark.parametrize("outcome", ["stuck", "limit_steps", "limit_cost", "limit_time", "no_change", "crashed", "sandbox"])
+def test_a_run_that_ends_without_its_work_is_put_before_a_person(outcome):
+    issue = at_work()
+    task = issue.tasks.get()
+    factories.finish(factories.latest(task).run, outcome, "Details.")
+    scheduling.advance(issue.pk)
+    scheduling.advance(issue.pk)
+
+    request = open_request(issue)
+    assert (request.kind, request.task, request.run.outcome) == ("blocked", task, outcome)
+    assert "Details." in request.question
+    assert Errand.objects.filter(kind="projects.keep_work").count() == 1
+
+    answer(request, "again")
+    assert factories.latest(task).run.purpose == "implement"
+    assert "ended early" in order(factories.latest(task).run)
+    assert factories.latest(task).run.conversation == request.run.conversation
+
+
+def test_a_task_may_be_given_up_and_what_builds_on_it_goes_on():
+    issue = at_work({"key": "a"}, {"key": "b", "depends_on": ["a"]})
+    factories.finish(factories.latest(issue.tasks.get(key="a")).run, "stuck")
+    scheduling.advance(issue.pk)
+
+    answer(open_request(issue), "cancel_task")
+
+    assert statuses(issue) == {"a": "cancelled", "b": "coding"}
+
+
+def test_an_issue_all_of_whose_tasks_were_given_up_is_cancelled():
+    issue = at_work()
+    factories.finish(factories.latest(issue.tasks.get()).run, "stuck")
+    scheduling.advance(issue.pk)
+
+    answer(open_request(issue), "cancel_task")
+
+    assert status(issue) == "cancelled"
+
+
+# Proof
+
+
+def test_checks_run_before_anybody_judges():
+    issue = at_work(checks=CHECKS)
+    task = issue.tasks.get()
+
+    pull = factories.hand_in(task)
+
+    assert (statuses(issue), status(issue)) == ({"one": "testing"}, "testing")
+    assert list(pull.checks.values_list("name", "sha", "status")) == [("tests", HEAD, "queued")]
+    assert Errand.objects.get(kind="projects.run_checks").subject == pull.pk
+    assert factories.latest(task).run.purpose == "implement"
+
+
+def test_red_checks_go_back_with_the_end_of_their_log():
+    issue = at_work(checks=CHECKS)
+    task = issue.tasks.get()
+    coder_conversation = factories.latest(task).run.conversation
+
+    factories.check(factories.hand_in(task), "failed")
+
+    again = factories.latest(task).run
+    task.refresh_from_db()
+    assert (task.status, task.rework, again.purpose) == ("coding", 1, "fix")
+    assert again.conversation == coder_conversation
+    assert "E: it broke" in order(again)
+    assert again.trace["mcc_round"] == "1"
+
+
+def test_checks_that_could_not_run_are_put_before_a_person_and_run_again():
+    issue = at_work(checks=CHECKS)
+    pull = factories.hand_in(issue.tasks.get())
+    factories.check(pull, "error")
+    assert "could not run tests" in open_request(issue).question
+
+    answer(open_request(issue), "again")
+
+    assert pull.checks.get().status == Check.Status.QUEUED
+
+
+def test_the_tester_judges_the_commit_in_a_conversation_of_its_own():
+    issue = at_work(checks=CHECKS)
+    task = issue.tasks.get()
+
+    factories.check(factories.hand_in(task), "passed")
+
+    test = factories.latest(task)
+    assert (test.run.purpose, test.head_sha, test.run.agent.role) == ("test", HEAD, Role.TESTER)
+    assert test.run.conversation != task.conversation
+    assert "- It works." in order(test.run)
+
+
+def test_a_small_issue_takes_the_fast_lane_past_the_tester():
+    project = factories.project(checks=CHECKS)
+    issue = factories.planned(project)
+    Issue.objects.filter(pk=issue.pk).update(size="small")
+    scheduling.advance(issue.pk)
+    task = issue.tasks.get()
+
+    factories.check(factories.hand_in(task), "passed")
+
+    assert statuses(issue) == {"one": "review"}
+    assert factories.latest(task).run.purpose == "review"
+
+
+def test_what_tester_and_reviewer_find_goes_back_as_one_order():
+    issue = at_work()
+    task = issue.tasks.get()
+    factories.hand_in(task)
+    criteria = [{"criterion": "It works.", "passed": False, "evidence": "It printed 41."}]
+    factories.judge(task, "reject", criteria=criteria, summary="Off by one.")
+
+    fix = factories.latest(task).run
+    assert fix.purpose == "fix"
+    assert "It works." in order(fix)
+    assert "It printed 41." in order(fix)
+    assert "Off by one." in order(fix)
+
+
+def test_votes_for_an_older_commit_count_for_nothing():
+    issue = at_work()
+    task = issue.tasks.get()
+    factories.to_review(task)
+    factories.judge(task, "reject", findings=[{"path": "x.py", "line": 3, "severity": "major", "comment": "No."}])
+    assert "x.py:3 (major): No." in order(factories.latest(task).run)
+
+    factories.hand_in(task, "c" * 40)
+
+    assert statuses(issue) == {"one": "testing"}
+    assert (factories.latest(task).run.purpose, factories.latest(task).head_sha) == ("test", "c" * 40)
+    assert Vote.objects.count() == 2
+
+
+def test_the_tests_of_a_run_that_failed_are_asked_for_again():
+    issue = at_work()
+    task = issue.tasks.get()
+    factories.hand_in(task)
+    factories.finish(factories.latest(task).run, "stuck")
+    scheduling.advance(issue.pk)
+    first = factories.latest(task)
+
+    answer(open_request(issue), "again")
+
+    assert factories.latest(task).run.purpose == "test"
+    assert factories.latest(task).pk > first.pk
+
+
+# Decision and merge
+
+
+def test_a_reviewed_commit_waits_for_a_person_and_then_merges_in_the_lane_of_its_repository():
+    issue = at_work()
+    task = issue.tasks.get()
+    pull = factories.to_review(task)
+    factories.judge(task, "approve")
+    pull.refresh_from_db()
+    assert (open_request(issue).kind, pull.status) == ("merge", "open")
+
+    answer(open_request(issue), "approve")
+
+    assert statuses(issue) == {"one": "merging"}
+    vote = pull.votes.get(kind="person")
+    assert (vote.verdict, vote.head_sha) == ("approve", HEAD)
+    errand = Errand.objects.get(kind="projects.merge")
+    assert (errand.subject, errand.lane) == (pull.pk, f"repository:{issue.project_id}")
+
+
+def test_a_person_may_send_a_reviewed_commit_back():
+    issue = at_work()
+    task = issue.tasks.get()
+    factories.to_review(task)
+    factories.judge(task, "approve")
+
+    answer(open_request(issue), "reject", "Name it better.")
+
+    assert statuses(issue) == {"one": "coding"}
+    assert "Name it better." in order(factories.latest(task).run)
+
+
+def test_a_project_may_merge_without_a_person():
+    issue = at_work(merge_needs_approval=False)
+    task = issue.tasks.get()
+    factories.to_review(task)
+
+    factories.judge(task, "approve")
+
+    assert statuses(issue) == {"one": "merging"}
+    assert not Request.objects.exists()
+
+
+def test_after_too_many_rounds_a_person_decides():
+    issue = at_work(max_rework=1, checks=CHECKS)
+    task = issue.tasks.get()
+    factories.check(factories.hand_in(task), "failed")
+    factories.check(factories.hand_in(task, "c" * 40), "failed")
+    scheduling.advance(issue.pk)
+
+    request = open_request(issue)
+    assert (request.kind, statuses(issue)) == ("blocked", {"one": "testing"})
+    assert "came back 1 times" in request.question
+
+    answer(request, "again")
+    task.refresh_from_db()
+    assert (task.status, task.rework) == ("coding", 2)
+    assert not Issue.objects.get(pk=issue.pk).blocked
+
+
+def test_a_merge_that_keeps_failing_is_put_before_a_person():
+    issue = at_work(merge_needs_approval=False)
+    task = issue.tasks.get()
+    factories.to_review(task)
+    factories.judge(task, "approve")
+    Errand.objects.filter(kind="projects.merge").update(status="failed", error="disk full")
+    scheduling.advance(issue.pk)
+    assert "disk full" in open_request(issue).detail
+
+    answer(open_request(issue), "again")
+
+    assert Errand.objects.filter(kind="projects.merge", status="queued").count() == 1
+
+
+# Waiting
+
+
+def wait(run: Run, reason: str) -> None:
+    Run.objects.filter(pk=run.pk).update(status="waiting", waits_for=reason)
+
+
+def test_a_run_that_asked_goes_on_after_the_answer():
+    issue = at_work()
+    run = factories.latest(issue.tasks.get()).run
+    requests.open(
+        Request.Kind.QUESTION, issue, key="ask:1", question="Tea?", options=[requests.Option("yes", "Yes")], run=run
+    )
+    wait(run, "answer")
+    scheduling.advance(issue.pk)
+    run.refresh_from_db()
+    assert (run.status, Issue.objects.get(pk=issue.pk).blocked) == ("waiting", True)
+
+    answer(open_request(issue), "yes")
+
+    run.refresh_from_db()
+    assert run.status == "queued"
+
+
+def test_a_run_that_was_answered_before_it_lay_down_goes_on_too():
+    issue = at_work()
+    run = factories.latest(issue.tasks.get()).run
+    request = requests.open(
+        Request.Kind.QUESTION, issue, key="ask:1", question="Tea?", options=[requests.Option("yes", "Yes")], run=run
+    )
+    answer(request, "yes")
+    wait(run, "answer")
+
+    scheduling.advance(issue.pk)
+
+    run.refresh_from_db()
+    assert run.status == "queued"
+
+
+def test_a_run_without_money_goes_on_when_a_person_adds_some():
+    issue = at_work()
+    run = factories.latest(issue.tasks.get()).run
+    accounts.set_limit(issue.account, 1_000_000_000, period="total")
+    wait(run, "budget")
+    scheduling.advance(issue.pk)
+    assert "$0.00 of $1.00 spent" in open_request(issue).question
+
+    answer(open_request(issue), "raise", "$2.50")
+
+    run.refresh_from_db()
+    assert run.status == "queued"
+    assert issue.account.limits.get(active=True).amount_nanousd == 3_500_000_000
+
+
+def test_a_run_without_money_may_be_stopped():
+    issue = at_work({"key": "a"}, {"key": "b"})
+    task = issue.tasks.get(key="a")
+    wait(factories.latest(task).run, "budget")
+    scheduling.advance(issue.pk)
+
+    answer(open_request(issue), "stop")
+
+    assert statuses(issue)["a"] == "cancelled"
+    assert factories.latest(task).run.outcome == "cancelled"
+
+
+def test_the_question_about_money_is_void_once_there_is_some():
+    issue = at_work()
+    run = factories.latest(issue.tasks.get()).run
+    wait(run, "budget")
+    scheduling.advance(issue.pk)
+    Run.objects.filter(pk=run.pk).update(status="running", waits_for="")
+
+    scheduling.advance(issue.pk)
+
+    assert not Request.objects.open().exists()
+
+
+# The end
+
+
+def merge(task: Task) -> None:
+    task.refresh_from_db()
+    pull = task.pull_request
+    pull.status, pull.merged_sha = "merged", "d" * 40
+    pull.save()
+    Task.objects.filter(pk=task.pk).update(status="merged")
+    scheduling.advance(task.issue_id)
+
+
+def test_an_issue_is_done_when_every_task_is_merged_and_leaves_knowledge():
+    issue = at_work(merge_needs_approval=False)
+    task = issue.tasks.get()
+    factories.to_review(task)
+    factories.judge(task, "approve")
+
+    merge(task)
+
+    assert status(issue) == "done"
+    assert issue.key in issue.knowledge.get().text
+    assert Errand.objects.filter(kind="projects.tidy").exists()
+
+
+def test_cancelling_ends_everything_about_an_issue():
+    issue = at_work(checks=CHECKS)
+    task = issue.tasks.get()
+    factories.check(factories.hand_in(task), "passed")
+    requests.open(Request.Kind.QUESTION, issue, key="ask:1", question="?", options=[requests.Option("a", "A")])
+
+    issues.cancel(Issue.objects.get(pk=issue.pk), user=factories.user(is_superuser=True), reason="changed our minds")
+    scheduling.advance(issue.pk)
+
+    assert (status(issue), statuses(issue)) == ("cancelled", {"one": "cancelled"})
+    assert factories.latest(task).run.outcome == "cancelled"
+    assert not Request.objects.open().exists()
+    assert task.pull_request.__class__.objects.get().status == "closed"
