@@ -34,6 +34,7 @@ PASSWD = (
 )
 GROUP = b"root:x:0:\nagent:x:1000:\nnogroup:x:65534:\n"
 HOSTS = b"127.0.0.1 localhost sandbox\n::1 localhost\n"
+CHOOM = Path("/usr/bin/choom")
 ENTER = 'cd -- "$1" || exit 125; shift; exec "$@"'
 KERNEL_COUNTS_PROCESSES_BY_NAMESPACE = (5, 14)
 PROCESSES_OF_A_USER = 4096
@@ -55,8 +56,8 @@ class Host:
 
     system: tuple[str, ...]
     """Options that show /usr, the links into it, and the named files of /etc."""
-    launcher: tuple[str, ...]
-    """Commands that make the sandbox the first to be killed when memory is short, and the last to get the CPU."""
+    first_to_die: tuple[str, ...]
+    """A launcher that makes the sandbox the kernel's choice when memory is short; empty without choom."""
     cpus: tuple[int, ...]
     can_count_processes: bool
 
@@ -65,7 +66,7 @@ class Host:
         release = tuple(int(part) for part in os.uname().release.split("-")[0].split(".")[:2])
         return cls(
             system=tuple(_system_options(Path("/"))),
-            launcher=tuple(_launcher()),
+            first_to_die=(str(CHOOM), "-n", "900", "--") if CHOOM.exists() else (),
             cpus=tuple(sorted(os.sched_getaffinity(0))),
             can_count_processes=release >= KERNEL_COUNTS_PROCESSES_BY_NAMESPACE,
         )
@@ -86,26 +87,23 @@ def _system_options(root: Path) -> list[str]:
     return options
 
 
-def _launcher() -> list[str]:
-    tools = {"choom": ["-n", "900", "--"], "nice": ["-n", "5"]}
-    return [
-        word
-        for name, options in tools.items()
-        if (path := Path("/usr/bin") / name).exists()
-        for word in (str(path), *options)
-    ]
-
-
 def command_line(binary: Path, argv: Sequence[str], *, host: Host, limits: Limits, arguments_fd: int) -> list[str]:
-    """Return everything that is executed on the host: launchers, bwrap, limits, then ``argv`` itself."""
-    pinned = []
-    if limits.cpus < len(host.cpus):
-        first = next(_turn) * limits.cpus
-        chosen = [host.cpus[(first + n) % len(host.cpus)] for n in range(max(1, limits.cpus))]
-        pinned = ["/usr/bin/taskset", "-c", ",".join(str(cpu) for cpu in chosen)]
+    """Return everything that is executed on the host: a launcher, bwrap, inside it the limits, then ``argv`` itself.
+
+    Niceness and processors are set inside, so that on a busy machine the making of the sandbox does not wait.
+    """
+    inside = ["/usr/bin/nice", "-n", "5", *_pinned(limits, host), "/usr/bin/prlimit", *_resource_limits(limits, host)]
     # The second "--": without it prlimit took an agent's "-n" for its own.
-    inside = ["/usr/bin/prlimit", *_resource_limits(limits, host), "--", *argv]
-    return [*host.launcher, *pinned, str(binary), "--args", str(arguments_fd), "--", *inside]
+    return [*host.first_to_die, str(binary), "--args", str(arguments_fd), "--", *inside, "--", *argv]
+
+
+def _pinned(limits: Limits, host: Host) -> list[str]:
+    """Return a launcher that keeps the command on its share of the processors; the next gets the next share."""
+    if limits.cpus >= len(host.cpus):
+        return []
+    first = next(_turn) * limits.cpus
+    chosen = [host.cpus[(first + n) % len(host.cpus)] for n in range(max(1, limits.cpus))]
+    return ["/usr/bin/taskset", "-c", ",".join(str(cpu) for cpu in chosen)]
 
 
 def _resource_limits(limits: Limits, host: Host) -> list[str]:
