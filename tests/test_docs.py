@@ -8,7 +8,8 @@ from django.dispatch import Signal
 from django.utils.module_loading import import_string
 
 ROOT = Path(__file__).resolve().parent.parent
-READ = re.compile(r"""(?:env(?:\.\w+)?|environ\.get)\(\s*["']([A-Z][A-Z0-9_]+)["']|environ\[["']([A-Z][A-Z0-9_]+)["']\]""")
+NAME = r"""["']([A-Z][A-Z0-9_]+)["']"""
+READ = re.compile(rf"(?:env(?:\.\w+)?|environ\.get)\(\s*{NAME}|environ\[{NAME}\]")
 SET_BY_OTHERS = {"DJANGO_SETTINGS_MODULE", "MCC_TEST_SCHEDULES", "PATH", "HOME"}
 
 

@@ -73,7 +73,7 @@ class Company:
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.log.read_text()[-3000:]
             with contextlib.suppress(OSError, urllib.error.URLError):
-                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=2)
+                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/accounts/login/", timeout=2)
                 break
             time.sleep(0.1)
         else:
@@ -117,9 +117,7 @@ class Company:
     def call(self, method: str, path: str, body: dict | None = None) -> dict:
         """Call the REST API as the administrator; paged lists come whole as ``results``."""
         if not self.token and path != "auth/token/":
-            self.token = self.call("POST", "auth/token/", {"username": "admin", "password": self.password})[
-                "access"
-            ]
+            self.token = self.call("POST", "auth/token/", {"username": "admin", "password": self.password})["access"]
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}/api/v1/{path}",
             method=method,
@@ -140,9 +138,7 @@ class Company:
         answered = []
         for request in self.call("GET", f"requests/?issue={issue}")["results"]:
             with contextlib.suppress(Refused):  # withdrawn in the meantime
-                self.call(
-                    "POST", f"requests/{request['id']}/answer/", {"choice": request["options"][0]["value"]}
-                )
+                self.call("POST", f"requests/{request['id']}/answer/", {"choice": request["options"][0]["value"]})
                 answered.append(request["kind"])
         return answered
 
@@ -155,16 +151,12 @@ class Company:
             if self.call("GET", f"issues/{issue}/")["status"] in ("done", "cancelled"):
                 return answered
             time.sleep(0.25)
-        raise TimeoutError(
-            json.dumps(self.call("GET", f"issues/{issue}/"), indent=1) + self.log.read_text()[-4000:]
-        )
+        raise TimeoutError(json.dumps(self.call("GET", f"issues/{issue}/"), indent=1) + self.log.read_text()[-4000:])
 
     @contextlib.contextmanager
     def database(self) -> Iterator[sqlite3.Connection]:
         """Read the database directly, as an auditor would."""
-        connection = sqlite3.connect(
-            f"file:{self.home / 'var' / 'mcc.sqlite3'}?mode=ro", uri=True, timeout=20
-        )
+        connection = sqlite3.connect(f"file:{self.home / 'var' / 'mcc.sqlite3'}?mode=ro", uri=True, timeout=20)
         connection.row_factory = sqlite3.Row
         try:
             yield connection
