@@ -1,6 +1,7 @@
 """Providers, models and agents can be edited; what agents said and did can only be read."""
 
 from django.contrib import admin
+from django.db import models
 from django.forms import BaseModelForm
 from django.http import HttpRequest
 
@@ -13,6 +14,7 @@ from budgets.services import accounts
 @admin.register(Provider)
 class ProviderAdmin(admin.ModelAdmin):
     list_display = ["name", "kind", "base_url", "key_setting", "active"]
+    formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
 
 
 @admin.register(ModelCard)
