@@ -7,6 +7,7 @@ that was slow, suspended or cut off from the database finds another epoch there 
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from functools import cache
 from typing import Final
 
 from django.db import connection, transaction
@@ -20,6 +21,7 @@ from mcc.core import live, processes
 
 LEASE_S: Final = 15.0
 BATCH: Final = 20
+_OWNER: Final = "?owner"
 
 
 class Wish(StrEnum):
@@ -98,13 +100,18 @@ def renew(owner: str, lease_s: float = LEASE_S) -> dict[int, int]:
 
 def wishes(owner: str) -> dict[int, Wish]:
     """Return the runs of ``owner`` that must stop now. One query: it is asked seven times a second."""
-    rows = (
-        _driven_by(owner)
-        .annotate(is_frozen=frozen())
-        .filter(Q(control=Run.Control.CANCEL) | Q(is_frozen=True))
-        .values_list("pk", "control")
-    )
+    sql, parameters = _wishes_sql()
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [owner if parameter == _OWNER else parameter for parameter in parameters])
+        rows = cursor.fetchall()
     return {pk: Wish.CANCEL if control == Run.Control.CANCEL else Wish.FREEZE for pk, control in rows}
+
+
+@cache
+def _wishes_sql() -> tuple[str, tuple[int | str, ...]]:
+    """Return the query of ``wishes`` as the ORM writes it: writing it takes ten times as long as asking it."""
+    rows = _driven_by(_OWNER).filter(Q(control=Run.Control.CANCEL) | frozen()).values_list("pk", "control")
+    return rows.query.sql_with_params()
 
 
 def free_leases_of_the_dead() -> int:

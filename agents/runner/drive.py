@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from enum import StrEnum
+from itertools import zip_longest
 
 from django.db import close_old_connections
 
@@ -142,30 +143,32 @@ class Drive:
 
     async def _work(self, place: Place) -> None:
         """Take step after step. Returns when the run has ended; raises why it rests before its end."""
-        run, history = await self._db.run(_look, self.lease, None)
+        run, history = await self._db.run(_open, self.lease)
         while True:
             if run.control == Run.Control.CANCEL:
                 self._stop = Stop.CANCEL
             if self._stop is not None or self._leaving:
                 raise Interrupted
-            if pending := history.pending(run):
-                if not await self._execute(run, history, pending, place):
-                    return
-            elif ending := guards.limit_reached(run, run.worked_ms + self._unwritten_ms()):
-                await self._finish(ending)
+            calls = history.pending(run) or await self._next_calls(run, history)
+            if calls is None or not await self._execute(run, history, calls, place):
                 return
-            elif not await self._ask(run, history):
-                return
-            run, history = await self._db.run(_look, self.lease, history)
+            await self._db.run(_look, self.lease, run, history)
 
     # The model
 
-    async def _ask(self, run: Run, history: History) -> bool:
-        """Let the model answer, charge for it and journal it. Says whether the run goes on."""
+    async def _next_calls(self, run: Run, history: History) -> list[Call] | None:
+        """Return what the model wants done, perhaps nothing; None when the run has ended."""
+        if ending := guards.limit_reached(run, run.worked_ms + self._unwritten_ms()):
+            await self._finish(ending)
+            return None
         tools = [tool.as_function() for name in run.tools if (tool := registry.get(name))]
         if until := context.condense_until(history, run.model.context_tokens):
             await self._condense(run, history, tools, until)
-            return True
+            return []
+        return await self._ask(run, history, tools)
+
+    async def _ask(self, run: Run, history: History, tools: list[registry.JSON]) -> list[Call] | None:
+        """Let the model answer, charge for it and journal it."""
         ending: Ending | None = None
 
         def store(completion: Completion, usage: Usage) -> None:
@@ -179,16 +182,17 @@ class Drive:
             tools=tools,
             reference_prefix=f"run:{run.pk}/step:{run.step}",
         )
-        await self._complete(call, store, self._hear(run))
-        return ending is None
+        completion = await self._complete(call, store, self._hear(run))
+        run.step += 1
+        return None if ending else [Call(call.id, call.name, call.arguments) for call in completion.tool_calls]
 
     def _hear(self, run: Run) -> Callable[[str | None], None]:
         return lambda text: self._deltas.hear(run.pk, run.step, run.stream, text)
 
-    async def _complete(self, call: ModelCall, store: gateway.Store, on_text: gateway.OnText) -> None:
+    async def _complete(self, call: ModelCall, store: gateway.Store, on_text: gateway.OnText) -> Completion:
         self.asking_since = time.monotonic()
         try:
-            await gateway.complete(call, db=self._db, on_text=on_text, store=store)
+            return await gateway.complete(call, db=self._db, on_text=on_text, store=store)
         finally:
             self.asking_since = None
 
@@ -211,12 +215,13 @@ class Drive:
         except ProviderError:
             logger.warning("run %s is condensed without a model", run.pk)
             await self._db.run(journal.store_summary, self.lease, run, plain, until, None)
+        history.rows.clear()
 
     # The tools
 
     async def _execute(self, run: Run, history: History, calls: list[Call], place: Place) -> bool:
         """Carry out ``calls`` in order. Says whether the run goes on."""
-        for call, following in zip(calls, [*calls[1:], None], strict=True):
+        for call, following in zip_longest(calls, calls[1:]):
             done = await self._carry_out(run, call, place)
             if done.result.waits_for:
                 raise _Parked(done.result.waits_for)
@@ -227,8 +232,6 @@ class Drive:
                 return False
             if self._stop is not None:
                 raise Interrupted
-            if following:
-                await self._db.run(history.catch_up)
         return True
 
     async def _carry_out(self, run: Run, call: Call, place: Place) -> Done:
@@ -265,13 +268,18 @@ def _unheard(text: str | None) -> None:
     """Nobody watches a summary being written."""
 
 
-def _look(lease: Lease, history: History | None) -> tuple[Run, History]:
-    """Read where the run stands. After condensing, the conversation is read anew."""
+def _open(lease: Lease) -> tuple[Run, History]:
+    """Read where the run stands."""
     run = journal.load(lease)
-    if history is None or history.conversation.condensed_until != run.conversation.condensed_until:
-        history = History(run.conversation)
+    history = History(run.conversation)
     history.catch_up()
     return run, history
+
+
+def _look(lease: Lease, run: Run, history: History) -> None:
+    """Read what changed: the row, and what was said meanwhile."""
+    journal.refresh(lease, run)
+    history.catch_up()
 
 
 def _answered(work: Callable[[], ToolResult]) -> ToolResult:

@@ -29,14 +29,29 @@ JSON = dict[str, Any]
 CRASH_PAUSE_S: Final = 2
 """Before a crashed step is tried again; doubles."""
 DOING_CHARS: Final = 120
+CHANGING: Final = (
+    *("status", "control", "lease_owner", "lease_epoch", "step", "format_errors", "worked_ms", "cost_nanousd"),
+    *("step_limit", "cost_limit_nanousd", "time_limit_s"),
+)
 
 
 def load(lease: Lease) -> Run:
     """Return the run with all that a step needs. Raises LeaseLost when it is no longer ours."""
     run = Run.objects.select_related("agent", "model__provider", "model__price", "conversation").get(pk=lease.run_id)
+    _check(lease, run)
+    return run
+
+
+def refresh(lease: Lease, run: Run) -> None:
+    """Read again what may have changed since ``load``; the rest of the run and its relations stay as they are."""
+    for name, value in Run.objects.values(*CHANGING).get(pk=lease.run_id).items():
+        setattr(run, name, value)
+    _check(lease, run)
+
+
+def _check(lease: Lease, run: Run) -> None:
     if (run.status, run.lease_owner, run.lease_epoch) != (Run.Status.RUNNING, lease.owner, lease.epoch):
         raise LeaseLost(str(run))
-    return run
 
 
 @dataclass(frozen=True)

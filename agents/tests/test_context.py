@@ -1,0 +1,267 @@
+"""What goes to the model, and that it changes only at its end."""
+
+import json
+from itertools import pairwise
+
+import pytest
+from django.utils import timezone
+
+from agents import context
+from agents.context import Call, History
+from agents.models import Conversation, Message, Run
+from agents.rehearsal.plays import Turn
+from agents.services import runs
+from agents.tests import workbench
+from agents.tests.workbench import book, call, finished, hosted, rehearsed, start, until
+from budgets.models import Usage
+from mcc.core.models import User
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def fast_model(settings):
+    settings.MCC_REHEARSAL_LATENCY_S = 0
+
+
+def history_of(run: Run) -> History:
+    history = History(Conversation.objects.get(pk=run.conversation_id))
+    history.catch_up()
+    return history
+
+
+def answer(run: Run, step: int, *calls: str, text: str = "", heard: int = 0, arguments: str = "{}") -> Message:
+    return Message.objects.create(
+        conversation=run.conversation,
+        run=run,
+        step=step,
+        role="assistant",
+        agent=run.agent,
+        content=text,
+        tool_calls=[{"id": f"s{step}c{n}", "name": name, "arguments": arguments} for n, name in enumerate(calls)],
+        detail={"heard": heard} if heard else {},
+    )
+
+
+def result(run: Run, step: int, number: int, text: str) -> Message:
+    return Message.objects.create(
+        conversation=run.conversation,
+        run=run,
+        step=step,
+        role="tool",
+        content=text,
+        tool_call_id=f"s{step}c{number}",
+        tool_name="jot",
+    )
+
+
+def wire(run: Run) -> list[tuple[str, str]]:
+    messages = context.prompt("You are a coder.", history_of(run))
+    return [(message.get("name") or message["role"], message["content"]) for message in messages]
+
+
+def test_orders_people_and_agents_are_told_apart():
+    run = start("Do it.")
+    person = User.objects.create_user("ann")
+    tester = workbench.make_agent(role="tester")
+    runs.say(run.conversation, "In blue.", user=person)
+    runs.say(run.conversation, "It is red.", agent=tester)
+
+    assert wire(run) == [
+        ("system", "You are a coder."),
+        ("mission_control", "Do it."),
+        ("person", "In blue."),
+        (tester.name, "It is red."),
+    ]
+
+
+def test_results_follow_their_answer_in_the_order_of_the_calls():
+    run = start("Do it.")
+    answer(run, 0, "jot", "jot")
+    result(run, 0, 1, "second")
+    result(run, 0, 0, "first")
+
+    assert wire(run)[2:] == [("assistant", None), ("tool", "first"), ("tool", "second")]
+
+
+def test_what_was_said_during_an_answer_comes_after_it():
+    run = start("Do it.")
+    heard = run.messages.get().pk
+    runs.say(run.conversation, "Stop that.", user=User.objects.create_user("ann"))
+    answer(run, 0, "jot", heard=heard)
+    result(run, 0, 0, "done")
+
+    assert [name for name, _ in wire(run)] == ["system", "mission_control", "assistant", "tool", "person"]
+
+
+def test_a_call_without_result_gets_one_and_broken_arguments_are_not_repeated():
+    run = start("Do it.")
+    answer(run, 0, "jot", arguments='{"text": "cut o')
+
+    message, missing = context.prompt("", history_of(run))[2:]
+    assert message["tool_calls"][0]["function"]["arguments"] == "{}"
+    assert missing == {"role": "tool", "tool_call_id": f"r{run.pk}s0c0", "content": context.NO_RESULT}
+
+
+def test_ids_of_calls_do_not_repeat_between_the_runs_of_a_conversation():
+    first = start("Do it.")
+    answer(first, 0, "jot")
+    result(first, 0, 0, "done")
+    runs.cancel(first, reason="")
+    second = start("Again.", first.agent, conversation=first.conversation)
+    answer(second, 0, "jot")
+    result(second, 0, 0, "done again")
+
+    results = [message for message in context.prompt("", history_of(second)) if message["role"] == "tool"]
+    assert [message["content"] for message in results] == ["done", "done again"]
+    assert len({message["tool_call_id"] for message in results}) == 2
+
+
+def test_the_pinned_block_rides_on_its_order_and_is_not_said_twice():
+    run = start("Do it.")
+    order = run.messages.get()
+    order.detail = {"pinned": "Requirement: blue."}
+    order.save()
+    runs.cancel(run, reason="")
+    again = start("Again.", run.agent, conversation=run.conversation)
+    Message.objects.filter(run=again).update(detail={"pinned": "Requirement: blue."})
+
+    assert [text for _, text in wire(again)[1:]] == ["Requirement: blue.\n\nDo it.", "Again."]
+
+    Message.objects.filter(run=again).update(detail={"pinned": "Requirement: red."})
+    assert [text for _, text in wire(again)[1:]] == ["Requirement: blue.\n\nDo it.", "Requirement: red.\n\nAgain."]
+
+
+def test_pending_are_the_calls_of_the_last_answer_without_result():
+    run = start("Do it.")
+    answer(run, 0, "jot", "jot", "submit_jot")
+    result(run, 0, 1, "second")
+
+    assert history_of(run).pending(run) == [Call("s0c0", "jot", "{}"), Call("s0c2", "submit_jot", "{}")]
+
+
+def test_reading_on_takes_one_query(django_assert_num_queries):
+    run = start("Do it.")
+    history = history_of(run)
+    answer(run, 0, "jot")
+    with django_assert_num_queries(1):
+        history.catch_up()
+    assert len(history.rows) == 2
+
+
+def prompts_of(run: Run) -> list[str]:
+    """Return the prompts of the model calls of a run as bytes went out, rebuilt from the rows as they were then."""
+    rows = history_of(run).rows
+    prompts = []
+    for row in rows:
+        if row.role == "assistant":
+            then = History(run.conversation, [earlier for earlier in rows if earlier.pk <= row.detail["heard"]])
+            prompts.append(json.dumps(context.prompt(run.system_prompt, then)))
+    return prompts
+
+
+def test_a_prompt_only_grows_at_its_end():
+    turns = [call("jot", text=f"note {number}") for number in range(12)]
+    with rehearsed(*turns, call("submit_jot")) as order:
+        run = start(order)
+        with hosted():
+            until(lambda: len(book(run).answers) > 3)
+            runs.say(run.conversation, "Mind the gap.", user=User.objects.create_user("ann"))
+            until(lambda: finished(run))
+
+    prompts = prompts_of(run)
+    assert len(prompts) == 13
+    kept = sum(len(before) for before in prompts[:-1])
+    same = sum(
+        next((n for n, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), len(before))
+        for before, after in pairwise(prompts)
+    )
+    assert same / kept >= 0.99
+    # The provider agrees: all but the first prompt are read from the cache for the most part.
+    usages = list(Usage.objects.order_by("pk"))[1:]
+    assert sum(usage.cached_tokens for usage in usages) / sum(usage.input_tokens for usage in usages) > 0.9
+
+
+def test_nothing_is_condensed_while_there_is_room():
+    run = start("Do it.")
+    answer(run, 0, "jot", text="x" * 1000)
+    assert context.condense_until(history_of(run), 10_000) is None
+
+
+def test_the_cut_lies_before_an_answer_and_half_of_the_room_stays_filled():
+    run = start("Do it.")
+    for step in range(20):
+        answer(run, step, "jot", text="x" * 500)
+        result(run, step, 0, "y" * 500)
+    history = history_of(run)
+    until = context.condense_until(history, 6_000)
+
+    kept = [row for row in history.rows if row.pk > until]
+    assert kept[0].role == "assistant"
+    assert 0.25 * 6_000 < sum(map(context.chars_of, kept)) / context.CHARS_PER_TOKEN < 0.40 * 6_000
+
+
+def test_a_condensed_conversation_keeps_its_order_and_says_what_happened():
+    run = start("Do it.")
+    answer(run, 0, "jot", text="long ago")
+    last = result(run, 0, 0, "done")
+    Conversation.objects.filter(pk=run.conversation_id).update(summary="I noted it.", condensed_until=last.pk)
+    answer(run, 1, "jot", text="now")
+
+    names = wire(run)
+    assert [name for name, _ in names] == ["system", "mission_control", "summary", "assistant", "tool"]
+    assert "I noted it." in names[2][1]
+    history = history_of(run)
+    history.catch_up()
+    assert len(history.rows) == 2
+
+
+def test_a_long_run_is_condensed_by_a_metered_call_and_goes_on():
+    # The rehearsal model counts the answers that it sees, so it repeats itself afterwards: the step limit ends the run.
+    card = workbench.make_card(context_tokens=4_000)
+    agent = workbench.make_agent(card=card, max_tokens=500)
+    turns = [call("jot", text=f"{number} " + "words " * 60) for number in range(14)]
+    with rehearsed(*turns) as order:
+        run = start(order, agent, step_limit=14)
+        with hosted():
+            until(lambda: finished(run), 20)
+
+    left = book(run)
+    condensings = Usage.objects.filter(hold__reference__startswith=f"run:{run.pk}/condense:")
+    assert (left.run.outcome, len(left.results)) == ("limit_steps", 14)
+    assert condensings.count() >= 1
+    conversation = Conversation.objects.get(pk=run.conversation_id)
+    assert conversation.summary
+    assert conversation.condensed_until > left.messages[0].pk
+    assert len(left.messages) == 1 + len(left.answers) + len(left.results)
+    assert left.run.cost_nanousd == sum(usage.cost_nanousd for usage in Usage.objects.all())
+    names = wire(run)
+    assert names[1] == ("mission_control", order)
+    assert names[2][0] == "summary"
+
+
+def test_notes_without_a_model_name_what_was_said_and_called():
+    run = start("Do it.")
+    answer(run, 0, "jot", text="Let me see.", arguments='{"text": "x"}')
+    runs.say(run.conversation, "In blue.", user=User.objects.create_user("ann"))
+    history = history_of(run)
+
+    assert context.mechanical_summary(history, history.heard) == (
+        'I: Let me see.\nI called jot {"text": "x"}\nperson: In blue.'
+    )
+
+
+def test_a_person_is_heard_at_the_next_step_and_a_talk_gets_an_answer():
+    person = User.objects.create_user("ann")
+    with rehearsed(call("jot", text="one"), call("submit_jot")) as order:
+        run = start(order)
+        with hosted():
+            until(lambda: finished(run))
+            with rehearsed(Turn("It is blue."), purpose="chat", order="Which colour?"):
+                message = runs.say(run.conversation, "Which colour?", user=person)
+                talk = message.run
+                until(lambda: finished(talk))
+    left = book(talk)
+    assert (left.run.outcome, left.run.purpose) == ("submitted", "chat")
+    assert not message.is_order
+    assert timezone.now() >= left.run.finished_at

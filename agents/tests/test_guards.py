@@ -1,0 +1,62 @@
+import pytest
+
+from agents import guards
+from agents.guards import BadCall
+from agents.models import Message
+from agents.tests import workbench  # noqa: F401 - brings its tools
+
+ALLOWED = ["jot", "submit_jot"]
+
+
+def test_good_arguments_are_given_to_the_tool():
+    tool, arguments = guards.arguments_of("jot", '{"text": "hello"}', ALLOWED)
+    assert (tool.name, arguments) == ("jot", {"text": "hello"})
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "reason"),
+    [
+        ("fly", "{}", "There is no tool 'fly'. You have: jot, submit_jot."),
+        ("inquire", "{}", "There is no tool 'inquire'"),
+        ("jot", '{"text": "hel', "not valid JSON"),
+        ("jot", "[1]", "must be a JSON object"),
+        ("jot", "{}", "'text' is a required property"),
+        ("jot", '{"text": 5}', "do not fit in text: 5 is not of type 'string'"),
+    ],
+)
+def test_a_call_that_makes_no_sense_is_explained(name, raw, reason):
+    with pytest.raises(BadCall, match=r"(?s).") as problem:
+        guards.arguments_of(name, raw, ALLOWED)
+    assert reason in str(problem.value)
+
+
+def test_a_repetition_is_recognised_whatever_the_spelling_and_the_clock():
+    first = guards.fingerprint("run", '{"a": 1, "b": 2}', "2 passed in 0.31s")
+    assert first == guards.fingerprint("run", '{"b":2,"a":1}', "2 passed in 1.07s")
+    assert first != guards.fingerprint("run", '{"b":2,"a":1}', "1 passed in 0.31s")
+
+
+def results(*rows: tuple[str, str, int]) -> list[Message]:
+    return [Message(tool_name=name, detail={"fingerprint": print_, "added": added}) for name, print_, added in rows]
+
+
+def test_the_same_command_after_an_edit_is_no_repetition():
+    rows = results(
+        ("run", "x", 0), ("run", "x", 0), ("edit", "e", 2), ("run", "x", 0), ("view", "v", 0), ("run", "x", 0)
+    )
+    assert guards.times_seen("x", rows) == 2
+
+
+def test_an_edit_that_changed_nothing_does_not_hide_a_repetition():
+    rows = results(("run", "x", 0), ("edit", "e", 0), ("run", "x", 0))
+    assert guards.times_seen("x", rows) == 2
+
+
+def test_only_the_last_results_count():
+    rows = results(("run", "x", 0), *[("view", f"v{n}", 0) for n in range(guards.LOOK_BACK)])
+    assert guards.times_seen("x", rows) == 0
+
+
+def test_the_hint_to_wrap_up_comes_with_the_last_two_steps():
+    notes = [guards.wrap_up_note(step, 10) for step in range(6, 11)]
+    assert [bool(note) for note in notes] == [False, False, True, True, False]
