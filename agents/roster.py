@@ -14,6 +14,7 @@ from mcc.core.models import User
 
 MAIN_ARGUMENTS = ("command", "path", "pattern", "query", "question", "summary", "title", "to", "text")
 DOING_LENGTH = 120
+THINKS = "thinks"
 WAITS = {"answer": "waits for an answer", "budget": "waits for money"}
 
 
@@ -23,6 +24,11 @@ class Work:
 
     run: Run
     doing: str
+
+    @property
+    def calls(self) -> bool:
+        """Whether ``doing`` is a tool call, rather than words."""
+        return self.run.status == Run.Status.RUNNING and self.doing != THINKS
 
     @property
     def dot(self) -> str:
@@ -52,7 +58,8 @@ class AgentCard:
     def word(self) -> str:
         if not self.agent.active:
             return "not in service"
-        return {"paused": "paused", "live": "working", "wait": "waiting", "idle": "free"}[self.dot]
+        idle = "queued" if self.work else "free"
+        return {"paused": "paused", "live": "working", "wait": "waiting", "idle": idle}[self.dot]
 
 
 def cards(user: User, agents: Iterable[Agent] | None = None) -> list[AgentCard]:
@@ -112,7 +119,7 @@ def _line(run: Run, calls: list[dict[str, Any]]) -> str:
     if run.status == Run.Status.QUEUED:
         return "is next in line"
     if not calls:
-        return "thinks"
+        return THINKS
     arguments = calls[-1].get("arguments")
     found = [arguments[name] for name in MAIN_ARGUMENTS if arguments.get(name)] if isinstance(arguments, dict) else []
     line = " ".join([str(calls[-1].get("name", "")), *str(found[0] if found else "").split()])

@@ -19,7 +19,8 @@ from mcc.core import audit, pages
 from mcc.core.errors import DomainError
 from mcc.core.models import User
 
-ISSUES_SHOWN = 12
+ISSUES_SHOWN, LATEST_SHOWN = 12, 10
+OWNED = (Account.Kind.PROJECT, Account.Kind.ISSUE, Account.Kind.AGENT)
 
 
 @require_GET
@@ -39,9 +40,9 @@ def overview(request: HttpRequest) -> HttpResponse:
             ("Kinds of agents", spending.rows(roles)),
             ("Issues", spending.rows(_issues(visible))),
         ],
-        "frozen": visible.filter(frozen_at__isnull=False).order_by("frozen_at"),
+        "stopped": _stopped(user, visible),
         "managed": _managed(user),
-        "usages": spending.latest(user)[: spending.USAGES_SHOWN],
+        "usages": spending.latest(user)[:LATEST_SHOWN],
     }
     return render(request, "budgets/overview.html", context)
 
@@ -59,13 +60,18 @@ def account(request: HttpRequest, pk: int) -> HttpResponse:
     user = pages.person(request)
     found = get_object_or_404(access.visible_accounts(user), pk=pk)
     usages = Paginator(spending.latest(user, found), spending.USAGES_SHOWN).get_page(request.GET.get("page"))
+    context = _account(user, found) | {"usages": usages}
+    return render(request, "budgets/account.html", context)
+
+
+def _account(user: User, found: Account) -> dict[str, Any]:
     row = spending.rows([found])[0]
-    context = _limits(user, found) | {
+    return _limits(user, found) | {
         "row": row,
         "chart": spending.chart([found], title=f"Cost of {found.name} per day", limit=row.first),
-        "usages": usages,
+        "stopped": _stopped(user, Account.objects.filter(pk=found.pk)),
+        "may_pause": _may_pause(user, found, _managed(user)),
     }
-    return render(request, "budgets/account.html", context)
 
 
 @require_POST
@@ -111,8 +117,8 @@ def _answer(request: HttpRequest, user: User, found: Account, form: LimitForm) -
     """Show the limits again, with what is wrong in the form that was sent."""
     context = _limits(user, found, sent=form)
     if not pages.wants_fragment(request):
-        context |= {"row": spending.rows([found])[0], "chart": spending.chart([found], title="Cost per day")}
-        context |= {"usages": Paginator(spending.latest(user, found), spending.USAGES_SHOWN).get_page(1)}
+        usages = Paginator(spending.latest(user, found), spending.USAGES_SHOWN).get_page(1)
+        context = _account(user, found) | context | {"usages": usages}
     name = "budgets/_limits.html" if pages.wants_fragment(request) else "budgets/account.html"
     return render(request, name, context, status=422)
 
@@ -142,6 +148,20 @@ def _free_period(standings: list[queries.Standing]) -> str:
 
 def _managed(user: User) -> set[int]:
     return set(access.managed_accounts(user).values_list("pk", flat=True))
+
+
+def _stopped(user: User, among: QuerySet[Account]) -> list[tuple[Account, bool]]:
+    """The stopped ones, each with whether ``user`` may resume it. The stop of the company has a banner of its own."""
+    managed = _managed(user)
+    frozen = among.filter(frozen_at__isnull=False).exclude(kind=Account.Kind.GLOBAL).order_by("frozen_at")
+    return [(account, _may_pause(user, account, managed)) for account in frozen]
+
+
+def _may_pause(user: User, account: Account, managed: set[int]) -> bool:
+    """Projects and issues are paused by who decides in them, agents by who decides anywhere."""
+    if account.kind == Account.Kind.AGENT:
+        return access.decides(user)
+    return account.kind in OWNED and account.pk in managed
 
 
 def _managed_or_404(user: User, pk: int) -> Account:

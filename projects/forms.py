@@ -130,9 +130,17 @@ class MemberForm(forms.Form):
     """A person and their role; without a role they leave."""
 
     username = forms.ModelChoiceField(
-        label="Person", queryset=User.objects.filter(is_active=True), to_field_name="username", widget=forms.TextInput
+        label="Person",
+        help_text="Their username.",
+        queryset=User.objects.filter(is_active=True),
+        to_field_name="username",
+        widget=forms.TextInput,
     )
-    role = forms.ChoiceField(choices=[*Membership.Role.choices, ("", "none: leaves the project")], required=False)
+    role = forms.ChoiceField(
+        choices=[*Membership.Role.choices, ("", "None: leaves the project")],
+        required=False,
+        initial=Membership.Role.VIEWER,
+    )
 
 
 def _offer_agents(form: forms.Form) -> None:

@@ -1,5 +1,11 @@
-"""What a stop covers, as addresses and forms write it: ``company``, ``project:3``, ``issue:12``, ``agent:4``."""
+"""What a stop covers, as forms write it: ``company``, ``project:3``, ``issue:12``, ``agent:4``.
 
+``account:7`` is whichever of them has that account.
+"""
+
+from typing import Any
+
+from django.db.models import QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 
@@ -16,12 +22,15 @@ def find(user: User, text: str) -> Scope:
         return Scope()
     if not (key.isascii() and key.isdecimal() and len(key) < 19):
         raise Http404
-    match kind:
-        case "project":
-            return Scope(get_object_or_404(Project.objects.visible_to(user).select_related("account"), pk=int(key)))
-        case "issue":
-            issues = Issue.objects.visible_to(user).select_related("account", "project")
-            return Scope(get_object_or_404(issues, pk=int(key)))
-        case "agent":
-            return Scope(get_object_or_404(Agent.objects.select_related("account"), pk=int(key)))
+    subjects: dict[str, QuerySet[Any]] = {
+        "project": Project.objects.visible_to(user).select_related("account"),
+        "issue": Issue.objects.visible_to(user).select_related("account", "project"),
+        "agent": Agent.objects.select_related("account"),
+    }
+    if kind in subjects:
+        return Scope(get_object_or_404(subjects[kind], pk=int(key)))
+    if kind == "account":
+        owners = (found.filter(account=int(key)).first() for found in subjects.values())
+        if owner := next(filter(None, owners), None):
+            return Scope(owner)
     raise Http404

@@ -37,4 +37,5 @@ def model_name(card: ModelCard) -> SafeString:
     short = card.name.rpartition("/")[2]
     if not card.is_rehearsal:
         return format_html('<span title="{}">{}</span>', card.name, short)
-    return format_html('{} <span class="tag warn" title="A script, not a model">rehearsal</span>', short)
+    tag = format_html('<span class="tag warn" title="A script, not a model: {}">rehearsal</span>', card.name)
+    return tag if "rehearsal" in short else format_html("{} {}", short, tag)
