@@ -12,6 +12,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from agents.sandbox.places import workspaces_root
 from mcc.core.errors import InvalidInput
 from projects.forge import (
     Capabilities,
@@ -161,10 +162,12 @@ def _linked_at(location: str) -> Linked:
 
     When the operator named the directories that repositories may be in, nothing is told about any other.
     """
-    roots = [Path(root).resolve() for root in settings.MCC_LOCAL_REPOSITORY_ROOTS]
+    roots = [Path(root) for root in settings.MCC_LOCAL_REPOSITORY_ROOTS]
     if roots and not _is_below(location, roots):
         allowed = ", ".join(map(str, roots))
         raise Forbidden(f"There is no repository {location} below {allowed}, where MCC looks for them.")
+    if _is_below(location, [workspaces_root()]):
+        raise Forbidden(f"{location} is among MCC's own workspaces.")
     return Linked.at(location)
 
 
@@ -173,7 +176,7 @@ def _is_below(location: str, roots: Sequence[Path]) -> bool:
         path = path_of(location)
     except NotFound:
         return False
-    return any(path.is_relative_to(root) for root in roots)
+    return any(path.is_relative_to(root.resolve()) for root in roots)
 
 
 def _landed(mirror: Mirror, base: str, branch_sha: str) -> str | None:

@@ -26,6 +26,7 @@ def ensure_acceptable(repository: Repository, parents: Sequence[str], tree: str)
             raise WorkRefused(refusal)
     if len(parents) > 1:
         _ensure_resolved(repository, parents[0], tree)
+        _ensure_nothing_lost(repository, parents[0], parents[1], tree)
 
 
 def _added(repository: Repository, parents: Sequence[str], tree: str) -> list[TreeEntry]:
@@ -87,3 +88,15 @@ def _ensure_resolved(repository: Repository, parent: str, tree: str) -> None:
     left = sorted({line.partition(":")[0] for line in answer.text.splitlines() if LEFTOVER in line})
     if left:
         raise WorkRefused(f"There are still conflict markers in {', '.join(left[:10])}. Resolve them first.")
+
+
+def _ensure_nothing_lost(repository: Repository, ours: str, theirs: str, tree: str) -> None:
+    """Refuse a merge that says it has ``theirs`` but left out what merges by itself: it would undo others' work."""
+    merged = repository.merge_tree(ours, theirs)
+    theirs_alone = {entry.path for entry in repository.entries(ours, merged.tree)} - set(merged.conflicts)
+    lost = sorted(theirs_alone - {entry.path for entry in repository.entries(ours, tree)})
+    if lost:
+        raise WorkRefused(
+            f"The merge lost what the other branch changed in {', '.join(lost[:10])}. "
+            f"Get it back: git checkout {theirs} -- FILE (git rm FILE where it was deleted)."
+        )

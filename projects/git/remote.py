@@ -12,6 +12,20 @@ from projects.git.host import LONG, GitFailed, HostGit, Limits, Owner
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 ASKING = Limits(wall_s=30)
+OLD_FAULTS = tuple(
+    f"fetch.fsck.{fault}=ignore"
+    for fault in (
+        "badTimezone",
+        "badDateOverflow",
+        "missingEmail",
+        "missingNameBeforeEmail",
+        "missingSpaceBeforeDate",
+        "missingSpaceBeforeEmail",
+        "zeroPaddedDate",
+        "zeroPaddedFilemode",
+    )
+)
+"""Harmless faults that old tools left in the history of well-known repositories, which could not be fetched else."""
 
 
 def create_bare(git: HostGit) -> None:
@@ -59,7 +73,8 @@ def _talk(git: HostGit, source: CloneSpec, args: tuple[str, ...], limits: Limits
     """Run a command that speaks to a server. The token in ``source.env`` is in no argument list and no config."""
     allow = f"protocol.{_allowed_protocol(source.url)}.allow=always"
     try:
-        answer = HostGit(git.git_dir, git.owner, overrides=(allow,)).run(*args, env=source.env, limits=limits)
+        online = HostGit(git.git_dir, git.owner, overrides=(allow, *OLD_FAULTS))
+        answer = online.run(*args, env=source.env, limits=limits)
     except GitFailed as failure:
         raise _explained(failure) from failure
     return answer.text

@@ -13,21 +13,33 @@ g() {
 stage() {
     cp -- "$(git rev-parse --git-path index)" /tmp/mcc-index 2>/dev/null
     export GIT_INDEX_FILE=/tmp/mcc-index
-    complaint=$(g add -A 2>&1 >/dev/null) || { printf '%s' "$complaint" | tail -c 500; return 3; }
+    complaint=$(g add -A 2>&1 >/dev/null) && [ "${complaint#*Permission denied}" = "$complaint" ] && return
+    # Git passes over a directory that it may not read; its owner may.
+    chmod -R u+rwX . && complaint=$(g add -A 2>&1 >/dev/null) || { printf '%s' "$complaint" | tail -c 500; return 3; }
 }
 """
 
-CHECK_OUT = """
 # As clone --shared, but with no branch of others and no process that serves the mirror.
-chmod -R u+rwX . && find . -mindepth 1 -delete &&
+_CONNECT = """
 git init -q --template= -b "$2" . &&
 mkdir -p .git/objects/info && echo /mcc/repo.git/objects > .git/objects/info/alternates &&
-git update-ref "refs/heads/$2" "$1" && git reset -q --hard
+git update-ref "refs/heads/$2" "$1" &&
+"""
+
+CHECK_OUT = f"""
+chmod -R u+rwX . && find . -mindepth 1 -delete &&
+{_CONNECT} git reset -q --hard
+"""
+
+RECONNECT = f"""
+exec >/dev/null 2>&1
+rm -rf .git &&
+{_CONNECT} git reset -q
 """
 
 SNAPSHOT = """
-stage || exit
 exec 2>/dev/null
+stage || exit
 tree=$(g write-tree) && commit=$(g commit-tree "$tree" -p "$1" -m work) || exit 4
 printf '%s\\n' "$commit"
 { printf '%s\\n' "$commit"; printf '^%s\\n' "$@"; } |
@@ -35,16 +47,22 @@ printf '%s\\n' "$commit"
 """
 
 DIFF = """
+exec 2>/dev/null
 stage >/dev/null
-g diff --cached --no-ext-diff --no-textconv --no-color -M --src-prefix=a/ --dst-prefix=b/ "$1" 2>/dev/null
+g diff --cached --no-ext-diff --no-textconv --no-color -M --src-prefix=a/ --dst-prefix=b/ "$1"
 """
 
 STATUS = "GIT_OPTIONAL_LOCKS=0 g status --short --untracked-files=all 2>/dev/null"
 
+# Commits of an agent count for nothing, so one here keeps what it has not committed out of the merge's way.
 BEGIN_MERGE = """
-complaint=$(g merge -q --no-commit --no-ff "$1" 2>&1)
-g merge-base --is-ancestor "$1" HEAD || [ "$(g rev-parse -q --verify MERGE_HEAD)" = "$1" ] ||
-    { printf '%s' "$complaint"; exit 3; }
+has_it() { g merge-base --is-ancestor "$1" HEAD || [ "$(g rev-parse -q --verify MERGE_HEAD)" = "$1" ]; }
+if ! has_it "$1"; then
+    g add -A >/dev/null 2>&1
+    g commit -q --allow-empty --no-verify -m work >/dev/null 2>&1
+    complaint=$(g merge -q --no-commit --no-ff "$1" 2>&1)
+    has_it "$1" || { printf '%s' "$complaint"; exit 3; }
+fi
 g diff --name-only --diff-filter=U -z 2>/dev/null
 """
 

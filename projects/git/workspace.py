@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 from agents.sandbox import backend
 from agents.sandbox.places import delete_workspace, make_workspace
-from agents.sandbox.types import Mount, Result, Sandbox, SandboxSpec
+from agents.sandbox.types import Ending, Mount, Result, Sandbox, SandboxGone, SandboxSpec
 from projects.git import policy, scripts
 from projects.git.errors import WorkRefused, WorkspaceBroken, WorkspaceBusy
 from projects.git.host import directory
@@ -69,10 +69,7 @@ class Workspace:
         """
         if self.sandbox is not None:
             return self.sandbox
-        try:
-            self._lock.acquire()
-        except Busy as busy:
-            raise WorkspaceBusy(f"Somebody else works in the workspace {self.key}.") from busy
+        self._acquire()
         try:
             self._start(branch)
             if not self._made.exists():
@@ -122,9 +119,11 @@ class Workspace:
         """
         ref = HEADS + self.branch
         tip = self.mirror.ref(ref)
-        parents = [tip or base_sha, *([merged] if merged else [])]
+        parents = [tip or base_sha]
+        if merged and not self.mirror.is_ancestor(merged, parents[0]):
+            parents.append(merged)
         tree = self.mirror.ingest(self._pack(parents), parents)
-        if tree == self.mirror.tree_of(parents[0]) and (not merged or self.mirror.is_ancestor(merged, parents[0])):
+        if tree == self.mirror.tree_of(parents[0]) and len(parents) == 1:
             return tip
         policy.ensure_acceptable(self.mirror, parents, tree)
         sha = self.mirror.commit_tree(tree, parents, message, author)
@@ -143,10 +142,7 @@ class Workspace:
     def discard(self) -> None:
         """Delete the workspace and what it held in the mirror. Raises WorkspaceBusy while another has it open."""
         if self.sandbox is None:
-            try:
-                self._lock.acquire()
-            except Busy as busy:
-                raise WorkspaceBusy(f"Somebody else works in the workspace {self.key}.") from busy
+            self._acquire()
         else:
             self.sandbox.close()
             self.sandbox = None
@@ -162,6 +158,12 @@ class Workspace:
         """A file of ours, out of the agent's reach, that says that the check-out came to its end."""
         return directory("made") / self.name
 
+    def _acquire(self) -> None:
+        try:
+            self._lock.acquire()
+        except Busy as busy:
+            raise WorkspaceBusy(f"Somebody else works in the workspace {self.key}.") from busy
+
     def _start(self, branch: str) -> None:
         self.branch = branch
         spec = SandboxSpec(
@@ -175,6 +177,10 @@ class Workspace:
     def _pack(self, parents: Sequence[str]) -> bytes:
         """Return ``<commit>\\n<pack>`` with what the parents do not have."""
         result = self._git(scripts.SNAPSHOT, *parents, kept=PACK_LIMIT + LONGEST_ID)
+        if result.outcome is Ending.EXITED and not result.ok:
+            # Only the files matter: a .git that was deleted or damaged is made anew around them.
+            self._git(scripts.RECONNECT, parents[0], self.branch)
+            result = self._git(scripts.SNAPSHOT, *parents, kept=PACK_LIMIT + LONGEST_ID)
         if result.truncated or result.output_total > PACK_LIMIT:
             raise WorkRefused(
                 f"The change is larger than {PACK_LIMIT >> 20} MiB. Remove build results and data files, "
@@ -183,7 +189,7 @@ class Workspace:
         if not result.ok:
             raise WorkRefused(
                 f"Git in the workspace could not put the files together: {result.text.strip()[-500:] or 'no reason'}\n"
-                "Look at `git status`: is a file unreadable, a directory a repository of its own, or .git damaged?"
+                "Look at `git status`: is a file unreadable, or a directory a repository of its own?"
             )
         return result.output
 
@@ -195,7 +201,7 @@ class Workspace:
 
     def _git(self, script: str, *args: str, kept: int = DIFF_LIMIT, wall_s: float = 120.0) -> Result:
         if self.sandbox is None:
-            raise WorkspaceBroken(f"The workspace {self.key} is not open.")
+            raise SandboxGone(f"The workspace {self.key} is not open.")
         limits = replace(
             self.sandbox.spec.limits, wall_s=wall_s, output_kept=kept, output=max(kept + 1, PACK_LIMIT + LONGEST_ID)
         )

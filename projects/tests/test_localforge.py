@@ -213,6 +213,17 @@ def test_repositories_lie_where_the_operator_allows_it(settings, place, atlas) -
             LocalForge(project_at(location)).head("main")
 
 
+def test_a_workspace_is_no_repository_of_a_person(settings, place, atlas) -> None:
+    inside = PersonsRepository(place / "elsewhere")
+    inside.commit({"a": "1"})
+    settings.MCC_WORKSPACES_DIR = str(place / "w")
+    (place / "w").mkdir(mode=0o700)
+    inside.path.rename(place / "w" / "task")
+
+    with pytest.raises(InvalidInput, match="own workspaces"):
+        LocalForge(project_at(place / "w" / "task")).ensure_reachable()
+
+
 def test_a_repository_at_a_url_is_copied_once_and_merges_land_in_the_copy(place, atlas, server) -> None:
     forge, base = LocalForge(project_at(server)), atlas.head()
     forge.ensure_reachable()

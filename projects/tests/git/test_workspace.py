@@ -218,6 +218,40 @@ def test_a_conflict_is_resolved_in_the_workspace_and_becomes_a_merge(atlas, mirr
     assert workspace.begin_merge(moved) == ()
 
 
+def test_a_merge_that_leaves_out_what_others_did_is_refused(atlas, mirror, workspace, base) -> None:
+    workspace.sandbox.sh("echo mine > mine.txt")
+    workspace.collect(base, "Mine")
+    atlas.commit({"README.md": "Atlas 2\n", "old.txt": None})
+    mirror.fetch_from(CloneSpec(str(atlas.path)))
+    moved = mirror.head("main")
+    workspace.begin_merge(moved)
+    workspace.sandbox.sh("git reset -q --hard; echo more >> mine.txt")
+
+    with pytest.raises(WorkRefused, match=r"lost what the other branch changed in README\.md, old\.txt"):
+        workspace.collect(base, "Merge", merged=moved)
+
+    assert workspace.begin_merge(moved) == ()
+    sha = workspace.collect(base, "Merge", merged=moved)
+    assert mirror.files(sha) == ["README.md", "mine.txt", "src/map.py"]
+    assert mirror.file(sha, "mine.txt") == b"mine\nmore\n"
+
+
+@pytest.mark.parametrize("harm", ["rm -rf .git", "echo broken > .git/HEAD", "rm -rf .git/objects", "chmod 000 .git"])
+def test_work_survives_a_git_directory_that_was_destroyed(mirror, workspace, base, harm) -> None:
+    workspace.sandbox.sh(f"echo 1 > a; rm old.txt; {harm}")
+
+    sha = workspace.collect(base, "First")
+
+    assert mirror.files(sha) == ["README.md", "a", "src/map.py"]
+    assert workspace.status() == ""
+
+
+def test_files_that_nobody_may_read_are_part_of_the_work(mirror, workspace, base) -> None:
+    workspace.sandbox.sh("mkdir d; echo 1 > d/a; chmod 000 d/a d")
+
+    assert mirror.file(workspace.collect(base, "First"), "d/a") == b"1\n"
+
+
 def test_a_workspace_of_an_unknown_commit_is_not_found_and_stays_free(mirror, base) -> None:
     with pytest.raises(NotFound):
         Workspace("new", mirror).open("0" * 40, "mcc/new")
