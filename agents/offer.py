@@ -59,7 +59,8 @@ class Offer:
 
 
 def _takes_tools(card: JSON) -> bool:
-    return "tools" in (card.get("supported_parameters") or ())
+    """Say whether the card names tools among its parameters. One that names no parameters is believed."""
+    return "tools" in (card.get("supported_parameters") or ["tools"])
 
 
 def _dearest(tariffs: Iterable[JSON], key: str) -> Decimal | None:

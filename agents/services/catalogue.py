@@ -9,8 +9,7 @@ from django.utils import timezone
 
 from agents import client
 from agents.endpoint import Endpoint
-from agents.errors import ModelUnavailable
-from agents.models import ModelCard, Provider
+from agents.models import Agent, ModelCard, Provider
 from agents.offer import Offer
 from agents.rehearsal.transport import MODEL as REHEARSAL_MODEL
 from budgets.models import Price
@@ -37,17 +36,18 @@ BUILT_IN = {
 """For the first minutes without ``/models``. A price that is too low by now means a refusal, never a dearer call."""
 
 
-def ensure_catalogue() -> None:
-    """Make the rows that the company cannot start without. Again changes nothing but a base URL.
+def ensure_catalogue() -> str | None:
+    """Make the rows that the company cannot start without, and return news for the operator. Again changes nothing.
 
-    Asks OpenRouter for its list when there is a key; being offline is no error.
+    Asks OpenRouter for its list when there is a key; being offline is no error. Agents that have rehearsed so far get
+    the default model when a key is there for the first time.
     """
     rehearsal, _ = Provider.objects.get_or_create(name=REHEARSAL, defaults={"kind": Provider.Kind.REHEARSAL})
     if not rehearsal.models.filter(name=REHEARSAL_MODEL).exists():
         refresh(rehearsal)
     if not settings.OPENROUTER_API_KEY:
-        return
-    openrouter, _ = Provider.objects.update_or_create(
+        return None
+    openrouter, is_new = Provider.objects.update_or_create(
         name=OPENROUTER,
         defaults={
             "kind": Provider.Kind.OPENROUTER,
@@ -55,9 +55,23 @@ def ensure_catalogue() -> None:
             "key_setting": KEY_VARIABLE,
         },
     )
-    default = BUILT_IN.get(settings.MCC_DEFAULT_MODEL)
-    if default and not openrouter.models.filter(name=default.model).exists():
-        _store(openrouter, [default])
+    _list_models(openrouter)
+    card = default_card()
+    if card.is_rehearsal:
+        return (
+            f"{KEY_VARIABLE} is set, but nobody knows what {settings.MCC_DEFAULT_MODEL} costs, so agents rehearse. "
+            "Set MCC_DEFAULT_MODEL to a model that OpenRouter lists, or choose one for each agent."
+        )
+    if is_new and (count := Agent.objects.filter(model__provider=rehearsal).update(model=card)):
+        return f"{count} agents have rehearsed so far; from now on they work with {card}."
+    return None
+
+
+def _list_models(openrouter: Provider) -> None:
+    """Fill the catalogue if it is empty. Later ``refresh`` keeps it up to date by the clock."""
+    built_in = BUILT_IN.get(settings.MCC_DEFAULT_MODEL)
+    if built_in and not openrouter.models.filter(name=built_in.model).exists():
+        _store(openrouter, [built_in])
     if openrouter.models.count() <= 1:
         try:
             refresh(openrouter)
@@ -66,33 +80,29 @@ def ensure_catalogue() -> None:
 
 
 def default_card() -> ModelCard:
-    """Return the model for agents that have no other: OpenRouter's default with a key, else the rehearsal.
+    """Return the model for agents that have no other: OpenRouter's default if there is a key, else the rehearsal.
 
-    Raises ModelUnavailable when there is a key and nobody knows the price of ``MCC_DEFAULT_MODEL``.
+    A default model whose price nobody knows would not be called, so it counts as none.
     """
-    provider, name = REHEARSAL, REHEARSAL_MODEL
     if settings.OPENROUTER_API_KEY:
-        provider, name = OPENROUTER, settings.MCC_DEFAULT_MODEL
-    card = ModelCard.objects.filter(provider__name=provider, name=name, active=True).first()
-    if card is None:
-        raise ModelUnavailable(
-            f"{provider} does not list {name} with a price. Set MCC_DEFAULT_MODEL to a model it has."
-        )
-    return card
+        known = ModelCard.objects.filter(provider__name=OPENROUTER, name=settings.MCC_DEFAULT_MODEL, active=True)
+        if card := known.select_related("provider").first():
+            return card
+    return ModelCard.objects.select_related("provider").get(provider__name=REHEARSAL, name=REHEARSAL_MODEL)
 
 
 def refresh(provider: Provider) -> int:
-    """Bring the cards of ``provider`` in line with what it lists now, and return how many models it has.
+    """Bring the cards of ``provider`` in line with what it lists now, and return how many models can be called.
 
     A model that is gone is switched off; one that a person switched off stays off. Models without tools or without a
     known price are left out. Blocks on the network, outside transactions. Raises ProviderError.
     """
-    offers = [offer for card in client.models(Endpoint.of(provider)) if (offer := Offer.of(card))]
+    listed = client.models(Endpoint.of(provider))
+    offers = [offer for card in listed if (offer := Offer.of(card))]
     if not offers:
         raise ProviderError(f"{provider} lists no model that takes tools and has a price")
     _store(provider, offers)
-    gone = provider.models.filter(active=True).exclude(name__in=[offer.model for offer in offers])
-    gone.update(active=False)
+    provider.models.filter(active=True).exclude(name__in=[str(card.get("id")) for card in listed]).update(active=False)
     return len(offers)
 
 

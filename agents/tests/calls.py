@@ -89,8 +89,8 @@ def journal(run: Run) -> Callable[[Completion, Usage], None]:
 
 
 def call_of(run: Run, *, tools: bool = False, **options: object) -> ModelCall:
-    facts = {"messages": PROMPT, "tools": [TOOL] if tools else [], "patience": QUICK, **options}
-    return ModelCall(run=run, reference_prefix=f"run:{run.pk}/step:{run.step}", **facts)
+    facts = {"messages": PROMPT, "tools": [TOOL] if tools else [], "patience": QUICK}
+    return ModelCall(run=run, **{"reference_prefix": f"run:{run.pk}/step:{run.step}", **facts, **options})
 
 
 def ask(

@@ -2,10 +2,10 @@
 
 import pytest
 
-from agents.errors import ModelUnavailable
 from agents.models import ModelCard, Provider
 from agents.offer import Offer
 from agents.services import catalogue
+from agents.tests.calls import make_run
 from budgets.models import Price
 from mcc.core.errors import ProviderError
 
@@ -70,14 +70,33 @@ def test_offline_the_built_in_card_of_the_default_model_will_do(fake, with_key):
 
 
 @pytest.mark.django_db
-def test_a_default_model_that_nobody_prices_is_refused(settings, with_key, fake):
+def test_a_default_model_that_nobody_prices_is_not_called_and_the_operator_hears_why(settings, with_key, fake):
     settings.MCC_DEFAULT_MODEL = "acme/unheard-of"
     fake.cards = [card()]
 
-    catalogue.ensure_catalogue()
+    news = catalogue.ensure_catalogue()
 
-    with pytest.raises(ModelUnavailable, match="acme/unheard-of"):
-        catalogue.default_card()
+    assert "acme/unheard-of" in news
+    assert catalogue.default_card().is_rehearsal
+
+
+@pytest.mark.django_db
+def test_the_first_key_gives_rehearsing_agents_a_real_model_once(settings, with_key, fake):
+    fake.cards = [card()]
+    settings.OPENROUTER_API_KEY = ""
+    assert catalogue.ensure_catalogue() is None
+    agent = make_run(catalogue.default_card()).agent
+    settings.OPENROUTER_API_KEY = "sk-or-test"
+
+    assert SONNET in catalogue.ensure_catalogue()
+    agent.refresh_from_db()
+    assert agent.model == catalogue.default_card()
+
+    agent.model = ModelCard.objects.get(provider__kind="rehearsal")
+    agent.save()
+    assert catalogue.ensure_catalogue() is None
+    agent.refresh_from_db()
+    assert agent.model.is_rehearsal
 
 
 @pytest.mark.django_db

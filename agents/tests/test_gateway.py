@@ -1,12 +1,26 @@
 """The gateway against a provider that speaks HTTP: what goes out, what comes back, what it costs."""
 
+import asyncio
+
 import pytest
 
 from agents.errors import LeaseLost, ModelUnavailable
-from agents.gateway import ToolCall
+from agents.gateway import ToolCall, complete
 from agents.models import Message, Provider
 from agents.tests import provider as modes
-from agents.tests.calls import PROMPT, Heard, ask, call_of, forget, journal, make_card, make_run, spent_nanousd, states
+from agents.tests.calls import (
+    PROMPT,
+    Heard,
+    ask,
+    call_of,
+    forget,
+    journal,
+    make_card,
+    make_run,
+    on_a_loop,
+    spent_nanousd,
+    states,
+)
 from budgets.errors import AccountFrozen, BudgetExceeded
 from budgets.models import Hold, Posting, Usage
 from budgets.services import accounts
@@ -139,6 +153,24 @@ def test_an_answer_shrinks_to_what_the_budget_allows(fake, acme):
 
     assert 256 <= fake.requests[0]["max_tokens"] < 1_000
     assert 9_900_000 < Hold.objects.get().amount_nanousd <= 10_000_000
+
+
+def test_thirty_callers_at_once_never_pass_the_limit(fake, acme):
+    limit = 100_000_000
+    run = make_run(make_card(acme), limit_nanousd=limit)
+
+    async def asking(db):
+        calls = [call_of(run, reference_prefix=f"run:{run.pk}/step:{step}") for step in range(30)]
+        return await asyncio.gather(
+            *(complete(call, db=db, on_text=Heard(), store=forget) for call in calls), return_exceptions=True
+        )
+
+    answers = on_a_loop(asking)
+
+    refused = [answer for answer in answers if isinstance(answer, BudgetExceeded)]
+    assert len(refused) + Usage.objects.count() == 30
+    assert refused
+    assert spent_nanousd() == fake.total_nanousd <= limit
 
 
 def test_nothing_is_sent_when_not_even_a_short_answer_fits(fake, acme):
