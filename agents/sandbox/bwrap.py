@@ -66,7 +66,7 @@ class BwrapSandbox(FileTools):
             allowed = limits or self.spec.limits
             is_full = self._is_full(allowed)
             if is_full:
-                allowed = replace(allowed, file_size=0)
+                allowed = self._disk.for_tidying(allowed)
             result = self._run(command, env or {}, stdin, allowed, on_output, cancel)
             return replace(result, detail=result.detail or FULL) if is_full else result
 

@@ -6,7 +6,7 @@ system calls that seccomp denies are the hard part.
 
 import os
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agents.sandbox.pump import Verdict
@@ -82,9 +82,12 @@ class Kind:
     first_step: int
     """How much the file system may lose before the workspace is measured for the first time."""
 
+    slack: int
+    """How much more a full one may hold while it is tidied up."""
 
-BYTES = Kind("bytes", "--block-size=1", 256 * MIB)
-FILES = Kind("files", "--inodes", 20_000)
+
+BYTES = Kind("bytes", "--block-size=1", 256 * MIB, 64 * MIB)
+FILES = Kind("files", "--inodes", 20_000, 1000)
 
 
 class Gauge:
@@ -181,6 +184,19 @@ class DiskWatch:
         return (self._bytes.look(free, limits.workspace) and self._bytes.measure(free, limits.workspace)) or (
             self._files.look(free_files, limits.workspace_files)
             and self._files.measure(free_files, limits.workspace_files)
+        )
+
+    def for_tidying(self, limits: Limits) -> Limits:
+        """Return limits under which a full workspace can only shrink: no byte can be written to any file.
+
+        The watch gets a little room, or it would kill the very command that deletes. It still watches: blocks can
+        be had without writing, through a map of a sparse file.
+        """
+        return replace(
+            limits,
+            file_size=0,
+            workspace=max(limits.workspace, self._bytes.held or 0) + BYTES.slack,
+            workspace_files=max(limits.workspace_files, self._files.held or 0) + FILES.slack,
         )
 
     def host_is_full(self, limits: Limits) -> bool:

@@ -186,7 +186,7 @@ def test_a_full_workspace_allows_only_to_delete_until_there_is_room(make_sandbox
     assert not sandbox.sh("head -c 1M /dev/urandom > another").ok
     with pytest.raises(SandboxQuotaError):
         sandbox.write_file("another.txt", b"x")
-    assert sandbox.sh("rm -f f*").ok
+    assert sandbox.sh("sleep 0.4; rm -f f*").ok
     assert sandbox.sh("echo x > another; cat another").text == "x\n"
 
 
