@@ -1,13 +1,25 @@
 """Slow work of the company, carried out under a lease by the worker processes: checks, merges, clearing up."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from agents.sandbox.types import SandboxError
 from mcc.core.errands import Later, Lease, handler
 from projects.git import Mirror, Workspace, WorkspaceBusy
-from projects.models import Assignment, Check, PullRequest
+from projects.models import Assignment, Check, Issue, PullRequest, Task
 from projects.services import checks, merging, news, staffing, tidying
 
 BUSY_S = 2.0
 STOPPED_S = 30.0
+
+
+@contextmanager
+def _waiting_while_busy() -> Iterator[None]:
+    """Come back later when somebody who is about to end still has the workspace."""
+    try:
+        yield
+    except WorkspaceBusy as busy:
+        raise Later(BUSY_S) from busy
 
 
 @handler("projects.run_checks")
@@ -23,22 +35,21 @@ def run_checks(subject: int, lease: Lease) -> None:
     mirror = Mirror(pull.project_id)
     if not mirror.has(sha):
         mirror.fetch()
-    try:
-        checks.run_on(rows, Workspace(f"check-{pull.pk}", mirror), sha, lease)
-    except WorkspaceBusy as busy:
-        raise Later(BUSY_S) from busy
-    except SandboxError as error:
-        checks.could_not_run(rows, str(error), lease)
+    with _waiting_while_busy():
+        try:
+            checks.run_on(rows, Workspace(f"check-{pull.pk}", mirror), sha, lease)
+        except WorkspaceBusy:
+            raise
+        except SandboxError as error:
+            checks.could_not_run(rows, str(error), lease)
     news.ring(pull.issue_id)
 
 
 @handler(merging.ERRAND)
 def merge(subject: int, lease: Lease) -> None:
     """Merge pull request ``subject``, when its turn in the repository's lane has come."""
-    try:
+    with _waiting_while_busy():
         merging.carry_out(subject, lease)
-    except WorkspaceBusy as busy:
-        raise Later(BUSY_S) from busy
 
 
 @handler("projects.keep_work")
@@ -49,7 +60,15 @@ def keep_work(subject: int, lease: Lease) -> None:
         tidying.keep_work(assignment.task)
 
 
-@handler("projects.tidy")
-def tidy(subject: int, lease: Lease) -> None:
+@handler(tidying.TASK_ERRAND)
+def tidy_task(subject: int, lease: Lease) -> None:
+    """Clear away what nobody needs any more of task ``subject``."""
+    with _waiting_while_busy():
+        tidying.tidy_task(Task.objects.select_related("issue__project").get(pk=subject))
+
+
+@handler(tidying.ISSUE_ERRAND)
+def tidy_issue(subject: int, lease: Lease) -> None:
     """Clear away what nobody needs any more of issue ``subject``."""
-    tidying.tidy(subject)
+    with _waiting_while_busy():
+        tidying.tidy_issue(Issue.objects.get(pk=subject))

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from projects.git.host import HostGit, Owner, directory
+from agents.sandbox.places import own_directory, reachable_root
+from projects.git.host import HostGit, Owner
 from projects.git.remote import create_bare
 
 FILES = Path(__file__).parent / "repository"
@@ -14,8 +15,9 @@ def found() -> Path:
 
     Raises SandboxError.
     """
-    path = directory("demo") / "orbit.git"
-    git = HostGit(path, Owner.of_mirrors())
+    owner = Owner.of_mirrors()
+    path = own_directory(reachable_root() / "demo", mode=0o700, uid=owner.uid) / "orbit.git"
+    git = HostGit(path, owner)
     create_bare(git)
     if git.run("show-ref", "--verify", "--quiet", BRANCH, accept=(0, 1, 128)).exit_code:
         git.run("fast-import", "--quiet", stdin=_stream())

@@ -28,7 +28,7 @@ from projects.models import (
     TaskStatus,
     Transition,
 )
-from projects.services import news, requests
+from projects.services import news, requests, tidying
 from projects.services.rights import require_decider
 from projects.signals import issue_moved
 
@@ -139,7 +139,7 @@ def close(issue: Issue, *, user: User | None = None, reason: str = "") -> None:
         close_task(task, user=user, reason=reason)
     workflow.move_issue(issue, IssueStatus.CANCELLED, actor=user, reason=reason)
     requests.withdraw(Request.objects.filter(issue=issue))
-    errands.post("projects.tidy", issue.pk)
+    errands.post(tidying.ISSUE_ERRAND, issue.pk)
 
 
 def complete(issue: Issue) -> None:
@@ -159,7 +159,7 @@ def complete(issue: Issue) -> None:
         },
     )
     requests.withdraw(Request.objects.filter(issue=issue))
-    errands.post("projects.tidy", issue.pk)
+    errands.post(tidying.ISSUE_ERRAND, issue.pk)
 
 
 def close_task(task: Task, *, user: User | None = None, reason: str = "") -> None:
@@ -171,7 +171,7 @@ def close_task(task: Task, *, user: User | None = None, reason: str = "") -> Non
         pull.status = PullRequest.Status.CLOSED
         pull.save(update_fields=["status"])
         news.pull_changed(pull)
-    errands.post("projects.tidy", task.issue_id)
+    errands.post(tidying.TASK_ERRAND, task.pk)
 
 
 def _cancel_runs(concerned: QuerySet[Run], reason: str) -> None:

@@ -19,7 +19,7 @@ from projects import workflow
 from projects.forge import Conflict, Forge, InTheWay, PullRef, forge_of
 from projects.git import Mirror, Workspace, squash_message
 from projects.models import Check, Issue, PullRequest, Request, Task, TaskStatus
-from projects.services import checks, coding, news, requests, staffing
+from projects.services import checks, coding, news, requests, staffing, tidying
 from projects.services.handing_in import author_of
 from projects.services.requests import Option
 from projects.signals import pull_request_merged
@@ -156,7 +156,7 @@ def _write_down(pull: PullRequest, sha: str, lease: Lease) -> None:
         requests.withdraw(Request.objects.filter(task=task))
         news.pull_changed(pull)
         news.ring(issue.pk)
-        errands.post("projects.tidy", issue.pk)
+        errands.post(tidying.TASK_ERRAND, task.pk)
         transaction.on_commit(partial(pull_request_merged.send_robust, PullRequest, pull_request=pull))
     logger.info("pull request %s merged as %s", pull.pk, sha)
 

@@ -1,7 +1,6 @@
 """Workspaces: whose is which, and clearing away those that nobody needs any more."""
 
 import logging
-from collections.abc import Iterator
 
 from agents.models import Purpose, Run
 from agents.sandbox.types import SandboxError
@@ -12,6 +11,8 @@ from projects.services.handing_in import author_of
 
 logger = logging.getLogger(__name__)
 
+TASK_ERRAND = "projects.tidy_task"
+ISSUE_ERRAND = "projects.tidy_issue"
 FRESH = (Purpose.TEST, Purpose.REVIEW, Purpose.CHAT)
 """Purposes for which every run gets a workspace of its own."""
 
@@ -27,25 +28,26 @@ def workspace_key(run: Run) -> str:
     return run.workplace.replace(":", "-")
 
 
-def tidy(issue_id: int) -> None:
-    """Delete the workspaces of everything about the issue that is over, and close what the forge still shows open.
+def tidy_issue(issue: Issue) -> None:
+    """Delete the workspaces of an issue that is over: the Architect's and those in which people were answered.
 
-    Slow, no transaction. What is in use is left for the next time; a forge that does not answer raises.
+    Slow, no transaction. Raises WorkspaceBusy while one is still in use: try again.
     """
-    issue = Issue.objects.select_related("project").get(pk=issue_id)
-    mirror = Mirror(issue.project_id)
-    for key in _useless(issue):
-        try:
-            Workspace(key, mirror).discard()
-        except SandboxError as error:
-            logger.info("workspace %s stays for now: %s", key, error)
-    for pull in PullRequest.objects.filter(issue=issue, status=PullRequest.Status.CLOSED).select_related("project"):
-        forge = forge_of(pull.project)
-        try:
-            forge.update_pull(PullRef(pull.number, pull.url), closed=True)
-            forge.delete_branch(pull.branch)
-        except ForgeError as error:
-            logger.warning("pull request %s could not be closed at its forge: %s", pull.pk, error)
+    _discard(Mirror(issue.project_id), f"issue-{issue.pk}", f"issue:{issue.pk}")
+
+
+def tidy_task(task: Task) -> None:
+    """Delete the workspaces of a task that is over, and close a pull request that came to nothing at its forge.
+
+    Slow, no transaction. Raises WorkspaceBusy while one is still in use, ForgeErrors: try again.
+    """
+    project = task.issue.project
+    _discard(Mirror(project.pk), f"task-{task.pk}", f"task:{task.pk}")
+    pull = PullRequest.objects.filter(task=task, status=PullRequest.Status.CLOSED).first()
+    if pull is not None:
+        forge = forge_of(project)
+        forge.update_pull(PullRef(pull.number, pull.url), closed=True)
+        forge.delete_branch(pull.branch)
 
 
 def keep_work(task: Task) -> str | None:
@@ -65,12 +67,7 @@ def keep_work(task: Task) -> str | None:
     return sha
 
 
-def _useless(issue: Issue) -> Iterator[str]:
-    if not issue.is_open:
-        yield f"issue-{issue.pk}"
-    for task in issue.tasks.all():
-        if not task.is_open:
-            yield f"task-{task.pk}"
-    places = [f"issue:{issue.pk}", *(f"task:{task.pk}" for task in issue.tasks.all())]
-    for run in Run.objects.filter(workplace__in=places, purpose__in=FRESH, status=Run.Status.FINISHED):
-        yield workspace_key(run)
+def _discard(mirror: Mirror, kept_over_rounds: str, workplace: str) -> None:
+    fresh = Run.objects.filter(workplace=workplace, purpose__in=FRESH)
+    for key in [kept_over_rounds, *map(workspace_key, fresh)]:
+        Workspace(key, mirror).discard()

@@ -29,7 +29,7 @@ PLAN_TASK = {"key": "one", "title": "One", "description": "", "depends_on": [], 
 
 
 def user(**fields) -> User:
-    return User.objects.create_user(f"person{next(_number)}", password="correct horse battery", **fields)
+    return User.objects.create_user(f"person{next(_number)}", **fields)
 
 
 def agent(role: Role, **fields) -> Agent:

@@ -6,9 +6,9 @@ from agents.models import Agent, Message, Role, Run
 from budgets.services import accounts
 from mcc.core.models import Errand
 from projects.models import Assignment, Check, Issue, Request, Task, Vote
+from projects.plans import parse
 from projects.services import issues, pausing, planning, requests, scheduling
 from projects.services.pausing import Scope
-from projects.plans import parse
 from projects.tests import factories
 from projects.tests.factories import HEAD
 
@@ -208,7 +208,9 @@ def test_nothing_starts_while_something_above_is_stopped(level):
     assert statuses(issue) == {"one": "coding"}
 
 
-@pytest.mark.parametrize("outcome", ["stuck", "limit_steps", "limit_cost", "limit_time", "no_change", "crashed", "sandbox"])
+@pytest.mark.parametrize(
+    "outcome", ["stuck", "limit_steps", "limit_cost", "limit_time", "no_change", "crashed", "sandbox"]
+)
 def test_a_run_that_ends_without_its_work_is_put_before_a_person(outcome):
     issue = at_work()
     task = issue.tasks.get()
@@ -529,7 +531,7 @@ def test_an_issue_is_done_when_every_task_is_merged_and_leaves_knowledge():
 
     assert status(issue) == "done"
     assert issue.key in issue.knowledge.get().text
-    assert Errand.objects.filter(kind="projects.tidy").exists()
+    assert Errand.objects.filter(kind="projects.tidy_issue").exists()
 
 
 def test_cancelling_ends_everything_about_an_issue():
