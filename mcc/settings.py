@@ -155,6 +155,7 @@ else:
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.str("REDIS_URL", default="")
+MCC_METRICS_TOKEN = env.str("MCC_METRICS_TOKEN", default="")
 CHANNEL_LAYERS = {
     "default": (
         {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}
@@ -202,6 +203,7 @@ LOGIN_REDIRECT_URL = "/"
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_ADAPTER = "mcc.core.accounts.ClosedSignup"
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 
@@ -296,7 +298,7 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.str("MCC_LOG_LEVEL", default="INFO")},
     "loggers": {
-        # httpx logs every URL it opens at INFO, daphne every request, django-q2 every job: none belongs in an operator's log.
+        # Every URL that httpx opens, every request and every job: not for an operator's log.
         name: {"level": "WARNING"}
         for name in (
             "httpx",

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from mcc import styleguide
-from mcc.core import pages
+from mcc.core import health, pages
 
 urlpatterns = [
     path("", include("projects.urls")),
@@ -13,6 +13,9 @@ urlpatterns = [
     path("api/v1/", include("projects.api.urls")),
     path("theme/", pages.set_theme, name="theme"),
     path("styleguide/", styleguide.page, name="styleguide"),
+    path("healthz", health.healthz),
+    path("readyz", health.readyz),
+    path("metrics", health.metrics),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
 ]

@@ -9,7 +9,7 @@ class CoreConfig(AppConfig):
     verbose_name = "Core"
 
     def ready(self) -> None:
-        from mcc.core import receivers, schedules, seeding, worker  # noqa: F401 - receivers connect themselves
+        from mcc.core import receivers, schedules, seeding, vitals, worker  # noqa: F401 - some register themselves
         from mcc.core.errand_runner import ErrandRunner
         from mcc.core.pulse import Pulse
 

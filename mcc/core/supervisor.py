@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -113,6 +114,7 @@ class Canary:
 
     def __init__(self, every_s: float) -> None:
         self._every_s = every_s
+        self._sent_at: datetime | None = None
         self.rest(FIRST_CANARY_S)
 
     def rest(self, pause_s: float | None = None) -> None:

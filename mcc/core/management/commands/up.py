@@ -7,7 +7,7 @@ from typing import IO
 
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
@@ -66,7 +66,7 @@ class Command(BaseCommand):
 class _Greeting:
     """Tells the address as soon as the web process answers there, once."""
 
-    def __init__(self, stdout: IO[str], host: str, port: int) -> None:
+    def __init__(self, stdout: OutputWrapper, host: str, port: int) -> None:
         self._stdout, self._host, self._port = stdout, host, port
         self._done = False
 
