@@ -100,7 +100,7 @@ def standings_of(accounts: Iterable[Account], *, at: datetime | None = None) -> 
     """Return the standings of many accounts by primary key. Two queries, and two more for each limit not used yet."""
     at = at or timezone.now()
     found: dict[int, list[Standing]] = {account.pk: [] for account in accounts}
-    opened = {bucket.limit_id: bucket for bucket in buckets.holding(found, at)}
+    opened = {bucket.limit_id: bucket for bucket in buckets.at_time(at).filter(limit__account__in=found)}
     limits = Limit.objects.filter(account__in=found, active=True).select_related("account")
     for limit in sorted(limits, key=lambda limit: Limit.Period.values.index(limit.period)):
         start, end = periods.bounds(limit.period, at)

@@ -44,7 +44,7 @@ from budgets.tests.factories import NOON, make_account, make_bill
 from mcc.core.money import nanousd, usd_string
 
 State = Hold.State
-SCHEDULES = {"default": 20, "bench": 1000}[os.environ.get("HYPOTHESIS_PROFILE", "default")]
+SCHEDULES = {"default": 15, "bench": 1000}[os.environ.get("HYPOTHESIS_PROFILE", "default")]
 STEPS = 25
 AMOUNTS = st.integers(0, 60)
 PERIODS = st.sampled_from(Limit.Period.values)
@@ -184,6 +184,14 @@ class Ledger(RuleBasedStateMachine):
     def capture(self, data, part: int) -> None:
         if call := self.pick(data, State.SENT, State.UNRESOLVED):
             self.charge(call, call.amount * part // 100)
+
+    @rule(issue=st.integers(0, 1), agent=st.integers(0, 1))
+    def spend_all_that_is_left(self, issue: int, agent: int) -> None:
+        before = len(self.calls)
+        self.hold_the_last_nano_dollar_or_one_more(0, issue, agent)
+        for call in self.calls[before:]:
+            ledger.mark_sent(call.row)
+            self.charge(call, call.amount)
 
     @rule(data=st.data(), extra=st.integers(1, 40))
     def capture_more_than_was_held(self, data, extra: int) -> None:

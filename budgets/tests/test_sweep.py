@@ -93,7 +93,7 @@ def test_past_the_horizon_a_call_nobody_can_explain_is_presumed_to_cost_its_hold
     hold = make_unresolved(limited(100), amount=40)
     ledger.note_generation(hold, "gen-lost")
 
-    sweep(nobody_knows, now=later(3600), horizon_s=86_400)
+    sweep(nobody_knows, now=later(86_000), horizon_s=86_400)
     assert Usage.objects.count() == 0
     assert sweep(nobody_knows, now=later(90_000), horizon_s=86_400) == Swept(presumed=1)
 
