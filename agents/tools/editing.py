@@ -69,13 +69,17 @@ def syntax_error(path: str, text: str) -> str:
     return ""
 
 
-def refuse_new_syntax_error(path: str, before: str, after: str) -> None:
-    """Raise EditRefused when ``after`` does not parse though ``before`` did.
+def refuse_new_syntax_error(path: str, before: str | None, after: str) -> None:
+    """Raise EditRefused when ``after`` does not parse though ``before`` did, or there was no file before.
 
     A broken file may be mended in steps.
     """
-    if (problem := syntax_error(path, after)) and not syntax_error(path, before):
-        raise EditRefused(f"Not written: {path} would no longer parse ({problem}). Correct the text and try again.")
+    problem = syntax_error(path, after)
+    if problem and (before is None or not syntax_error(path, before)):
+        raise EditRefused(
+            f"Not written: {path} would not parse ({problem}). Correct the text and try again; a file that is meant "
+            "to be broken can be written with a command."
+        )
 
 
 @dataclass(frozen=True)

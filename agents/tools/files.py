@@ -137,7 +137,7 @@ def create(context: ToolContext, path: str, content: str, overwrite: bool = Fals
     before = _text_if_any(sandbox, path)
     if before == content:
         return ToolResult(f"{path} already has this content.", detail={"path": path, "added": 0, "removed": 0})
-    editing.refuse_new_syntax_error(path, "", content)
+    editing.refuse_new_syntax_error(path, before, content)
     sandbox.write_file(path, content.encode(), overwrite=overwrite)
     verb = "Created" if before is None else "Replaced"
     lines = len(content.splitlines())

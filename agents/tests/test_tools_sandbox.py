@@ -1,0 +1,219 @@
+"""The tools with a real sandbox."""
+
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from agents.errors import Interrupted
+from agents.models import Run
+from agents.sandbox import choice, places
+from agents.sandbox.types import Sandbox, SandboxPathError, SandboxSpec
+from agents.tests.workbench import QUICK, book, call, finished, hosted, rehearsed, start, status, until
+from agents.tools import registry
+from agents.tools.editing import EditRefused
+from agents.tools.files import NotWritable
+from agents.tools.registry import ToolContext, ToolResult
+from agents.tools.shell import head_and_tail, plain
+from agents.workplaces import register
+from budgets.services import accounts
+
+pytestmark = pytest.mark.sandbox
+
+
+class Desk:
+    """A workplace on a workspace of its own. Testers may write only tests."""
+
+    def __init__(self, name: str, only: str = "") -> None:
+        self.name, self.only = name, only
+        self._sandbox: Sandbox | None = None
+
+    def pinned(self) -> str:
+        return ""
+
+    def sandbox(self) -> Sandbox:
+        if self._sandbox is None:
+            spec = SandboxSpec(self.name, places.make_workspace(self.name))
+            self._sandbox = choice().create(spec)
+        return self._sandbox
+
+    def may_write(self, path: str) -> bool:
+        return path.startswith(self.only)
+
+    def close(self) -> None:
+        if self._sandbox is not None:
+            self._sandbox.close()
+            self._sandbox = None
+
+
+register("desk", lambda run: Desk(run.workplace.partition(":")[2]))
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    found = choice().probe()
+    if not found.available:
+        pytest.skip(f"{found.why} {found.hint}")
+    desk = Desk(f"test-{secrets.token_hex(4)}")
+    desk.sandbox().write_file("src/app.py", b"def greet():\n    return 'hello'\n")
+    yield desk
+    desk.close()
+    places.delete_workspace(desk.name)
+
+
+def use(desk: Desk, name: str, cancel: threading.Event | None = None, **arguments: object) -> ToolResult:
+    context = ToolContext(Run(pk=1), "s0c0", desk, cancel or threading.Event())
+    return registry.get(name).function(context, **arguments)
+
+
+def content(desk: Desk, path: str) -> str:
+    return desk.sandbox().read_file(path).data.decode()
+
+
+def test_a_command_answers_with_its_output_and_exit_code(desk):
+    result = use(desk, "run", command="cat src/app.py; echo oops >&2; exit 3")
+    assert result.text == "def greet():\n    return 'hello'\noops\n\n[exit code 3]"
+    assert (result.detail["exit_code"], result.detail["ending"], result.is_error) == (3, "exited", False)
+    assert result.full_output is None
+    assert use(desk, "run", command="true").text == "(no output)\n\n[exit code 0]"
+
+
+def test_of_a_long_output_head_and_tail_are_shown_and_all_of_it_is_kept(desk):
+    result = use(desk, "run", command="echo first; seq 1 9000; echo last")
+    assert len(result.text) < 10_300
+    assert result.text.startswith("first\n1\n2\n")
+    assert "characters left out" in result.text
+    assert result.text.endswith("9000\nlast\n\n[exit code 0]")
+    assert "\n4500\n" in result.full_output
+    assert result.output_bytes == len(result.full_output) + 1
+
+
+def test_a_command_that_takes_too_long_is_killed_and_says_so(desk):
+    result = use(desk, "run", command="echo begun; sleep 30", timeout_s=1)
+    assert result.text.startswith("begun\n\n[killed: it ran longer than 1 s.")
+    assert (result.detail["exit_code"], result.is_error) == (None, True)
+
+
+def test_a_stopped_command_has_no_result(desk):
+    cancel = threading.Event()
+    threading.Timer(0.3, cancel.set).start()
+    began = time.monotonic()
+    with pytest.raises(Interrupted):
+        use(desk, "run", cancel=cancel, command="sleep 30")
+    assert time.monotonic() - began < 2
+
+
+def test_control_sequences_do_not_reach_the_model():
+    assert plain("\x1b[31mred\x1b[0m\r\n10%\r50%\r100%\x07 \x1b]0;title\x07\0done  \n") == "red\n100% done"
+    assert head_and_tail("x" * 10_000) == "x" * 10_000
+
+
+def test_a_file_is_shown_with_numbers_and_in_parts(desk):
+    desk.sandbox().write_file("long.txt", "\n".join(f"line {n}" for n in range(1, 1001)).encode())
+    assert use(desk, "view", path="src/app.py").text == "     1\tdef greet():\n     2\t    return 'hello'"
+    whole = use(desk, "view", path="/workspace/long.txt").text.splitlines()
+    assert (len(whole), whole[-1]) == (401, "[lines 1 to 400 of 1000 lines; pass start and end to see others]")
+    part = use(desk, "view", path="./long.txt", start=10, end=12).text.splitlines()
+    assert part[:3] == ["    10\tline 10", "    11\tline 11", "    12\tline 12"]
+    assert use(desk, "view", path="long.txt", start=5000).text == "long.txt has only 1000 lines."
+
+
+def test_directories_binary_files_and_nothing_are_shown_for_what_they_are(desk):
+    desk.sandbox().write_file("data.bin", b"\0\1\2")
+    desk.sandbox().write_file("empty.txt", b"")
+    assert use(desk, "view", path=".").text == (". is a directory:\ndata.bin\nempty.txt\nsrc/\nsrc/app.py")
+    assert use(desk, "view", path="data.bin").text == "data.bin is a binary file of 3 bytes."
+    assert use(desk, "view", path="empty.txt").text == "empty.txt is empty."
+    with pytest.raises(SandboxPathError):
+        use(desk, "view", path="missing.txt")
+    with pytest.raises(SandboxPathError):
+        use(desk, "view", path="../../etc/passwd")
+
+
+def test_a_search_names_the_files_first(desk):
+    desk.sandbox().write_file("tests/test_app.py", b"greet()\ngreet()\n")
+    lines = use(desk, "search", pattern="greet").text.splitlines()
+    assert (lines[0], set(lines[1:3])) == ("2 files:", {"  src/app.py (1)", "  tests/test_app.py (2)"})
+    assert sorted(lines[4:]) == [
+        "src/app.py:1: def greet():",
+        "tests/test_app.py:1: greet()",
+        "tests/test_app.py:2: greet()",
+    ]
+    assert use(desk, "search", pattern="nothing like it").text == "Nothing matches."
+    assert "1 files" in use(desk, "search", pattern="greet", path="src", glob="*.py").text
+
+
+def test_an_edit_changes_the_file_and_shows_what(desk):
+    result = use(desk, "edit", path="./src/app.py", old="'hello'", new="'good day'")
+    assert content(desk, "src/app.py") == "def greet():\n    return 'good day'\n"
+    assert result.text == "Edited src/app.py."
+    assert (result.detail["path"], result.detail["added"], result.detail["removed"]) == ("src/app.py", 1, 1)
+    assert "+    return 'good day'" in result.detail["diff"]
+
+
+def test_an_edit_can_change_all_places_and_may_be_repeated(desk):
+    desk.sandbox().write_file("a.txt", b"x x\nx\n")
+    assert use(desk, "edit", path="a.txt", old="x", new="xy", all=True).text == "Edited a.txt in 3 places."
+    assert use(desk, "edit", path="a.txt", old="x", new="xy", all=True).text == "Nothing to do: a.txt already says so."
+    assert content(desk, "a.txt") == "xy xy\nxy\n"
+
+
+def test_an_edit_that_breaks_the_syntax_is_not_written(desk):
+    with pytest.raises(EditRefused, match=r"would not parse \(line"):
+        use(desk, "edit", path="src/app.py", old="'hello'", new="'hello")
+    assert content(desk, "src/app.py") == "def greet():\n    return 'hello'\n"
+
+
+def test_a_file_is_created_once(desk):
+    result = use(desk, "create", path="new/deep.txt", content="one\ntwo\n")
+    assert (result.text, result.detail["added"]) == ("Created new/deep.txt (2 lines).", 2)
+    assert "already has this content" in use(desk, "create", path="new/deep.txt", content="one\ntwo\n").text
+    with pytest.raises(SandboxPathError):
+        use(desk, "create", path="new/deep.txt", content="other")
+    assert use(desk, "create", path="new/deep.txt", content="other", overwrite=True).text.startswith("Replaced")
+    assert content(desk, "new/deep.txt") == "other"
+    with pytest.raises(EditRefused):
+        use(desk, "create", path="broken.json", content="{")
+
+
+def test_what_the_workplace_forbids_is_not_written(desk):
+    desk.only = "tests/"
+    for path in ("src/app.py", "tests/../src/app.py", "/workspace/src/app.py"):
+        with pytest.raises(NotWritable):
+            use(desk, "create", path=path, content="x = 1\n", overwrite=True)
+        with pytest.raises(NotWritable):
+            use(desk, "edit", path=path, old="hello", new="bye")
+    assert use(desk, "create", path="tests/test_x.py", content="x = 1\n").text.startswith("Created")
+
+
+def test_files_that_are_no_text_are_not_edited(desk):
+    desk.sandbox().write_file("latin.txt", "caf\xe9".encode("latin-1"))
+    with pytest.raises(NotWritable, match="not UTF-8"):
+        use(desk, "edit", path="latin.txt", old="caf", new="tea")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_run_works_in_its_sandbox_and_a_stopped_command_is_run_again(desk, settings):
+    settings.MCC_REHEARSAL_LATENCY_S = 0
+    script = "echo x >> count.txt; [ $(wc -l < count.txt) -gt 1 ] || sleep 30; cat count.txt; seq 9999"
+    with rehearsed(call("run", command=script), call("view", path="count.txt"), call("submit_jot")) as order:
+        run = start(order, workplace=f"desk:{desk.name}")
+        with hosted(QUICK):
+            until(lambda: (places.workspace_path(desk.name) / "count.txt").exists())
+            accounts.freeze(accounts.global_account())
+            until(lambda: status(run) == "queued", 2)
+            assert book(run).results == []
+            accounts.thaw(accounts.global_account())
+            until(lambda: finished(run), 20)
+
+    left = book(run)
+    assert left.run.outcome == "submitted"
+    assert len(left.answers) == 3
+    ran, viewed, _ = left.results
+    assert ran.content.startswith("x\nx\n1\n2\n")
+    assert ran.detail["exit_code"] == 0
+    assert ran.artifact.content.endswith("9999")
+    assert ran.artifact.size_bytes == len(ran.artifact.content) + 1
+    assert viewed.content == "     1\tx\n     2\tx"
