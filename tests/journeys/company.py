@@ -73,7 +73,7 @@ class Company:
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.log.read_text()[-3000:]
             with contextlib.suppress(OSError, urllib.error.URLError):
-                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/accounts/login/", timeout=2)
+                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=2)
                 break
             time.sleep(0.1)
         else:

@@ -28,7 +28,7 @@ def session_cookie(company: Company) -> str:
     page = opener.open(f"{base}/accounts/login/", timeout=10).read().decode()
     token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
     assert token, page[:2000]
-    form = {"csrfmiddlewaretoken": token[1], "login": "admin", "password": company.password}
+    form = {"csrfmiddlewaretoken": token[1], "login": "admin", "password": company.password, "next": "/healthz"}
     opener.open(f"{base}/accounts/login/", urllib.parse.urlencode(form).encode(), timeout=20)
     assert any(cookie.name == "sessionid" for cookie in jar), "the login was refused"
     return "; ".join(f"{cookie.name}={cookie.value}" for cookie in jar)
