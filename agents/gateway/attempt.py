@@ -17,7 +17,7 @@ from agents.gateway.draft import Draft
 from agents.meter import Metered
 from agents.models import Message
 from agents.services import reconcile
-from budgets.errors import BudgetExceeded, GenerationReused, HoldNotOpen
+from budgets.errors import BudgetExceeded, GenerationReused, HoldNotOpen, ReferenceReused
 from budgets.models import Account, Hold
 from budgets.services import ledger
 from budgets.services import pricing as price_list
@@ -78,33 +78,35 @@ class Attempt:
     def _step(self) -> int:
         return self._call.run.step if self._call.step is None else self._call.step
 
-    # Before the request
-
     def _set_aside(self) -> Hold:
-        """Hold what the attempt can cost, and commit that it is sent. Shrinks ``max_tokens`` to what the budget allows.
+        """Hold what the attempt can cost, and commit that it is sent.
 
-        Raises BudgetExceeded when not even a short answer fits, AccountFrozen, LeaseLost.
+        Raises BudgetExceeded, AccountFrozen, and LeaseLost when somebody else makes this very attempt.
         """
         reference = self._next_reference()
+        try:
+            hold = self._hold_what_fits(reference)
+            ledger.mark_sent(hold)
+        except (HoldNotOpen, ReferenceReused) as refusal:
+            raise LeaseLost(f"{reference} is made by somebody else") from refusal
+        self._hold = hold
+        return hold
+
+    def _hold_what_fits(self, reference: str) -> Hold:
+        """Return the hold. Shrinks ``max_tokens`` when the budget allows only a shorter answer, if it is of any use."""
         for tries_left in reversed(range(SHRINK_TRIES)):
             try:
-                hold = ledger.hold(
+                return ledger.hold(
                     self._accounts,
                     price_list.estimate(self._model.price, self._prompt_tokens, self._max_tokens),
                     reference=reference,
                     model=self._model.model,
                     provider=self._model.endpoint.name,
                 )
-                break
             except BudgetExceeded:
                 if not tries_left or not self._shrink():
                     raise
-        try:
-            ledger.mark_sent(hold)
-        except HoldNotOpen as refusal:
-            raise LeaseLost(f"{reference} is made by somebody else") from refusal
-        self._hold = hold
-        return hold
+        raise AssertionError("unreachable")
 
     def _next_reference(self) -> str:
         """Return a name for this attempt: those before it are in the ledger, from whichever process."""
@@ -127,8 +129,6 @@ class Attempt:
             return False
         self._max_tokens = min(fits, self._max_tokens)
         return True
-
-    # While it is answered
 
     async def _listen(self, hold: Hold) -> None:
         request = wire.request_of(
@@ -168,8 +168,6 @@ class Attempt:
             logger.warning("%s: the provider repeats the id of a generation", self._hold.reference)
             self._generation_id = ""
         self._noted = True
-
-    # After it
 
     async def _bill(self, hold: Hold) -> Bill:
         """Return what the answer cost: as the provider says, else by the list, else the whole hold.
