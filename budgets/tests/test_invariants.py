@@ -301,19 +301,16 @@ class Ledger(RuleBasedStateMachine):
 
     @invariant()
     def buckets_hold_what_their_period_admitted(self) -> None:
+        told = Counter(Alert.objects.values_list("bucket", "amount_nanousd", "level"))
         for bucket in Bucket.objects.select_related("limit"):
-            limit = bucket.limit
+            limit, amount = bucket.limit, bucket.limit.amount_nanousd
             spent, held = self.seen(limit.account_id, limit.period, bucket.period_start)
             assert (bucket.spent_nanousd, bucket.held_nanousd) == (spent, held), "I10"
             if limit.active and limit.action == Limit.Action.BLOCK and limit.account_id not in self.disturbed:
-                assert spent + held <= limit.amount_nanousd, "I3"
-            if limit.active and bucket == self.current(limit):
-                told = Alert.objects.filter(bucket=bucket, amount_nanousd=limit.amount_nanousd)
-                assert sorted(told.values_list("level", flat=True)) == crossed(spent, limit.amount_nanousd), "I8"
-
-    def current(self, limit: Limit) -> Bucket | None:
-        start, _ = periods.bounds(limit.period, self.now)
-        return Bucket.objects.filter(limit=limit, period_start=start).first()
+                assert spent + held <= amount, "I3"
+            if limit.active and bucket.period_start == periods.bounds(limit.period, self.now)[0]:
+                levels = [told[bucket.pk, amount, level] for level in ("warn", "reached")]
+                assert levels == crossed(spent, amount), "I8"
 
     @invariant()
     def totals_are_the_sums_of_their_lines(self) -> None:
@@ -330,10 +327,9 @@ class Ledger(RuleBasedStateMachine):
         assert all(nanousd(usd_string(total)) == total for total in totals.values()), "I11"
 
 
-def crossed(spent: int, amount: int) -> list[str]:
-    """The levels that the model expects to have been told, by name; warnings come at 80 %."""
-    levels = {"reached": spent >= amount, "warn": 10 * spent >= 8 * amount}
-    return [level for level, is_crossed in levels.items() if spent and is_crossed]
+def crossed(spent: int, amount: int) -> list[bool]:
+    """Whether the model expects the warning, which comes at 80 %, and the limit itself to have been told."""
+    return [spent > 0 and 10 * spent >= 8 * amount, spent > 0 and spent >= amount]
 
 
 @pytest.mark.django_db
