@@ -38,9 +38,8 @@ def readyz(request: HttpRequest) -> JsonResponse:
 def metrics(request: HttpRequest) -> HttpResponse:
     """All numbers, for superusers and for whoever brings MCC_METRICS_TOKEN."""
     if not (_brings_token(request) or _is_superuser(request)):
-        refused = HttpResponse("A superuser's session or a bearer token is needed.\n", status=401)
-        refused.headers["WWW-Authenticate"] = "Bearer"
-        return refused
+        text = "A superuser's session or a bearer token is needed.\n"
+        return HttpResponse(text, status=401, content_type="text/plain", headers={"WWW-Authenticate": "Bearer"})
     return HttpResponse(registry.exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
 
 

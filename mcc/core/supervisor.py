@@ -35,7 +35,6 @@ STEADY_S = 60
 """A child that lived so long starts again at once."""
 LONGEST_PAUSE_S = 30
 STOP_S = 30
-FIRST_CANARY_S = 15
 CANARY_S = 30
 
 
@@ -115,12 +114,12 @@ class Canary:
     def __init__(self, every_s: float) -> None:
         self._every_s = every_s
         self._sent_at: datetime | None = None
-        self.rest(FIRST_CANARY_S)
+        self.rest()
 
-    def rest(self, pause_s: float | None = None) -> None:
-        """Forget the job that is under way; begin anew after a pause: a cluster needs time to start."""
+    def rest(self) -> None:
+        """Forget the job that is under way and begin anew after a pause: a cluster needs time to start."""
         self._sent_at = None
-        self._next_at = time.monotonic() + (self._every_s if pause_s is None else pause_s)
+        self._next_at = time.monotonic() + self._every_s
 
     def is_dead(self) -> bool:
         """Whether a job was left lying. Without a database there is nothing to say."""
@@ -141,8 +140,7 @@ class Canary:
             enqueue("mcc.core.tasks.canary")
             self._next_at = time.monotonic() + 1
             return False
-        heard = Heartbeat.objects.filter(name=tasks.CANARY, at__gte=self._sent_at).exists()
-        if heard:
+        if Heartbeat.objects.filter(name=tasks.CANARY, at__gte=self._sent_at).exists():
             self.rest()
             return False
         self._next_at = time.monotonic() + 1
@@ -185,11 +183,11 @@ class Supervisor:
 
     def _look_after_jobs(self) -> None:
         if self._jobs.look_after():
-            self._canary.rest(FIRST_CANARY_S)
+            self._canary.rest()
         elif self._canary.is_dead():
             logger.error("no job is carried out: killing the workers to start them afresh")
             self._jobs.kill()
-            self._canary.rest(FIRST_CANARY_S)
+            self._canary.rest()
 
     def _end(self) -> None:
         """Stop the workers first: they finish what is in hand, and the pages show it."""

@@ -226,7 +226,7 @@ async def test_who_loses_the_right_is_cut_off_at_once(cookie):
 
 
 async def test_a_logout_closes_the_sockets_of_that_session_only(cookie):
-    user, other = await log_in("ada")
+    _, other = await log_in("ada")
     here, elsewhere = await opened("s=test:all", cookie), await opened("s=test:all", other)
 
     @database_sync_to_async

@@ -1,0 +1,42 @@
+"""A cluster with a few errands and jobs of its own: ``python -m mcc.core.tests.cluster_process``."""
+
+import os
+import sys
+import time
+
+from django.core.management import execute_from_command_line
+
+
+def mark(name: str) -> None:
+    """A job that leaves a trace."""
+    from mcc.core import pulse
+
+    pulse.beat(name)
+
+
+def slow_mark(name: str) -> None:
+    """A job that is at work for a second."""
+    mark(f"{name} began")
+    time.sleep(1)
+    mark(f"{name} ended")
+
+
+def register_errands() -> None:
+    from mcc.core.errands import Lease, handler
+
+    @handler("test.slow")
+    def slow(subject: int, lease: Lease) -> None:
+        mark(f"errand by {os.getpid()}")
+        if subject == 0:
+            lease.cancelled.wait(60)
+            lease.check()
+        mark("errand done")
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mcc.settings")
+    import django
+
+    django.setup()
+    register_errands()
+    execute_from_command_line([sys.argv[0], "qcluster"])
