@@ -25,7 +25,7 @@ lint: $(VENV)/.development
 	$(BIN)/python tools/vendor_assets.py --check
 
 types: $(VENV)/.development
-	$(BIN)/mypy mcc budgets agents projects githubsync notifications
+	$(BIN)/mypy mcc budgets agents projects githubsync notifications bench
 
 docs: $(VENV)/.development  ## generated pages must be up to date: `make docs-write` mends them
 	$(BIN)/python tools/generate_docs.py --check

@@ -1,0 +1,16 @@
+"""One module for each thing that is measured. Each has ``measure(scale)``, which yields findings."""
+
+from bench.finding import Database
+
+SUBJECTS: dict[str, tuple[Database, ...]] = {
+    "overspend": ("sqlite", "postgresql"),
+    "bill": ("sqlite", "postgresql"),
+    "overhead": ("sqlite", "postgresql"),
+    "crowd": ("sqlite", "postgresql"),
+    "stop": ("sqlite", "postgresql"),
+    "sockets": ("sqlite", "postgresql"),
+    "prefix": ("sqlite",),
+    "pages": ("sqlite",),
+    "dashboards": ("sqlite", "postgresql"),
+}
+"""Every subject with the databases that it is measured on, in the order of the report."""
