@@ -4,6 +4,7 @@ Whoever claims a run raises its epoch. Every transaction that writes for a run b
 that was slow, suspended or cut off from the database finds another epoch there and writes nothing.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -91,9 +92,12 @@ def claim(owner: str, room: int, lease_s: float = LEASE_S) -> list[Lease]:
     return [Lease(run.pk, owner, run.lease_epoch + 1) for run in found]
 
 
-def renew(owner: str, lease_s: float = LEASE_S) -> dict[int, int]:
-    """Keep all runs of ``owner``, and return which those are, with their epochs. One UPDATE, one SELECT."""
-    ours = _driven_by(owner)
+def renew(owner: str, run_ids: Iterable[int], lease_s: float = LEASE_S) -> dict[int, int]:
+    """Keep those of the runs that are still ``owner``'s, and return their epochs. One UPDATE, one SELECT.
+
+    Only what is really being driven may be named: a run whose drive broke down must fall to somebody else.
+    """
+    ours = _driven_by(owner).filter(pk__in=list(run_ids))
     ours.update(lease_until=timezone.now() + timedelta(seconds=lease_s))
     return dict(ours.values_list("pk", "lease_epoch"))
 

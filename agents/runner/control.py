@@ -61,7 +61,7 @@ class Control:
         """Renew all leases at once. A run that is not ours any more is dropped on the spot."""
         drives, began = dict(self._drives), time.monotonic()
         if drives:
-            kept = await self._beats.run(claims.renew, self._owner, self._clock.lease_s)
+            kept = await self._beats.run(claims.renew, self._owner, drives, self._clock.lease_s)
             for run_id, drive in drives.items():
                 if kept.get(run_id) != drive.lease.epoch:
                     drive.stop(Stop.LOST)

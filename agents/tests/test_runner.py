@@ -480,6 +480,18 @@ def test_the_urgent_run_is_claimed_first_and_waiting_ones_never():
     assert claims.claim("me", 20) == []
 
 
+def test_a_heartbeat_keeps_only_what_is_driven_and_ours():
+    driven, broken, stolen = start("order"), start("order"), start("order")
+    claims.claim("me", 20, lease_s=1)
+    Run.objects.filter(pk=stolen.pk).update(lease_owner="thief")
+    until = {run.pk: run.lease_until for run in Run.objects.all()}
+
+    assert claims.renew("me", [driven.pk, stolen.pk], lease_s=60) == {driven.pk: 1}
+    renewed = [run.pk for run in Run.objects.all() if run.lease_until != until[run.pk]]
+    assert renewed == [driven.pk]
+    assert broken.pk not in renewed
+
+
 def test_a_look_at_the_wishes_is_one_query(django_assert_num_queries):
     run = start("order")
     claims.claim("me", 1)
