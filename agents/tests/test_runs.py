@@ -64,7 +64,9 @@ def test_a_run_without_a_workplace_gets_no_tools_for_one():
 
 def test_an_agent_gets_only_the_tools_of_its_role():
     reviewer = workbench.make_agent(role="reviewer")
-    assert "edit" not in start("Look.", reviewer, workplace="shelf:1", purpose=Purpose.REVIEW).tools
+    tester = workbench.make_agent(role="tester")
+    assert not {"edit", "create"} & set(start("Look.", reviewer, workplace="shelf:1", purpose=Purpose.REVIEW).tools)
+    assert {"view", "create"} <= set(start("Try it.", tester, workplace="shelf:1", purpose=Purpose.TEST).tools)
 
 
 def test_one_conversation_has_one_open_run():

@@ -23,7 +23,6 @@ SHOWN_CHARS: Final = 16_000
 LINE_CHARS: Final = 600
 SEARCH_CHARS: Final = 8_000
 EDITABLE_BYTES: Final = MIB
-WRITERS: Final = (Role.ARCHITECT, Role.CODER, Role.TESTER)
 
 
 class NotWritable(DomainError):
@@ -98,7 +97,7 @@ def search(context: ToolContext, pattern: str, path: str = "", glob: str = "") -
         "required": ["path", "old", "new"],
         "additionalProperties": False,
     },
-    roles=WRITERS,
+    roles=[Role.CODER],
 )
 def edit(context: ToolContext, path: str, old: str, new: str, **options: bool) -> ToolResult:
     """``options`` is only ``all``: as a parameter it would hide the built-in."""
@@ -129,7 +128,7 @@ def edit(context: ToolContext, path: str, old: str, new: str, **options: bool) -
         "required": ["path", "content"],
         "additionalProperties": False,
     },
-    roles=WRITERS,
+    roles=[Role.CODER, Role.TESTER],
 )
 def create(context: ToolContext, path: str, content: str, overwrite: bool = False) -> ToolResult:
     path = writable(context, path)
