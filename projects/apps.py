@@ -7,7 +7,7 @@ class ProjectsConfig(AppConfig):
     def ready(self) -> None:
         from budgets import access
         from mcc.core import schedules, seeding
-        from projects import errands, forge, models, receivers, watchers, workplaces  # noqa: F401 - they register themselves
+        from projects import errands, forge, models, receivers, vitals, watchers, workplaces  # noqa: F401 - they register
         from projects.demo import play
         from projects.localforge import LocalForge
         from projects.services import account_rights, demo

@@ -223,6 +223,11 @@ class HostGit:
         )
 
 
+def version() -> str:
+    """Return the version of this machine's git, as ``2.39.5``. Raises OSError or GitFailed where there is none."""
+    return HostGit(Path("/"), Owner.of_mirrors()).text("--version").split()[2]
+
+
 @contextmanager
 def _file_with(data: bytes) -> Iterator[IO[bytes]]:
     """Give an anonymous file to read ``data`` from: unlike a pipe it cannot block whoever writes it."""
