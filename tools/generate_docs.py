@@ -24,8 +24,8 @@ from django.db import models
 FLOORS = ["core", "budgets", "agents", "projects", "githubsync", "notifications"]
 HEADER = """# Database schema
 
-Generated from the models by `make docs-write`; `make docs` checks it. Foreign keys point to the floor itself or to floors
-above it in this list: core, budgets, agents, projects. Money is in nano-dollars (1e-9 USD), times are in UTC.
+Generated from the models by `make docs-write`; `make docs` checks it. Foreign keys stay on their floor or point to one
+named before it here: core, budgets, agents, projects. Money is in nano-dollars (1e-9 USD), times are in UTC.
 """
 
 

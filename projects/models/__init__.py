@@ -1,9 +1,9 @@
+from projects.models.assignment import Assignment
 from projects.models.issue import Issue, IssueStatus, Task, TaskStatus, Transition
 from projects.models.knowledge import Knowledge, Report, Suggestion
 from projects.models.project import Membership, Project, ProjectTemplate
 from projects.models.pull_request import Check, PullRequest, Vote
 from projects.models.request import Request
-from projects.models.assignment import Assignment
 
 __all__ = [
     "Assignment",
