@@ -86,9 +86,7 @@ def postgres_url(tmp_path_factory):
     bin_dir = found[-1].parent
     # Its own user must reach the directory, and pytest's are private.
     home = Path(
-        subprocess.check_output(
-            _as_postgres("mktemp", "-d", "/var/tmp/mcc-test-pg-XXXXXX"), text=True, cwd="/"
-        ).strip()
+        subprocess.check_output(_as_postgres("mktemp", "-d", "/var/tmp/mcc-test-pg-XXXXXX"), text=True, cwd="/").strip()
     )
     port = free_port()
     try:
@@ -108,17 +106,13 @@ def postgres_url(tmp_path_factory):
         )
         try:
             subprocess.run(
-                _as_postgres(
-                    str(bin_dir / "createdb"), "-h", "127.0.0.1", "-p", str(port), "-U", "mcc", "mcc"
-                ),
+                _as_postgres(str(bin_dir / "createdb"), "-h", "127.0.0.1", "-p", str(port), "-U", "mcc", "mcc"),
                 check=True,
                 cwd="/",
             )
             yield f"postgres://mcc@127.0.0.1:{port}/mcc"
         finally:
-            subprocess.run(
-                [*control, "-m", "immediate", "stop"], check=True, stdout=subprocess.DEVNULL, cwd="/"
-            )
+            subprocess.run([*control, "-m", "immediate", "stop"], check=True, stdout=subprocess.DEVNULL, cwd="/")
     finally:
         subprocess.run(_as_postgres("rm", "-rf", str(home)), check=False, cwd="/")
 

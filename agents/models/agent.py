@@ -35,7 +35,9 @@ class Agent(models.Model):
     class Meta:
         ordering = ["pk"]
         constraints = [
-            models.CheckConstraint(condition=Q(temperature__gte=0, temperature__lte=2), name="agent_temperature_in_range"),
+            models.CheckConstraint(
+                condition=Q(temperature__gte=0, temperature__lte=2), name="agent_temperature_in_range"
+            ),
             models.CheckConstraint(condition=Q(max_tokens__gte=1), name="agent_max_tokens_positive"),
         ]
 

@@ -62,7 +62,9 @@ class Message(models.Model):
     class Meta:
         ordering = ["pk"]
         constraints = [
-            models.UniqueConstraint(fields=["run", "step"], condition=Q(role="assistant"), name="message_one_answer_per_step"),
+            models.UniqueConstraint(
+                fields=["run", "step"], condition=Q(role="assistant"), name="message_one_answer_per_step"
+            ),
             models.UniqueConstraint(
                 fields=["run", "step", "tool_call_id"], condition=Q(role="tool"), name="message_one_result_per_call"
             ),

@@ -1,9 +1,9 @@
 """One agent at work in one conversation until a typed outcome.
 
-    queued ──claim──> running ──outcome──> finished
-                        |  ^
-            ask, money ──>|  |<── answer
-                       waiting
+queued ──claim──> running ──outcome──> finished
+                    |  ^
+        ask, money ──>|  |<── answer
+                   waiting
 """
 
 from django.db import models
@@ -71,6 +71,7 @@ class Run(models.Model):
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.QUEUED)
     control = models.CharField(max_length=6, choices=Control.choices, default=Control.RUN)
     waits_for = models.CharField(max_length=40, blank=True, help_text="why it waits: answer, budget")
+    needs_nanousd = models.BigIntegerField(null=True, help_text="waits for budget: what the next call needs at least")
     outcome = models.CharField(max_length=12, choices=Outcome.choices, blank=True)
     outcome_detail = models.TextField(blank=True)
     priority = models.SmallIntegerField(default=0)

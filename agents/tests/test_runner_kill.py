@@ -6,7 +6,6 @@ import sys
 import time
 
 import pytest
-from django.conf import settings
 from django.db import connection
 
 from agents.models import Message, Run

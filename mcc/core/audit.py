@@ -17,6 +17,4 @@ def record(
     ``action`` is dotted (``budgets.stop``), ``subject`` label and key (``projects.issue:12``), ``address``
     an IP address. Never put secrets into ``detail``.
     """
-    return AuditEntry.objects.create(
-        user=user, action=action, subject=subject, detail=detail or {}, address=address
-    )
+    return AuditEntry.objects.create(user=user, action=action, subject=subject, detail=detail or {}, address=address)

@@ -148,9 +148,7 @@ def claim(owner: str, limit: int) -> list[Errand]:
     _expire_leases_of_the_dead(now)
     due = Q(status=Status.QUEUED, not_before__lte=now) | Q(status=Status.RUNNING, lease_until__lt=now)
     busy_lanes = Errand.objects.filter(status=Status.RUNNING, lease_until__gte=now).exclude(lane="")
-    candidates = (
-        Errand.objects.filter(due).exclude(lane__in=busy_lanes.values("lane")).order_by("-status", "pk")
-    )
+    candidates = Errand.objects.filter(due).exclude(lane__in=busy_lanes.values("lane")).order_by("-status", "pk")
     if connection.features.has_select_for_update_skip_locked:
         candidates = candidates.select_for_update(skip_locked=True)
     claimed: list[Errand] = []

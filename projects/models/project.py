@@ -22,9 +22,7 @@ class ProjectQuerySet(models.QuerySet["Project"]):
         """Those in which ``user`` may decide: approve, reject, stop, create issues."""
         if user.is_superuser:
             return self
-        return self.filter(
-            pk__in=Membership.objects.filter(user=user, role__in=Membership.DECIDERS).values("project")
-        )
+        return self.filter(pk__in=Membership.objects.filter(user=user, role__in=Membership.DECIDERS).values("project"))
 
 
 class Project(models.Model):
@@ -49,7 +47,9 @@ class Project(models.Model):
     members = models.ManyToManyField(settings.AUTH_USER_MODEL, through="Membership", related_name="projects")
     account = models.OneToOneField(Account, models.PROTECT, related_name="+")
 
-    checks = models.JSONField(default=list, blank=True, help_text='[{"name", "command", "timeout_s"}], run by MCC itself')
+    checks = models.JSONField(
+        default=list, blank=True, help_text='[{"name", "command", "timeout_s"}], run by MCC itself'
+    )
     plan_needs_approval = models.BooleanField(default=True)
     merge_needs_approval = models.BooleanField(default=True)
     fast_lane = models.BooleanField(default=True, help_text="small issues skip the Tester")

@@ -37,7 +37,9 @@ class Request(Acted):
     task = models.ForeignKey(Task, models.CASCADE, null=True, related_name="requests")
     pull_request = models.ForeignKey(PullRequest, models.CASCADE, null=True, related_name="requests")
     run = models.ForeignKey(Run, models.CASCADE, null=True, related_name="requests", help_text="waits for the answer")
-    key = models.CharField(max_length=120, unique=True, help_text="says it once: plan:12:1, merge:7:<sha>, ask:5:<call>")
+    key = models.CharField(
+        max_length=120, unique=True, help_text="says it once: plan:12:1, merge:7:<sha>, ask:5:<call>"
+    )
     kind = models.CharField(max_length=8, choices=Kind.choices)
     question = models.TextField()
     detail = models.TextField(blank=True)

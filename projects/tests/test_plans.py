@@ -5,7 +5,15 @@ from projects.plans import parse
 
 
 def task(key="one", **fields):
-    return {"key": key, "title": key.title(), "description": "", "depends_on": [], "files": [], "size": "small", **fields}
+    return {
+        "key": key,
+        "title": key.title(),
+        "description": "",
+        "depends_on": [],
+        "files": [],
+        "size": "small",
+        **fields,
+    }
 
 
 def plan(*tasks, spec="Do it.", lines=("It works.",)):

@@ -5,8 +5,9 @@ from django.utils import timezone
 class Errand(models.Model):
     """A piece of slow work that must happen though every process dies: checks, a merge.
 
-    Claimed under a lease with a fencing epoch; at most one errand of a ``lane`` runs at a time (a lane is a repository, so
-    merges queue up). Carried out at least once: handlers look at the rows and do only what is still to do.
+    Claimed under a lease with a fencing epoch; at most one errand of a ``lane`` runs at a time (a lane is a
+    repository, so merges queue up). Carried out at least once: handlers look at the rows and do only what is still
+    to do.
     """
 
     class Status(models.TextChoices):
