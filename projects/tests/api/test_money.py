@@ -1,0 +1,76 @@
+"""Budgets, usage and the stop over REST."""
+
+import pytest
+
+from agents.models import Agent
+from budgets.services import accounts
+from budgets.tests.factories import spend
+from projects.tests import factories
+
+pytestmark = pytest.mark.django_db
+
+
+def test_limits_are_set_shown_and_removed(cast):
+    client, account = cast.call(cast.alice), cast.project.account
+    path = f"/api/v1/budgets/{account.pk}/limits/monthly/"
+    spend(account, accounts.global_account(), cost=1_234_567_891)
+
+    shown = client.put(path, {"amount_usd": "10.00"}).json()
+
+    assert shown["spent_usd"] == "1.234567891"
+    assert [(row["period"], row["amount_usd"], row["spent_usd"], row["action"]) for row in shown["limits"]] == [
+        ("monthly", "10.00", "1.234567891", "block")
+    ]
+    assert client.delete(path).json()["limits"] == []
+    assert client.delete(path).status_code == 404
+    for amount in ("-1", "much", "1e99", 1.5, True, None):
+        assert client.put(path, {"amount_usd": amount}, format="json").status_code == 422, amount
+    assert client.put(f"/api/v1/budgets/{account.pk}/limits/hourly/", {"amount_usd": "1"}).status_code == 422
+
+
+def test_only_an_administrator_limits_the_company(cast):
+    path = f"/api/v1/budgets/{accounts.global_account().pk}/limits/daily/"
+    assert cast.call(cast.alice).put(path, {"amount_usd": "1"}).status_code == 403
+    assert cast.call(cast.root).put(path, {"amount_usd": "1"}).status_code == 200
+
+
+def test_usage_shows_each_only_what_their_projects_spent(cast):
+    other = factories.project()
+    spend(cast.project.account, accounts.global_account(), cost=1_000, reference="ours")
+    spend(other.account, accounts.global_account(), cost=2_000, reference="theirs")
+
+    def seen(user, query=""):
+        rows = cast.call(user).get(f"/api/v1/usage/{query}").json()["results"]
+        return [(row["reference"], row["cost_usd"]) for row in rows]
+
+    assert seen(cast.alice) == [("ours", "0.000001")]
+    assert seen(cast.root) == [("theirs", "0.000002"), ("ours", "0.000001")]
+    assert seen(cast.root, f"?account={other.account_id}") == [("theirs", "0.000002")]
+    assert seen(cast.alice, f"?account={other.account_id}") == []
+    assert seen(cast.charlie) == []
+
+
+def test_budgets_of_other_peoples_projects_are_not_listed(cast):
+    other = factories.project()
+    listed = cast.call(cast.alice).get("/api/v1/budgets/?kind=project").json()["results"]
+    assert [row["id"] for row in listed] == [cast.project.account_id]
+    assert cast.call(cast.alice).get("/api/v1/budgets/?kind=planet").status_code == 422
+    assert cast.call(cast.alice).put(f"/api/v1/budgets/{other.account_id}/limits/total/", {}).status_code == 404
+
+
+def test_stop_and_resume_at_every_level(cast):
+    issue, agent = factories.issue(cast.project), Agent.objects.first()
+    client = cast.call(cast.alice)
+    for scope, account in (
+        ("company", accounts.global_account()),
+        (f"project:{cast.project.pk}", cast.project.account),
+        (f"issue:{issue.pk}", issue.account),
+        (f"agent:{agent.pk}", agent.account),
+    ):
+        stopped = client.post("/api/v1/stop/", {"scope": scope, "reason": "lunch"}).json()
+        assert [(row["id"], row["frozen_reason"]) for row in stopped] == [(account.pk, "lunch")]
+        account.refresh_from_db()
+        assert account.is_frozen
+        assert client.get("/api/v1/stop/").json() == stopped
+        assert client.delete(f"/api/v1/stop/?scope={scope}").json() == []
+    assert client.delete("/api/v1/stop/").status_code == 422

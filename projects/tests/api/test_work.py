@@ -1,0 +1,211 @@
+"""Projects, issues, tasks, pull requests, runs and requests over REST."""
+
+import pytest
+from rest_framework.test import APIClient
+
+from agents.models import Run
+from projects.models import Issue, IssueStatus, Membership, Project, Request, Vote
+from projects.services import requests
+from projects.tests import factories
+from projects.tests.repositories import PersonsRepository, place
+
+__all__ = ["place"]
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_token_opens_the_door_and_a_wrong_password_does_not():
+    user = factories.user()
+    user.set_password("correct horse battery")
+    user.save()
+    client = APIClient()
+    credentials = {"username": user.username, "password": "wrong"}
+    assert client.post("/api/v1/auth/token/", credentials).status_code == 401
+
+    tokens = client.post("/api/v1/auth/token/", {**credentials, "password": "correct horse battery"}).json()
+    assert client.get("/api/v1/projects/").status_code == 401
+    assert client.get("/api/v1/projects/", headers={"Authorization": f"Bearer {tokens['access']}"}).status_code == 200
+    renewed = client.post("/api/v1/auth/token/refresh/", {"refresh": tokens["refresh"]})
+    assert renewed.status_code == 200
+
+    user.set_password("another horse battery")
+    user.save()
+    answer = client.get("/api/v1/projects/", headers={"Authorization": f"Bearer {tokens['access']}"})
+    assert answer.status_code == 401, "a changed password ends every token"
+
+
+def test_guessing_passwords_is_slowed_down():
+    client = APIClient()
+    answers = [client.post("/api/v1/auth/token/", {"username": "x", "password": "y"}).status_code for _ in range(12)]
+    assert answers == [401] * 10 + [429] * 2
+
+
+def test_every_error_has_one_shape(cast):
+    client = cast.call(cast.alice)
+    assert client.get("/api/v1/issues/999/").json() == {
+        "code": "not_found",
+        "detail": "No Issue matches the given query.",
+    }
+    assert APIClient().get("/api/v1/issues/1/").json()["code"] == "not_authenticated"
+    wrong = client.post(f"/api/v1/projects/{cast.project.pk}/issues/", {"title": ""})
+    assert (wrong.status_code, wrong.json()["code"], list(wrong.json()["fields"])) == (422, "invalid", ["title"])
+    assert client.post("/api/v1/stop/", {"scope": "galaxy"}).status_code == 422
+    assert client.put("/api/v1/projects/").json()["code"] == "method_not_allowed"
+    assert client.post("/api/v1/stop/", "{", content_type="application/json").json()["code"] == "parse_error"
+
+
+def test_a_stranger_sees_nothing_of_a_project(cast):
+    issue = factories.planned(cast.project)
+    pull = factories.pull(issue.tasks.get())
+    asked = requests.open(Request.Kind.PLAN, issue, key="k", question="Ok?", options=[requests.Option("yes", "Yes")])
+    client = cast.call(cast.charlie)
+
+    assert client.get("/api/v1/projects/").json()["results"] == []
+    assert client.get("/api/v1/requests/").json()["results"] == []
+    assert client.get("/api/v1/usage/").json()["results"] == []
+    for path in (
+        f"projects/{cast.project.pk}/",
+        f"projects/{cast.project.pk}/issues/",
+        f"issues/{issue.pk}/",
+        f"tasks/{issue.tasks.get().pk}/",
+        f"pull-requests/{pull.pk}/",
+    ):
+        assert client.get(f"/api/v1/{path}").status_code == 404, path
+    assert client.post(f"/api/v1/requests/{asked.pk}/answer/", {"choice": "yes"}).status_code == 404
+    assert client.post("/api/v1/stop/", {"scope": f"project:{cast.project.pk}"}).status_code == 404
+    assert client.post("/api/v1/stop/", {"scope": "company"}).status_code == 403
+
+
+def test_a_viewer_looks_and_does_not_touch(cast):
+    issue = factories.issue(cast.project)
+    asked = requests.open(Request.Kind.PLAN, issue, key="k", question="Ok?", options=[requests.Option("yes", "Yes")])
+    client = cast.call(cast.vic)
+
+    assert client.get(f"/api/v1/issues/{issue.pk}/").status_code == 200
+    refused = [
+        client.post(f"/api/v1/projects/{cast.project.pk}/issues/", {"title": "Mine"}),
+        client.patch(f"/api/v1/issues/{issue.pk}/", {"title": "Mine"}),
+        client.post(f"/api/v1/issues/{issue.pk}/cancel/"),
+        client.post(f"/api/v1/issues/{issue.pk}/start/"),
+        client.post(f"/api/v1/requests/{asked.pk}/answer/", {"choice": "yes"}),
+        client.patch(f"/api/v1/projects/{cast.project.pk}/", {"max_rework": 1}),
+        client.post("/api/v1/stop/", {"scope": f"issue:{issue.pk}"}),
+        client.put(f"/api/v1/budgets/{issue.account_id}/limits/total/", {"amount_usd": "1"}),
+        client.post("/api/v1/projects/", {"key": "NEW", "name": "New", "repository": "/nowhere"}),
+    ]
+    assert [answer.status_code for answer in refused] == [403] * len(refused)
+    assert {answer.json()["code"] for answer in refused} == {"not_allowed"}
+
+
+@pytest.mark.sandbox
+def test_an_administrator_founds_a_project_on_a_repository(cast, place):
+    source = PersonsRepository(place / "source")
+    source.commit({"a.txt": "a"})
+    body = {
+        "key": "NEW",
+        "name": "New",
+        "repository": str(source.path),
+        "checks": [{"name": "tests", "command": "true"}],
+        "budget_usd": "12.50",
+    }
+    made = cast.call(cast.root).post("/api/v1/projects/", body)
+
+    assert made.status_code == 201, made.json()
+    project = Project.objects.get(pk=made.json()["id"])
+    assert project.checks == [{"name": "tests", "command": "true", "timeout_s": 600}]
+    assert project.account.limits.get().amount_nanousd == 12_500_000_000
+    assert project.memberships.get().role == Membership.Role.OWNER
+    assert project.team.exists()
+    again = cast.call(cast.root).post("/api/v1/projects/", body)
+    assert (again.status_code, list(again.json()["fields"])) == (422, ["key"])
+    nowhere = cast.call(cast.root).post("/api/v1/projects/", {**body, "key": "OTHER", "repository": "/nowhere/at/all"})
+    assert (nowhere.status_code, list(nowhere.json()["fields"])) == (422, ["repository"])
+
+
+def test_an_issue_is_filed_read_edited_and_cancelled(cast):
+    client = cast.call(cast.alice)
+    path = f"/api/v1/projects/{cast.project.pk}/issues/"
+    filed = client.post(path, {"title": "Rate limits", "body": "Please.", "budget_usd": "3", "start": False}).json()
+
+    issue = Issue.objects.get(pk=filed["id"])
+    assert (filed["key"], filed["status"], filed["started_at"]) == (issue.key, "new", None)
+    assert issue.account.limits.get().amount_nanousd == 3_000_000_000
+    assert client.patch(f"/api/v1/issues/{issue.pk}/", {"priority": 5}).json()["priority"] == 5
+    assert client.post(f"/api/v1/issues/{issue.pk}/start/").json()["started_at"]
+    assert client.post(f"/api/v1/issues/{issue.pk}/cancel/", {"reason": "no"}).json()["status"] == "cancelled"
+    assert client.post(f"/api/v1/issues/{issue.pk}/cancel/").status_code == 409
+    assert [row["id"] for row in client.get(path).json()["results"]] == [issue.pk]
+
+
+def test_an_issue_shows_its_tasks_and_what_each_cost(cast):
+    issue = factories.planned(cast.project, {"key": "one"}, {"key": "two", "depends_on": ["one"]})
+    factories.scheduling.advance(issue.pk)
+    Run.objects.filter(assignment__task__key="one").update(cost_nanousd=1_500_000_000)
+
+    shown = cast.call(cast.vic).get(f"/api/v1/issues/{issue.pk}/").json()
+
+    assert shown["status"] == IssueStatus.IMPLEMENTATION
+    assert [(task["key"], task["depends_on"], task["cost_usd"]) for task in shown["tasks"]] == [
+        ("one", [], "1.50"),
+        ("two", ["one"], "0.00"),
+    ]
+    task = cast.call(cast.vic).get(f"/api/v1/tasks/{shown['tasks'][0]['id']}/").json()
+    assert task == shown["tasks"][0]
+
+
+def test_a_run_and_its_journal_can_be_read(cast):
+    issue = factories.issue(cast.project)
+    factories.scheduling.advance(issue.pk)
+    run = Run.objects.get(assignment__issue=issue)
+
+    shown = cast.call(cast.vic).get(f"/api/v1/runs/{run.pk}/").json()
+    assert (shown["purpose"], shown["issue"], shown["task"], shown["status"]) == ("plan", issue.pk, None, "queued")
+    [order] = cast.call(cast.vic).get(f"/api/v1/runs/{run.pk}/messages/").json()["results"]
+    assert (order["is_order"], order["author"]) == (True, "Mission Control")
+    assert cast.call(cast.charlie).get(f"/api/v1/runs/{run.pk}/").status_code == 404
+    assert cast.call(cast.charlie).get(f"/api/v1/runs/{run.pk}/messages/").status_code == 404
+
+
+def test_a_request_is_answered_once(cast):
+    issue = factories.issue(cast.project)
+    options = [requests.Option("yes", "Yes"), requests.Option("no", "No", wants_text=True)]
+    asked = requests.open(Request.Kind.QUESTION, issue, key="k", question="Ok?", options=options)
+    client, path = cast.call(cast.alice), f"/api/v1/requests/{asked.pk}/answer/"
+
+    [listed] = client.get(f"/api/v1/requests/?issue={issue.pk}").json()["results"]
+    assert [option["value"] for option in listed["options"]] == ["yes", "no"]
+    assert client.post(path, {"choice": "maybe"}).status_code == 422
+    assert client.post(path, {"choice": "no"}).json()["fields"] == {"text": ["This answer needs words."]}
+    assert client.post(path, {"choice": "no", "text": "Because."}).json()["answer"] == "no"
+    assert client.post(path, {"choice": "yes"}).status_code == 409
+    assert client.get("/api/v1/requests/").json()["results"] == []
+    assert len(client.get("/api/v1/requests/?open=false").json()["results"]) == 1
+    assert client.get("/api/v1/requests/?issue=x").status_code == 422
+
+
+def test_a_pull_request_shows_which_votes_count(cast):
+    issue = factories.planned(cast.project)
+    pull = factories.pull(issue.tasks.get())
+    for sha in ("c" * 40, factories.HEAD):
+        Vote.objects.create(pull_request=pull, kind="person", verdict="approve", head_sha=sha, user=cast.alice)
+
+    shown = cast.call(cast.vic).get(f"/api/v1/pull-requests/{pull.pk}/").json()
+
+    assert [(vote["head_sha"][0], vote["counts"]) for vote in shown["votes"]] == [("c", False), ("a", True)]
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_lists_take_the_same_few_queries_at_any_length(cast, rows, django_assert_num_queries):
+    for _ in range(rows):
+        issue = factories.issue(cast.project)
+        requests.open(Request.Kind.PLAN, issue, key=issue.key, question="Ok?", options=[requests.Option("yes", "Yes")])
+        factories.project(owner=cast.alice)
+    client = cast.call(cast.alice)
+    with django_assert_num_queries(4):
+        client.get(f"/api/v1/projects/{cast.project.pk}/issues/")
+    with django_assert_num_queries(4):
+        client.get("/api/v1/projects/")
+    with django_assert_num_queries(3):
+        client.get("/api/v1/agents/")
+    with django_assert_num_queries(2):
+        client.get("/api/v1/requests/")
