@@ -44,9 +44,8 @@ def project(*, coders: int = 2, owner: User | None = None, **fields) -> Project:
     row = Project.objects.create(
         key=f"P{number}",
         name=f"Project {number}",
-        repository="/nowhere",
         account=accounts.open_account(Account.Kind.PROJECT, f"Project {number}"),
-        **fields,
+        **{"repository": "/nowhere", **fields},
     )
     roles = [Role.ARCHITECT, Role.TESTER, Role.REVIEWER, *[Role.CODER] * coders]
     row.team.set([agent(role) for role in roles])

@@ -9,8 +9,8 @@ from projects.tests import factories
 
 pytestmark = pytest.mark.django_db
 
-ISSUE_ARROWS = [(source, target) for source, targets in workflow.ISSUE_ARROWS.items() for target in targets]
-TASK_ARROWS = [(source, target) for source, targets in workflow.TASK_ARROWS.items() for target in targets]
+ISSUE_ARROWS = [(source, target) for source, targets in workflow.ISSUE_ARROWS.items() for target in sorted(targets)]
+TASK_ARROWS = [(source, target) for source, targets in workflow.TASK_ARROWS.items() for target in sorted(targets)]
 NO_ISSUE_ARROWS = [
     (source, target)
     for source in IssueStatus

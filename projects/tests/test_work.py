@@ -1,0 +1,235 @@
+"""What happens to work between the agent and the repository, with real git and a real sandbox."""
+
+import pytest
+
+from mcc.core.errands import Later, Lease
+from mcc.core.models import Errand
+from projects import errands
+from projects.git import Mirror, Workspace
+from projects.models import Assignment, Check, Project, Task
+from projects.services import checks, handing_in, merging, pausing, scheduling, tidying
+from projects.services.pausing import Scope
+from projects.tests import factories
+from projects.tests.repositories import atlas, place
+
+__all__ = ["atlas", "place"]
+
+pytestmark = [pytest.mark.django_db, pytest.mark.sandbox]
+
+TESTS = {"name": "tests", "command": "cat src/map.py; test -s src/map.py", "timeout_s": 30}
+
+
+@pytest.fixture
+def task(atlas) -> Task:
+    """A task that is being coded on a copy of ``atlas``."""
+    project = factories.project(repository=str(atlas.path), checks=[TESTS], merge_needs_approval=False)
+    issue = factories.planned(project)
+    Task.objects.update(base_sha=atlas.head())
+    scheduling.advance(issue.pk)
+    Mirror(project.pk).fetch()
+    return issue.tasks.get()
+
+
+@pytest.fixture
+def lease() -> Lease:
+    errand = Errand.objects.create(kind="test", subject=1, status="running", lease_epoch=1)
+    return Lease(errand.pk, 1)
+
+
+def edit(task: Task, path: str, text: str) -> Workspace:
+    """Return the open workspace of ``task`` with a file changed in it."""
+    workspace = Workspace(f"task-{task.pk}", Mirror(task.issue.project_id))
+    workspace.open(task.base_sha, task.branch).write_file(path, text.encode())
+    return workspace
+
+
+def hand_in(task: Task, text: str, key: str = "call"):
+    workspace = edit(task, "src/map.py", text)
+    try:
+        return handing_in.hand_in(factories.latest(task), workspace, "Done.", key=key)
+    finally:
+        workspace.close()
+
+
+def test_work_becomes_a_branch_and_a_pull_request(task, atlas):
+    handover = hand_in(task, "ROADS = 2\n")
+
+    pull = handover.pull
+    assert (pull.number, pull.status, pull.base_sha) == (1, "draft", atlas.head())
+    assert (pull.additions, pull.deletions) == (1, 2)
+    assert "+ROADS = 2" in pull.diff
+    assert atlas.head(task.branch) == pull.head_sha
+    log = atlas.git("log", "-1", "--format=%an %s%n%b", task.branch)
+    assert log.splitlines()[0] == f"{task.assignee.name} One"
+    assert f"MCC-Issue: {task.issue.key}" in log
+
+
+def test_work_is_handed_in_once_however_often_the_call_is_made(task):
+    first = hand_in(task, "ROADS = 2\n")
+    second = hand_in(task, "ROADS = 2\n")
+    assert (second.pull, second.pull.head_sha) == (first.pull, first.pull.head_sha)
+    assert Project.objects.get().last_pull_number == 1
+
+
+def test_a_call_that_died_before_it_was_written_down_is_completed(task):
+    """The commit is made and pushed, then the process dies: the next call finds both."""
+    first = hand_in(task, "ROADS = 2\n")
+    first.pull.delete()
+    Assignment.objects.update(submitted_key="")
+
+    second = hand_in(task, "ROADS = 2\n")
+
+    assert second.pull.head_sha == first.pull.head_sha
+
+
+def test_a_round_of_rework_adds_a_commit_and_no_change_is_none(task, atlas):
+    first = hand_in(task, "ROADS = 2\n").pull.head_sha
+    assert hand_in(task, "ROADS = 2\n", key="again") is None
+
+    second = hand_in(task, "ROADS = 3\n", key="once more").pull.head_sha
+
+    assert atlas.git("rev-parse", f"{second}^") == first
+
+
+def test_checks_run_on_the_commit_and_keep_what_was_said(task, lease):
+    pull = hand_in(task, "ROADS = 2\n").pull
+    rows = checks.order(pull)
+
+    errands.run_checks(pull.pk, lease)
+
+    check = Check.objects.get()
+    assert (check.status, check.exit_code, check.ending) == ("passed", 0, "exited")
+    assert (check.log, check.log_bytes) == ("ROADS = 2\n", 10)
+    assert [row.pk for row in rows] == [check.pk]
+
+
+def test_a_check_that_takes_too_long_is_red(task, lease):
+    slow = {"name": "slow", "command": "echo begun; sleep 20", "timeout_s": 1}
+    Project.objects.update(checks=[slow])
+    pull = hand_in(task, "ROADS = 2\n").pull
+    pull.project.refresh_from_db()
+    checks.order(pull)
+
+    errands.run_checks(pull.pk, lease)
+
+    check = Check.objects.get()
+    assert (check.status, check.ending, check.exit_code) == ("failed", "timeout", None)
+    assert "begun" in check.log
+
+
+def test_long_logs_keep_head_and_tail():
+    log = checks.head_and_tail(b"first" + b"x" * 300_000 + b"last\0")
+    assert log.startswith("first")
+    assert log.endswith("last\ufffd")
+    assert "100010 bytes left out" in log
+
+
+@pytest.mark.parametrize("errand", [errands.run_checks, errands.merge])
+def test_a_stop_holds_back_checks_and_merges(task, lease, errand):
+    pull = hand_in(task, "ROADS = 2\n").pull
+    checks.order(pull)
+    Task.objects.update(status="merging")
+    pausing.stop(Scope(), user=factories.user(is_superuser=True))
+
+    with pytest.raises(Later):
+        errand(pull.pk, lease)
+
+    assert Check.objects.get().status == "queued"
+
+
+def to_merging(task: Task) -> None:
+    pull = task.pull_request
+    Task.objects.filter(pk=task.pk).update(status="merging")
+    pull.status = "open"
+    pull.save()
+    factories.finish(factories.latest(task).run, "submitted")
+
+
+def test_a_merge_onto_the_base_that_was_checked_lands_without_more_checks(task, atlas, lease):
+    pull = hand_in(task, "ROADS = 2\n").pull
+    to_merging(task)
+
+    merging.carry_out(pull.pk, lease)
+
+    task.refresh_from_db()
+    pull.refresh_from_db()
+    assert (task.status, pull.status, pull.merged_sha) == ("merged", "merged", atlas.head())
+    assert atlas.git("show", "main:src/map.py") == "ROADS = 2"
+    assert not Check.objects.exists()
+    assert atlas.git("branch", "--list", task.branch) == ""
+
+
+def test_a_merge_that_was_interrupted_is_not_made_twice(task, atlas, lease):
+    pull = hand_in(task, "ROADS = 2\n").pull
+    to_merging(task)
+    merging.carry_out(pull.pk, lease)
+    landed = atlas.head()
+    pull.status, pull.merged_sha = "open", ""
+    pull.save()
+    Task.objects.update(status="merging")
+
+    merging.carry_out(pull.pk, lease)
+
+    assert atlas.head() == landed
+    pull.refresh_from_db()
+    assert pull.merged_sha == landed
+
+
+def test_a_base_that_moved_is_merged_and_checked_before_anything_lands(task, atlas, lease):
+    pull = hand_in(task, "ROADS = 2\n").pull
+    to_merging(task)
+    atlas.commit({"README.md": "Atlas of roads\n"})
+
+    merging.carry_out(pull.pk, lease)
+
+    check = Check.objects.get()
+    assert (check.on, check.status) == ("merged_tree", "passed")
+    assert atlas.git("show", "main:README.md", "main:src/map.py") == "Atlas of roads\nROADS = 2"
+
+
+def test_what_is_red_once_merged_goes_back_with_the_log(task, atlas, lease):
+    Project.objects.update(checks=[{"name": "lone", "command": "echo two maps; test ! -e other.py", "timeout_s": 30}])
+    pull = hand_in(task, "ROADS = 2\n").pull
+    to_merging(task)
+    before = atlas.commit({"other.py": "OTHER = 1\n"})
+
+    merging.carry_out(pull.pk, lease)
+
+    task.refresh_from_db()
+    assert (task.status, task.rework, atlas.head()) == ("coding", 1, before)
+    order = factories.latest(task).run.messages.get(is_order=True).content
+    assert "two maps" in order
+    assert "merged into its base" in order
+
+
+def test_a_task_that_was_cancelled_meanwhile_is_not_merged(task, atlas, lease):
+    pull = hand_in(task, "ROADS = 2\n").pull
+    before = atlas.head()
+    Task.objects.update(status="cancelled")
+
+    merging.carry_out(pull.pk, lease)
+
+    assert atlas.head() == before
+
+
+def test_unfinished_work_is_kept_on_the_branch_in_the_mirror(task):
+    edit(task, "src/map.py", "ROADS = 7\n").close()
+
+    sha = tidying.keep_work(task)
+
+    mirror = Mirror(task.issue.project_id)
+    assert mirror.file(sha, "src/map.py") == b"ROADS = 7\n"
+    assert mirror.log(sha)[0].subject == "WIP: One"
+    assert mirror.head(task.branch) == sha
+
+
+def test_workspaces_of_a_task_that_is_over_are_deleted_and_its_branch_too(task, atlas, place):
+    pull = hand_in(task, "ROADS = 2\n").pull
+    pull.status = "closed"
+    pull.save()
+    assert list((place / "workspaces" / "made").iterdir())
+
+    tidying.tidy_task(task)
+
+    assert not list((place / "workspaces" / "made").iterdir())
+    assert atlas.git("branch", "--list", task.branch) == ""
