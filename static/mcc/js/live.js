@@ -1,13 +1,13 @@
 // The live socket: hx-ws swaps the fragments, this keeps the place in each stream so that a reconnect loses nothing.
 // Envelopes: {"stream", "seq", "kind", "content"}; {"reset": true} means that the place is too old: load the page again.
-// To the server: {"ack": {"issue:4": 17, …}} after every ACK_EVERY messages or ACK_MS.
+// To the server: {"stream": "issue:4", "ack": 17}, the last that arrived, after every so many messages, characters or ACK_MS.
 import { toast } from './toasts.js';
 
-const ACK_EVERY = 20, ACK_MS = 1000, PATIENCE_MS = 1500, SHELL_MS = 5000;
+const ACK_EVERY = 20, ACK_CHARACTERS = 65536, ACK_MS = 1000, PATIENCE_MS = 1500, URGENT_MS = 200, REFRESH_MS = 5000;
 const root = document.documentElement;
 const element = document.getElementById('live');
 const seen = new Map();
-let waitingShown = 0, socket = null, dirty = 0, ackTimer = 0, lostTimer = 0;
+let waitingShown = 0, socket = null, last = null, dirty = 0, characters = 0, ackTimer = 0, lostTimer = 0;
 
 // Where the server's page left off: <div id="live" hx-ws:connect="/ws/?s=issue:4@17&s=company@3">.
 const start = new URL(element?.getAttribute('hx-ws:connect') ?? '', location.href);
@@ -23,8 +23,8 @@ function url() {
 
 function ack() {
   clearTimeout(ackTimer);
-  ackTimer = dirty = 0;
-  if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ ack: Object.fromEntries(seen) }));
+  ackTimer = dirty = characters = 0;
+  if (last && socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ stream: last.stream, ack: last.seq }));
 }
 
 function lost() {
@@ -56,21 +56,28 @@ document.addEventListener('htmx:ws:after:message:incoming', ({ detail }) => {
   try { envelope = JSON.parse(detail.message.data); } catch { return; }
   if (!envelope.stream) return;
   seen.set(envelope.stream, envelope.seq);
+  last = envelope;
   dirty += 1;
-  if (envelope.stream === 'company') refreshShell(envelope.kind === 'company' || envelope.kind === 'request' ? 200 : SHELL_MS);
-  if (dirty >= ACK_EVERY) ack(); else ackTimer ||= setTimeout(ack, ACK_MS);
+  characters += detail.message.data.length;
+  if (envelope.stream === 'company') refresh(envelope.kind === 'company' || envelope.kind === 'request');
+  if (dirty >= ACK_EVERY || characters >= ACK_CHARACTERS) ack(); else ackTimer ||= setTimeout(ack, ACK_MS);
 });
 
-// What the frame shows (counts, projects, the stop) depends on who looks, so each page asks for its own, not too often.
-let shellTimer = 0, shellAt = Infinity;
-function refreshShell(delay_ms) {
-  if (Date.now() + delay_ms >= shellAt) return;
-  clearTimeout(shellTimer);
-  shellAt = Date.now() + delay_ms;
-  shellTimer = setTimeout(() => {
-    shellAt = Infinity;
-    document.getElementById('shell-sidebar')?.dispatchEvent(new Event('refresh'));
-  }, delay_ms);
+// What depends on who looks is not pushed: an element with an id and data-live-refresh="2000" asks for itself after news of
+// the company (hx-get with hx-trigger="refresh"), once in so many milliseconds; a stop or a question hurries it.
+const due = new Map();
+function refresh(urgent) {
+  for (const { id, dataset } of document.querySelectorAll('[data-live-refresh]')) {
+    const delay_ms = urgent ? URGENT_MS : Number(dataset.liveRefresh) || REFRESH_MS;
+    const planned = due.get(id);
+    if (planned && planned.at <= Date.now() + delay_ms) continue;
+    clearTimeout(planned?.timer);
+    const timer = setTimeout(() => {
+      due.delete(id);
+      document.getElementById(id)?.dispatchEvent(new Event('refresh'));
+    }, delay_ms);
+    due.set(id, { at: Date.now() + delay_ms, timer });
+  }
 }
 
 // The tab tells how many things wait for its owner, from the element that the server keeps up to date.
