@@ -30,7 +30,11 @@ class SpendingLimit(Protocol):
 
 
 class BudgetExceeded(DomainError):
-    """The amount does not fit into ``limit``: it is ``short_nanousd`` too much until ``resets_at`` (None: for good)."""
+    """The amount does not fit into ``limit``: it is ``short_nanousd`` too much until ``resets_at`` (None: for good).
+
+    ``needed_nanousd`` is what whoever asked cannot do without. ``may_pass``: what is set aside for other calls would
+    be enough, so it is worth a short wait.
+    """
 
     code = "budget_exceeded"
     http_status = 402
@@ -42,6 +46,8 @@ class BudgetExceeded(DomainError):
         *,
         short_nanousd: int,
         resets_at: datetime | None,
+        needed_nanousd: int = 0,
+        may_pass: bool = False,
     ) -> None:
         until = f" It resets at {resets_at:%Y-%m-%d %H:%M} UTC." if resets_at else ""
         super().__init__(
@@ -52,6 +58,8 @@ class BudgetExceeded(DomainError):
         self.limit = limit
         self.short_nanousd = short_nanousd
         self.resets_at = resets_at
+        self.needed_nanousd = needed_nanousd
+        self.may_pass = may_pass
 
 
 class AccountFrozen(DomainError):

@@ -8,7 +8,7 @@ from budgets.models import Account
 from budgets.signals import account_frozen, account_thawed
 from mcc.core.queue import enqueue
 from projects.models import Issue, IssueStatus, TaskStatus
-from projects.services import news
+from projects.services import money, news
 
 
 @receiver([run_finished, run_waiting], dispatch_uid="projects.look_at_the_run")
@@ -23,6 +23,12 @@ def look_at_the_run(sender: type[Run], run: Run, **kwargs: object) -> None:
         concerned |= set(starved.values_list("pk", flat=True))
     for issue_id in concerned:
         news.ring(issue_id)
+
+
+@receiver(run_waiting, dispatch_uid="projects.end_unless_asked")
+def end_unless_asked(sender: type[Run], run: Run, **kwargs: object) -> None:
+    """A talk or a stand-up that has no money left is over: it belongs to no issue whose people could be asked."""
+    money.end_unless_asked(run)
 
 
 @receiver(account_thawed, dispatch_uid="projects.go_on_after_a_stop")

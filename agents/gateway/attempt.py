@@ -103,8 +103,9 @@ class Attempt:
                     model=self._model.model,
                     provider=self._model.endpoint.name,
                 )
-            except BudgetExceeded:
+            except BudgetExceeded as refusal:
                 if not tries_left or not self._shrink():
+                    refusal.needed_nanousd = self._least()
                     raise
         raise AssertionError("unreachable")
 
@@ -129,6 +130,11 @@ class Attempt:
             return False
         self._max_tokens = min(fits, self._max_tokens)
         return True
+
+    def _least(self) -> int:
+        """Return what must be set aside for the shortest answer that is of use."""
+        tokens = min(LEAST_OUTPUT_TOKENS, self._max_tokens)
+        return price_list.estimate(self._model.price, self._prompt_tokens, tokens)
 
     async def _listen(self, hold: Hold) -> None:
         request = wire.request_of(

@@ -23,6 +23,9 @@ class Patience:
     longest_pause_s: float = 60.0
     silence_s: float = 120.0
     look_up_pauses_s: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)
+    money_s: float = 20.0
+    """How long to wait for money that is only set aside for other calls."""
+    money_pause_s: float = 0.5
 
     def pause_s(self, failures: int, retry_after_s: float | None) -> float | None:
         """Return the seconds to wait after so many failures, or None when it is over."""

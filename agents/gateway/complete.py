@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+import time
 
 from agents.errors import CallFailed
 from agents.gateway.attempt import Attempt
 from agents.gateway.call import Completion, ModelCall, OnText, Store
 from agents.gateway.candidate import Candidate, accounts_of, candidates
+from budgets.errors import BudgetExceeded
 from budgets.models import Account
 from mcc.core.dbthread import DatabaseThread
 
@@ -42,15 +44,25 @@ async def _persist(
     on_text: OnText,
     store: Store,
 ) -> Completion:
-    """Make attempts at one model until there is an answer, a failure for good, or the end of patience."""
+    """Make attempts at one model until there is an answer, a failure for good, or the end of patience.
+
+    Money that other calls have set aside comes back when they are settled, mostly within seconds: it is waited for
+    before a person is asked for more.
+    """
     failures = 0
+    money_by = time.monotonic() + call.patience.money_s
     while True:
         try:
             return await Attempt(call, model, accounts, db=db, on_text=on_text, store=store).make()
+        except BudgetExceeded as refusal:
+            if not refusal.may_pass or time.monotonic() > money_by:
+                raise
+            pause_s = call.patience.money_pause_s
         except CallFailed as failure:
             failures += 1
-            pause_s = call.patience.pause_s(failures, failure.retry_after_s)
-            if failure.permanent or pause_s is None:
+            wait_s = call.patience.pause_s(failures, failure.retry_after_s)
+            if failure.permanent or wait_s is None:
                 raise
+            pause_s = wait_s
             logger.info("%s: %s; again in %.1f s", call.reference_prefix, failure, pause_s)
         await asyncio.sleep(pause_s)

@@ -33,6 +33,7 @@ from budgets.errors import AccountFrozen, BudgetExceeded
 from budgets.models import Usage
 from mcc.core.dbthread import DatabaseThread
 from mcc.core.errors import DomainError, ProviderError
+from mcc.core.money import usd_display
 
 logger = logging.getLogger(__name__)
 
@@ -113,8 +114,7 @@ class Drive:
             case _Parked():
                 await self._db.run(journal.park, self.lease, reason.waits_for, self._worked_ms())
             case BudgetExceeded():
-                logger.info("run %s waits for money: %s", self.lease.run_id, reason.detail)
-                await self._db.run(journal.park, self.lease, "budget", self._worked_ms())
+                await self._wait_for_money(reason)
             case AccountFrozen():
                 await self._db.run(journal.release, self.lease, self._worked_ms(), FROZEN_PAUSE_S)
             case SandboxUnavailable():
@@ -127,6 +127,12 @@ class Drive:
                 raise reason
             case _:
                 await self._crash(reason, Outcome.CRASHED)
+
+    async def _wait_for_money(self, refusal: BudgetExceeded) -> None:
+        logger.info("run %s waits for money: %s", self.lease.run_id, refusal.detail)
+        needs = refusal.needed_nanousd
+        why = f"The next call needs {usd_display(needs)}. {refusal.detail}"
+        await self._db.run(journal.park, self.lease, "budget", self._worked_ms(), why=why, needs_nanousd=needs)
 
     async def _put_down(self) -> None:
         if self._stop is Stop.CANCEL:

@@ -221,11 +221,13 @@ def finish_cancelled(lease: Lease, worked_ms: int) -> None:
 
 
 @transaction.atomic
-def park(lease: Lease, waits_for: str, worked_ms: int) -> None:
+def park(lease: Lease, waits_for: str, worked_ms: int, *, why: str = "", needs_nanousd: int | None = None) -> None:
     """Let the run wait for somebody, without a lease. ``run_waiting`` is sent after commit."""
     lease.fence(
         status=Run.Status.WAITING,
         waits_for=waits_for,
+        outcome_detail=why,
+        needs_nanousd=needs_nanousd,
         worked_ms=F("worked_ms") + worked_ms,
         lease_owner="",
         lease_until=None,

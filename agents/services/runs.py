@@ -98,7 +98,8 @@ def say(conversation: Conversation, text: str, *, user: User | None = None, agen
 def wake(run: Run) -> bool:
     """Let a waiting run go on. Says whether it was waiting; anything else is left alone."""
     waiting = Run.objects.filter(pk=run.pk, status=Run.Status.WAITING)
-    if not waiting.update(status=Run.Status.QUEUED, waits_for="", lease_until=None):
+    forget = {"waits_for": "", "needs_nanousd": None, "outcome_detail": ""}
+    if not waiting.update(status=Run.Status.QUEUED, lease_until=None, **forget):
         return False
     announce(run)
     worker.doorbell("runner")
@@ -124,6 +125,7 @@ def conclude(runs: QuerySet[Run], outcome: Outcome, detail: str = "", **changes:
     if run is None:
         return False
     changes |= {"status": Run.Status.FINISHED, "outcome": outcome, "outcome_detail": detail, "waits_for": ""}
+    changes["needs_nanousd"] = None
     changes |= {"finished_at": timezone.now(), "lease_owner": "", "lease_until": None}
     Run.objects.filter(pk=run.pk).update(**changes)
     announce(run)

@@ -11,7 +11,9 @@ from budgets.models import Account, Hold, Price, Usage
 from budgets.services import accounts
 from mcc.core.dbthread import DatabaseThread
 
-QUICK = Patience(attempts=3, first_pause_s=0.01, silence_s=5, look_up_pauses_s=(0.01, 0.01))
+QUICK = Patience(
+    attempts=3, first_pause_s=0.01, silence_s=5, look_up_pauses_s=(0.01, 0.01), money_s=1, money_pause_s=0.02
+)
 PROMPT = [
     {"role": "system", "content": "Be brief."},
     {"role": "user", "name": "mission_control", "content": "Say hello."},

@@ -6,6 +6,7 @@ import pytest
 
 from agents.errors import LeaseLost, ModelUnavailable
 from agents.gateway import ToolCall, complete
+from agents.gateway.pricing import prompt_bound
 from agents.models import Message, Provider
 from agents.tests import provider as modes
 from agents.tests.calls import (
@@ -23,7 +24,7 @@ from agents.tests.calls import (
 )
 from budgets.errors import AccountFrozen, BudgetExceeded
 from budgets.models import Hold, Posting, Usage
-from budgets.services import accounts
+from budgets.services import accounts, ledger, pricing
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -180,6 +181,32 @@ def test_nothing_is_sent_when_not_even_a_short_answer_fits(fake, acme):
         ask(call_of(run))
 
     assert (fake.requests, states()) == ([], [])
+
+
+def test_money_that_is_only_set_aside_for_another_call_is_waited_for(fake, acme):
+    run = make_run(make_card(acme), limit_nanousd=20_000_000)
+    other = ledger.hold(run.accounts.all(), 19_000_000, reference="run:0/step:0/attempt:1", model="acme/large")
+
+    async def asking(db):
+        call = asyncio.ensure_future(complete(call_of(run), db=db, on_text=Heard(), store=forget))
+        await asyncio.sleep(0.2)
+        waited = not call.done()
+        await db.run(ledger.release, other)
+        return waited, await call
+
+    waited, answer = on_a_loop(asking)
+
+    assert (waited, answer.text) == (True, "Hello")
+
+
+def test_a_refusal_says_what_the_shortest_useful_answer_needs(fake, acme):
+    run = make_run(make_card(acme), limit_nanousd=1_000)
+
+    with pytest.raises(BudgetExceeded) as refused:
+        ask(call_of(run))
+
+    assert refused.value.needed_nanousd == pricing.estimate(run.model.price, prompt_bound(PROMPT, []), 256)
+    assert not refused.value.may_pass
 
 
 def test_nothing_is_sent_from_a_frozen_account(fake, run):

@@ -343,6 +343,8 @@ def test_without_money_a_run_waits_and_goes_on_when_it_is_woken(news):
             until(lambda: status(run) == "waiting")
             run.refresh_from_db()
             assert (run.waits_for, run.lease_owner) == ("budget", "")
+            assert run.needs_nanousd > 1
+            assert run.outcome_detail.startswith("The next call needs $")
             accounts.set_limit(agent.account, 10**12, period="total")
             assert runs.wake(run)
             until(lambda: finished(run))

@@ -103,7 +103,14 @@ def _refuse_too_much(locked: list[Bucket], amount_nanousd: int) -> None:
     short, bucket = max(shortages, key=lambda shortage: shortage[0], default=(0, None))
     if bucket is not None and short > 0:
         limit = bucket.limit
-        raise BudgetExceeded(limit.account, limit, short_nanousd=short, resets_at=bucket.period_end)
+        raise BudgetExceeded(
+            limit.account,
+            limit,
+            short_nanousd=short,
+            resets_at=bucket.period_end,
+            needed_nanousd=amount_nanousd,
+            may_pass=all(lacks <= other.held_nanousd for lacks, other in shortages),
+        )
 
 
 def mark_sent(hold: Hold) -> None:

@@ -70,7 +70,9 @@ def _budget(issue: Issue, request: Request) -> None:
         money.raise_limit(issue, run.assignment, requests.amount_of_money(request.answer_text))
         if run.status == Run.Status.WAITING:
             runs.wake(run)
-    elif request.task is not None and request.task.is_open:
+        return
+    money.stop(run)
+    if request.task is not None and request.task.is_open:
         issues.close_task(request.task, user=request.answered_by, reason="no money for it")
     else:
         issues.close(issue, user=request.answered_by, reason="no money for it")

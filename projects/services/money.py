@@ -1,6 +1,6 @@
 """When a run has to wait for money: asking for more, and going on when there is some."""
 
-from agents.models import Run
+from agents.models import Outcome, Run
 from agents.services import runs
 from budgets.models import Account, Limit
 from budgets.queries import Standing, standings
@@ -35,9 +35,10 @@ def shortest(candidates: list[Account]) -> Standing | None:
 
 
 def ask(issue: Issue, assignment: Assignment) -> Request:
-    """Ask a person for money for a waiting run. Asked once until answered."""
+    """Ask a person for money for a waiting run. Asked once until the question is answered or void."""
     run = assignment.run
-    answered = Request.objects.filter(run=run, kind=Request.Kind.BUDGET, answered_at__isnull=False).count()
+    asked = Request.objects.filter(run=run, kind=Request.Kind.BUDGET)
+    over = asked.exclude(answered_at=None, withdrawn_at=None).count()
     short = shortest(accounts_of(issue, assignment))
     question = f"{run.agent.name} has no money left for {issue.key}."
     if short is not None:
@@ -47,7 +48,7 @@ def ask(issue: Issue, assignment: Assignment) -> Request:
     return requests.open(
         Request.Kind.BUDGET,
         issue,
-        key=f"budget:{run.pk}:{answered}",
+        key=f"budget:{run.pk}:{over}",
         task=assignment.task,
         run=run,
         agent=run.agent,
@@ -74,17 +75,27 @@ def raise_limit(issue: Issue, assignment: Assignment, extra_nanousd: int) -> Lim
 
 
 def wake_waiting() -> int:
-    """Let the runs try again that waited for money and whose accounts have some left; return how many.
-
-    Called by the clock only: who finds that it is still too little waits until the next time.
-    """
+    """Let the runs go on that waited for money and whose accounts have what they need; return how many."""
     waiting = Run.objects.filter(status=Run.Status.WAITING, waits_for=BUDGET).select_related("agent__account")
-    woken = [run for run in waiting if _has_some(run) and runs.wake(run)]
+    woken = [run for run in waiting if _has_enough(run) and runs.wake(run)]
     return len(woken)
 
 
-def _has_some(run: Run) -> bool:
+def _has_enough(run: Run) -> bool:
     agent = run.agent
     own = [agent.account, accounts.agent_type_account(agent.role), accounts.global_account()]
     left = ledger.headroom([*run.accounts.all(), *own])
-    return left is None or left > 0
+    return left is None or left >= (run.needs_nanousd or 1)
+
+
+def end_unless_asked(run: Run) -> None:
+    """End a run of the company that waits for money and belongs to no issue: nobody could be asked for it."""
+    ours = run.workplace.partition(":")[0] in ("project", "issue", "task")
+    if ours and run.waits_for == BUDGET and not Assignment.objects.filter(run=run).exists():
+        stop(run)
+
+
+def stop(run: Run) -> bool:
+    """End a run that waits for money for want of it. False: it does not wait any more."""
+    waiting = Run.objects.filter(pk=run.pk, status=Run.Status.WAITING, waits_for=BUDGET)
+    return runs.conclude(waiting, Outcome.BUDGET, run.outcome_detail)

@@ -3,11 +3,12 @@
 import pytest
 
 from agents.models import Agent, Message, Role, Run
+from agents.services import runs
 from budgets.services import accounts
 from mcc.core.models import Errand
 from projects.models import Assignment, Check, Issue, Request, Task, Vote
 from projects.plans import parse
-from projects.services import issues, pausing, planning, requests, scheduling
+from projects.services import issues, money, pausing, planning, requests, scheduling
 from projects.services.pausing import Scope
 from projects.tests import factories
 from projects.tests.factories import HEAD
@@ -494,7 +495,7 @@ def test_a_run_without_money_may_be_stopped():
     answer(open_request(issue), "stop")
 
     assert statuses(issue)["a"] == "cancelled"
-    assert factories.latest(task).run.outcome == "cancelled"
+    assert factories.latest(task).run.outcome == "budget"
 
 
 def test_the_question_about_money_is_void_once_there_is_some():
@@ -507,6 +508,50 @@ def test_the_question_about_money_is_void_once_there_is_some():
     scheduling.advance(issue.pk)
 
     assert not Request.objects.open().exists()
+
+
+def test_a_run_that_is_short_of_money_again_asks_again():
+    issue = at_work()
+    run = factories.latest(issue.tasks.get()).run
+    wait(run, "budget")
+    scheduling.advance(issue.pk)
+    runs.wake(run)
+    scheduling.advance(issue.pk)
+    assert not Request.objects.open().exists()
+
+    wait(run, "budget")
+    scheduling.advance(issue.pk)
+
+    assert open_request(issue).kind == "budget"
+
+
+def test_only_a_run_whose_next_call_fits_is_woken_by_the_clock():
+    issue = at_work()
+    run = factories.latest(issue.tasks.get()).run
+    wait(run, "budget")
+    Run.objects.filter(pk=run.pk).update(needs_nanousd=300)
+    accounts.set_limit(issue.account, 299, period="total")
+    assert money.wake_waiting() == 0
+
+    accounts.set_limit(issue.account, 300, period="total")
+
+    assert money.wake_waiting() == 1
+    run.refresh_from_db()
+    assert (run.status, run.needs_nanousd) == ("queued", None)
+
+
+def test_a_run_that_belongs_to_no_issue_ends_when_its_money_does():
+    project = factories.project()
+    place = f"project:{project.pk}"
+    run = runs.start(project.team.first(), purpose="chat", title="A talk", order="Hello.", workplace=place)
+    wait(run, "budget")
+    run.refresh_from_db()
+    run.outcome_detail = "too little"
+
+    money.end_unless_asked(run)
+
+    run.refresh_from_db()
+    assert (run.outcome, run.outcome_detail) == ("budget", "too little")
 
 
 # The end
