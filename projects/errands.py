@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from agents.models import Run
 from agents.sandbox.types import SandboxError
+from agents.workplaces import workplace_of
 from mcc.core.errands import Later, Lease, handler
 from projects.git import Mirror, Workspace, WorkspaceBusy
 from projects.models import Assignment, Check, Issue, PullRequest, Task
 from projects.services import checks, merging, news, staffing, tidying
+from projects.workplaces import ProjectPlace
 
 BUSY_S = 2.0
 STOPPED_S = 30.0
@@ -58,6 +61,15 @@ def keep_work(subject: int, lease: Lease) -> None:
     assignment = Assignment.objects.select_related("task__issue", "task__assignee").get(pk=subject)
     if assignment.task is not None:
         tidying.keep_work(assignment.task)
+
+
+@handler(tidying.RUN_ERRAND)
+def tidy_run(subject: int, lease: Lease) -> None:
+    """Delete the workspace that run ``subject`` had for itself."""
+    place = workplace_of(Run.objects.get(pk=subject))
+    if isinstance(place, ProjectPlace):
+        with _waiting_while_busy():
+            place.workspace.discard()
 
 
 @handler(tidying.TASK_ERRAND)

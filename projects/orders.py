@@ -71,6 +71,11 @@ REPORT = _text("""
     Look at its code, what was done lately, what is open. Say in a report of one page how it stands (`submit_report`,
     Markdown). Where something is worth doing, call `propose_issue` first, at most three times: a person decides.
 """)
+SUGGEST = _text("""
+    Read its code and its tests with a purpose: what breaks, what costs people time, what a small change would mend.
+    Call `propose_issue` for what you can show, at most three times and nothing that is open already: a person decides.
+    Then say in `submit_report` (Markdown, half a page) what you looked at and why these came out on top.
+""")
 
 
 def plan(issue: Issue) -> str:
@@ -117,3 +122,7 @@ def review(task: Task, diff: str) -> str:
 
 def report(project: Project) -> str:
     return f"Report on {project.name}. {REPORT}"
+
+
+def suggest(project: Project) -> str:
+    return f"Look for what is worth doing in {project.name}. {SUGGEST}"

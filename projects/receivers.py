@@ -8,7 +8,7 @@ from budgets.models import Account
 from budgets.signals import account_frozen, account_thawed
 from mcc.core.queue import enqueue
 from projects.models import Issue, IssueStatus, TaskStatus
-from projects.services import money, news
+from projects.services import money, news, tidying
 
 
 @receiver([run_finished, run_waiting], dispatch_uid="projects.look_at_the_run")
@@ -23,6 +23,12 @@ def look_at_the_run(sender: type[Run], run: Run, **kwargs: object) -> None:
         concerned |= set(starved.values_list("pk", flat=True))
     for issue_id in concerned:
         news.ring(issue_id)
+
+
+@receiver(run_finished, dispatch_uid="projects.tidy_up_after_the_run")
+def tidy_up_after_the_run(sender: type[Run], run: Run, **kwargs: object) -> None:
+    """Clear away a workspace that was this run's alone."""
+    tidying.order_for(run)
 
 
 @receiver(run_waiting, dispatch_uid="projects.end_unless_asked")

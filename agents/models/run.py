@@ -22,6 +22,8 @@ class Purpose(models.TextChoices):
     TEST = "test"
     REVIEW = "review"
     RESOLVE = "resolve"
+    STANDUP = "standup"
+    SUGGEST = "suggest"
     CHAT = "chat"
 
 

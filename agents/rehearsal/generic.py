@@ -101,9 +101,11 @@ def _condense(prompt: Prompt) -> Sequence[Turn]:
     return (Turn(f"Rehearsal, in short: {len(prompt.messages)} messages so far. The work goes on as planned."),)
 
 
+def _report(prompt: Prompt) -> Sequence[Turn]:
+    return (Turn("I report what a rehearsal can see.", (Call("submit_report", {"markdown": REPORT}),)),)
+
+
 def _chat(prompt: Prompt) -> Sequence[Turn]:
-    if "submit_report" in prompt.order and prompt.offers("submit_report"):
-        return (Turn("I report what a rehearsal can see.", (Call("submit_report", {"markdown": REPORT}),)),)
     return (
         Turn(
             "Hello! I have read your message, but this is a rehearsal: no model is connected, so I can only play my "
@@ -119,5 +121,7 @@ _MOVES: dict[str, Callable[[Prompt], Sequence[Turn]]] = {
     "resolve": _work,
     "test": _test,
     "review": _review,
+    "standup": _report,
+    "suggest": _report,
     "condense": _condense,
 }

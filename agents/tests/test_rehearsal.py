@@ -245,9 +245,9 @@ def test_the_tester_judges_every_line_of_the_definition_of_done():
 
 def test_a_report_is_only_handed_in_where_one_is_asked_for():
     submit = {"type": "function", "function": {"name": "submit_report"}}
-    asked = {"role": "user", "name": "mission_control", "content": "Look, then call `submit_report`."}
 
-    assert generic.turns(prompt_of("chat", asked, tools=[submit]))[0].calls[0].name == "submit_report"
+    for purpose in ("standup", "suggest"):
+        assert generic.turns(prompt_of(purpose, ORDER, tools=[submit]))[0].calls[0].name == "submit_report"
     assert generic.turns(prompt_of("chat", ORDER, tools=[submit]))[0].calls == ()
 
 

@@ -28,16 +28,26 @@ class AlreadyDecided(DomainError):
 
 @transaction.atomic
 def ask_for_report(project: Project, *, user: User | None = None) -> Run:
-    """Have the Orchestrator look at the project, report, and propose issues. Raises NotAllowed, NobodyThere."""
+    """Have the Orchestrator look at the project and report how it stands. Raises NotAllowed, NobodyThere."""
+    return _ask(project, Purpose.STANDUP, "stand-up", orders.report(project), user)
+
+
+@transaction.atomic
+def ask_for_suggestions(project: Project, *, user: User | None = None) -> Run:
+    """Have the Orchestrator look for what is worth doing and propose issues. Raises NotAllowed, NobodyThere."""
+    return _ask(project, Purpose.SUGGEST, "suggestions", orders.suggest(project), user)
+
+
+def _ask(project: Project, purpose: Purpose, subject: str, order: str, user: User | None) -> Run:
     require_decider(user, project)
     orchestrators = staffing.available(project, Role.ORCHESTRATOR)
     if not orchestrators:
         raise NobodyThere(f"The team of {project.name} has no Orchestrator who is free to work.")
     return runs.start(
         orchestrators[0],
-        purpose=Purpose.CHAT,
-        title=f"{project.key} stand-up",
-        order=orders.report(project),
+        purpose=purpose,
+        title=f"{project.key} {subject}",
+        order=order,
         workplace=f"project:{project.pk}",
         stream=f"project:{project.pk}",
         trace={"mcc_issue": project.key, "mcc_task": "", "mcc_round": "0"},

@@ -4,16 +4,18 @@ import logging
 
 from agents.models import Purpose, Run
 from agents.sandbox.types import SandboxError
+from mcc.core import errands
 from projects.forge import ForgeError, PullRef, forge_of
-from projects.git import Mirror, Workspace
-from projects.models import Issue, PullRequest, Task
+from projects.git import Mirror, WorkRefused, Workspace
+from projects.models import Issue, PullRequest, Task, TaskStatus
 from projects.services.handing_in import author_of
 
 logger = logging.getLogger(__name__)
 
+RUN_ERRAND = "projects.tidy_run"
 TASK_ERRAND = "projects.tidy_task"
 ISSUE_ERRAND = "projects.tidy_issue"
-FRESH = (Purpose.TEST, Purpose.REVIEW, Purpose.CHAT)
+FRESH = (Purpose.TEST, Purpose.REVIEW, Purpose.STANDUP, Purpose.SUGGEST, Purpose.CHAT)
 """Purposes for which every run gets a workspace of its own."""
 
 
@@ -28,6 +30,12 @@ def workspace_key(run: Run) -> str:
     return run.workplace.replace(":", "-")
 
 
+def order_for(run: Run) -> None:
+    """Have the workspace of a run deleted that nobody works in after it."""
+    if run.purpose in FRESH and run.workplace:
+        errands.post(RUN_ERRAND, run.pk)
+
+
 def tidy_issue(issue: Issue) -> None:
     """Delete the workspaces of an issue that is over: the Architect's and those in which people were answered.
 
@@ -39,9 +47,12 @@ def tidy_issue(issue: Issue) -> None:
 def tidy_task(task: Task) -> None:
     """Delete the workspaces of a task that is over, and close a pull request that came to nothing at its forge.
 
-    Slow, no transaction. Raises WorkspaceBusy while one is still in use, ForgeErrors: try again.
+    What was given up stays on the task's branch in the mirror. Slow, no transaction. Raises WorkspaceBusy while one is
+    still in use, ForgeErrors: try again.
     """
     project = task.issue.project
+    if task.status == TaskStatus.CANCELLED:
+        keep_work(task)
     _discard(Mirror(project.pk), f"task-{task.pk}", f"task:{task.pk}")
     pull = PullRequest.objects.filter(task=task, status=PullRequest.Status.CLOSED).first()
     if pull is not None:
@@ -58,7 +69,7 @@ def keep_work(task: Task) -> str | None:
     try:
         workspace.open(task.base_sha, task.branch)
         sha = workspace.collect(task.base_sha, f"WIP: {task.title}", author_of(task))
-    except (SandboxError, ForgeError) as error:
+    except (SandboxError, ForgeError, WorkRefused) as error:
         logger.warning("unfinished work on task %s stays in its workspace: %s", task.pk, error)
         return None
     finally:

@@ -145,3 +145,4 @@ def test_a_report_needs_an_orchestrator(project, owner):
 
     assert (run.workplace, run.stream) == (f"project:{project.pk}", f"project:{project.pk}")
     assert list(run.accounts.all()) == [project.account]
+    assert (run.purpose, suggestions.ask_for_suggestions(project).purpose) == ("standup", "suggest")

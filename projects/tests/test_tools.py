@@ -156,6 +156,7 @@ def test_the_orchestrator_proposes_and_reports():
     project = factories.project()
     project.team.add(factories.agent(Role.ORCHESTRATOR))
     run = suggestions.ask_for_report(project)
+    assert {"propose_issue", "submit_report"} <= set(run.tools)
 
     for _ in range(2):
         call(run, "propose_issue", title="Faster", body="Cache it.", rationale="It is slow.", effort="small")

@@ -2,12 +2,13 @@
 
 import pytest
 
+from agents.workplaces import workplace_of
 from mcc.core.errands import Later, Lease
 from mcc.core.models import Errand
 from projects import errands
 from projects.git import Mirror, Workspace
 from projects.models import Assignment, Check, Project, Task
-from projects.services import checks, handing_in, merging, pausing, scheduling, tidying
+from projects.services import checks, handing_in, merging, pausing, scheduling, suggestions, tidying
 from projects.services.pausing import Scope
 from projects.tests import factories
 from projects.tests.repositories import atlas, place
@@ -221,6 +222,46 @@ def test_unfinished_work_is_kept_on_the_branch_in_the_mirror(task):
     assert mirror.file(sha, "src/map.py") == b"ROADS = 7\n"
     assert mirror.log(sha)[0].subject == "WIP: One"
     assert mirror.head(task.branch) == sha
+
+
+def test_work_that_git_refuses_stays_in_its_workspace(task):
+    workspace = edit(task, "src/map.py", "ROADS = 7\n")
+    workspace.sandbox.sh("ln -s /etc/passwd out")
+    workspace.close()
+
+    assert tidying.keep_work(task) is None
+    sandbox = workspace.open(task.base_sha, task.branch)
+    assert sandbox.read_file("src/map.py").data == b"ROADS = 7\n"
+    workspace.close()
+
+
+def test_work_on_a_task_that_was_given_up_stays_on_its_branch_in_the_mirror(task, place):
+    edit(task, "src/map.py", "ROADS = 7\n").close()
+    Task.objects.update(status="cancelled")
+    task.refresh_from_db()
+
+    tidying.tidy_task(task)
+
+    mirror = Mirror(task.issue.project_id)
+    assert mirror.file(mirror.head(task.branch), "src/map.py") == b"ROADS = 7\n"
+    assert not list((place / "workspaces" / "made").iterdir())
+
+
+def test_the_workspace_of_a_run_for_itself_goes_with_the_run(task, place, lease, django_capture_on_commit_callbacks):
+    project = task.issue.project
+    project.team.add(factories.agent("orchestrator"))
+    run = suggestions.ask_for_report(project)
+    room = workplace_of(run)
+    room.sandbox()
+    room.close()
+    assert list((place / "workspaces" / "made").iterdir())
+
+    with django_capture_on_commit_callbacks(execute=True):
+        factories.finish(run, "submitted")
+    errand = Errand.objects.get(kind="projects.tidy_run")
+    errands.tidy_run(errand.subject, lease)
+
+    assert not list((place / "workspaces" / "made").iterdir())
 
 
 def test_workspaces_of_a_task_that_is_over_are_deleted_and_its_branch_too(task, atlas, place):
