@@ -12,7 +12,7 @@ from bench.subjects import SUBJECTS
 
 
 def main(arguments: list[str]) -> int:
-    """Return 1 when a target was missed."""
+    """Return 1 when a target was missed, or something broke."""
     wish = _parser().parse_args(arguments)
     scale = Scale.QUICK if wish.quick else Scale.FULL if wish.full else Scale.USUAL
     findings: list[Finding] = []
@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> int:
     path = wish.json or running.ROOT / "var" / "bench" / f"{datetime.now(UTC):%Y-%m-%d-%H%M%S}.json"
     report.write(findings, path, scale)
     print(f"\nWritten to {path}")
-    return int(any(finding.verdict is Verdict.MISSED for finding in findings))
+    return int(any(finding.verdict in (Verdict.MISSED, Verdict.BROKEN) for finding in findings))
 
 
 def _parser() -> argparse.ArgumentParser:

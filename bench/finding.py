@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
@@ -26,6 +26,7 @@ class Verdict(StrEnum):
     TOLD = ""
     """There is no target: the number is there to be compared with."""
     SKIPPED = "skipped"
+    BROKEN = "broken"
 
 
 class Skipped(Exception):
@@ -63,7 +64,8 @@ class Finding:
     note: str = ""
     subject: str = ""
     database: str = ""
-    skipped: str = field(default="")
+    skipped: str = ""
+    broken: str = ""
 
     @property
     def median(self) -> float:
@@ -71,6 +73,8 @@ class Finding:
 
     @property
     def verdict(self) -> Verdict:
+        if self.broken:
+            return Verdict.BROKEN
         if self.skipped or not self.values:
             return Verdict.SKIPPED
         if self.target is None:

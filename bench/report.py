@@ -27,8 +27,8 @@ def table(findings: Sequence[Finding]) -> str:
 def _row(finding: Finding) -> tuple[str, str, str, str, str]:
     where = f"{finding.subject} ({finding.database}): {finding.what}"
     target = str(finding.target or "")
-    if finding.verdict is Verdict.SKIPPED:
-        return where, target, "", "", f"skipped: {finding.skipped}"
+    if finding.verdict in (Verdict.SKIPPED, Verdict.BROKEN):
+        return where, target, "", "", f"{finding.verdict}: {finding.skipped or finding.broken}"
     spread = f"{plain(min(finding.values))} to {plain(max(finding.values))}" if len(finding.values) > 1 else ""
     verdict = " ".join(filter(None, [finding.verdict.value, f"({finding.note})" if finding.note else ""]))
     return where, target, f"{plain(finding.median)} {finding.unit}".strip(), spread, verdict

@@ -18,7 +18,7 @@ FOREIGN = ("MCC_", "DATABASE_", "REDIS_", "OPENROUTER_", "SECRET_KEY", "DEBUG", 
 
 
 def run(subject: str, database: Database, scale: Scale) -> list[Finding]:
-    """Measure and return what was found. A measurement that breaks is told as skipped, with its last words."""
+    """Measure and return what was found; of a measurement that broke, its last words."""
     try:
         with home() as directory, _address(database, directory) as url:
             found = _measure(subject, scale, directory, url)
@@ -60,10 +60,11 @@ def _measure(subject: str, scale: Scale, directory: Path, url: str) -> list[Find
             command, cwd=ROOT, env=environment, timeout=LIMIT_S[scale], stderr=subprocess.PIPE, text=True, check=False
         )
     except subprocess.TimeoutExpired:
-        raise Skipped(f"not done within {LIMIT_S[scale]} s") from None
+        return [Finding(what=subject, unit="", values=[], broken=f"not done within {LIMIT_S[scale]} s")]
     if done.returncode:
         sys.stderr.write(done.stderr)
-        raise Skipped(f"it broke: {(done.stderr.strip().splitlines() or ['without a word'])[-1][:200]}")
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        return [Finding(what=subject, unit="", values=[], broken=last[:120])]
     return [_read(line) for line in json.loads(output.read_text())]
 
 

@@ -1,0 +1,36 @@
+"""One task of mini-swe-agent (https://github.com/SWE-agent/mini-swe-agent), run by the Python of its own venv.
+
+``python mini.py MODEL_URL DIRECTORY [TRAJECTORY]``: its own loop, its own ``litellm`` model with native tool calls, its
+own local environment (no sandbox) and the prompts of its ``mini.yaml``; with TRAJECTORY it saves that after every step,
+as its command line does.
+"""
+
+import sys
+from pathlib import Path
+
+import yaml  # type: ignore[import-untyped,unused-ignore]
+from minisweagent import package_dir  # type: ignore[import-not-found,unused-ignore]
+from minisweagent.agents.default import DefaultAgent  # type: ignore[import-not-found,unused-ignore]
+from minisweagent.environments.local import LocalEnvironment  # type: ignore[import-not-found,unused-ignore]
+from minisweagent.models.litellm_model import LitellmModel  # type: ignore[import-not-found,unused-ignore]
+
+
+def main(url: str, directory: str, trajectory: str = "") -> None:
+    config = yaml.safe_load((Path(package_dir) / "config" / "mini.yaml").read_text())
+    known = {"system_template", "instance_template"}
+    templates = {name: text for name, text in config["agent"].items() if name in known}
+    own = {
+        "model_name": "openai/bench",
+        "cost_tracking": "ignore_errors",
+        "model_kwargs": {"api_base": url, "api_key": "none", "drop_params": True},
+    }
+    model = LitellmModel(**config["model"] | own)
+    environment = LocalEnvironment(**{**config["environment"], "cwd": directory})
+    path = Path(trajectory) if trajectory else None
+    agent = DefaultAgent(model, environment, **templates, cost_limit=0, output_path=path)
+    ended = agent.run("Carry out the commands, then submit.")
+    assert ended["exit_status"] == "Submitted", ended
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
