@@ -13,7 +13,6 @@ from projects.services import checks, merging, news, staffing, tidying
 from projects.workplaces import ProjectPlace
 
 BUSY_S = 2.0
-STOPPED_S = 30.0
 
 
 @contextmanager
@@ -25,14 +24,17 @@ def _waiting_while_busy() -> Iterator[None]:
         raise Later(BUSY_S) from busy
 
 
-@handler("projects.run_checks")
+def _is_stopped(pull_id: int) -> bool:
+    issue = Issue.objects.filter(pull_requests=pull_id).select_related("project").first()
+    return issue is not None and staffing.is_stopped(issue)
+
+
+@handler("projects.run_checks", stopped=_is_stopped)
 def run_checks(subject: int, lease: Lease) -> None:
     """Run the project's checks on the head of pull request ``subject``."""
-    pull = PullRequest.objects.select_related("project__account", "issue__account", "issue__project__account").get(
-        pk=subject
-    )
+    pull = PullRequest.objects.select_related("project", "issue__project").get(pk=subject)
     if staffing.is_stopped(pull.issue):
-        raise Later(STOPPED_S)
+        raise Later(staffing.STOPPED_S)
     sha = pull.head_sha
     rows = list(checks.on(pull, Check.On.HEAD, sha))
     mirror = Mirror(pull.project_id)
@@ -48,7 +50,7 @@ def run_checks(subject: int, lease: Lease) -> None:
     news.ring(pull.issue_id)
 
 
-@handler(merging.ERRAND)
+@handler(merging.ERRAND, stopped=_is_stopped)
 def merge(subject: int, lease: Lease) -> None:
     """Merge pull request ``subject``, when its turn in the repository's lane has come."""
     with _waiting_while_busy():

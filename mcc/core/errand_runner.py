@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
@@ -14,7 +15,7 @@ from django.utils import timezone
 
 from mcc.core import processes
 from mcc.core.dbthread import DatabaseThread
-from mcc.core.errands import RUNNER, Later, Lease, LeaseLost, handler_of
+from mcc.core.errands import RUNNER, Later, Lease, LeaseLost, handler_of, is_stopped
 from mcc.core.models import Errand
 from mcc.core.signals import errand_failed
 
@@ -27,6 +28,7 @@ BEAT_S = 4.0
 FENCE_S = 9.0
 """Unable to renew for so long, a runner stops its own handlers: before the lease runs out and another one
 begins."""
+STOPS_S = 0.3
 DRAIN_S = 20.0
 
 ATTEMPTS = 5
@@ -43,6 +45,7 @@ class ErrandRunner:
     def __init__(self) -> None:
         self._owner = processes.owner_name()
         self._leases: dict[asyncio.Task[None], Lease] = {}
+        self._errands: dict[asyncio.Task[None], Errand] = {}
         self._draining = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._bell = asyncio.Event()
@@ -59,19 +62,21 @@ class ErrandRunner:
     async def main(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._db, self._beat_db = DatabaseThread("errands"), DatabaseThread("errands-beat")
+        self._stops_db = DatabaseThread("errands-stops")
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="errand")
-        beat = asyncio.create_task(self._keep_leases())
+        beside = [asyncio.create_task(self._keep_leases()), asyncio.create_task(self._heed_stops())]
         try:
             while not self._draining:
                 await self._claim()
                 await self._wait_for_bell()
             await self._put_down()
         finally:
-            beat.cancel()
+            for task in beside:
+                task.cancel()
             self._cancel_all()
             self._threads.shutdown(wait=False)
-            self._db.close()
-            self._beat_db.close()
+            for thread in (self._db, self._beat_db, self._stops_db):
+                thread.close()
 
     async def _wait_for_bell(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -85,11 +90,11 @@ class ErrandRunner:
         for errand in await self._db.run(claim, self._owner, free):
             lease = Lease(errand.pk, errand.lease_epoch)
             task = asyncio.create_task(self._carry_out(errand, lease))
-            self._leases[task] = lease
+            self._leases[task], self._errands[task] = lease, errand
             task.add_done_callback(self._forget)
 
     def _forget(self, task: "asyncio.Task[None]") -> None:
-        del self._leases[task]
+        del self._leases[task], self._errands[task]
         self._bell.set()
         if not task.cancelled() and (error := task.exception()):
             logger.error("an errand could not be written down; its lease will run out", exc_info=error)
@@ -104,7 +109,8 @@ class ErrandRunner:
         while True:
             await asyncio.sleep(BEAT_S)
             try:
-                kept = await asyncio.wait_for(self._beat_db.run(renew, self._owner), FENCE_S)
+                in_hand = [errand.pk for errand in self._errands.values()]
+                kept = await asyncio.wait_for(self._beat_db.run(renew, self._owner, in_hand), FENCE_S)
             except Exception:
                 logger.exception("leases of errands were not renewed")
                 if time.monotonic() - self._renewed_at > FENCE_S:
@@ -114,6 +120,19 @@ class ErrandRunner:
             for lease in self._leases.values():
                 if kept.get(lease.errand_id) != lease.epoch:
                     lease.cancelled.set()
+
+    async def _heed_stops(self) -> None:
+        """End the leases of errands that somebody stopped; their handlers hear of it within a second."""
+        while True:
+            await asyncio.sleep(STOPS_S)
+            for task, errand in list(self._errands.items()):
+                try:
+                    stopped = await self._stops_db.run(is_stopped, errand.kind, errand.subject)
+                except Exception:
+                    logger.exception("nobody knows whether errand %s is stopped", errand.pk)
+                    continue
+                if stopped and task in self._leases:
+                    self._leases[task].cancelled.set()
 
     async def _put_down(self) -> None:
         """Cancel the handlers at work and give them ``DRAIN_S`` seconds to come to a stop."""
@@ -186,9 +205,13 @@ def _expire_leases_of_the_dead(now: datetime) -> None:
         held.filter(lease_owner__in=gone).update(lease_until=now - timedelta(seconds=1))
 
 
-def renew(owner: str) -> dict[int, int]:
-    """Prolong all leases of ``owner``; return the epoch of each errand that is still its own."""
-    ours = Errand.objects.filter(lease_owner=owner, status=Status.RUNNING)
+def renew(owner: str, errand_ids: Iterable[int]) -> dict[int, int]:
+    """Prolong the leases of those of the errands that are still ``owner``'s; return the epoch of each.
+
+    Only what is really in hand may be named: an errand whose end could not be written down must fall to
+    somebody else, or its lane is blocked for as long as this process lives.
+    """
+    ours = Errand.objects.filter(pk__in=list(errand_ids), lease_owner=owner, status=Status.RUNNING)
     ours.update(lease_until=timezone.now() + timedelta(seconds=LEASE_S))
     return dict(ours.values_list("pk", "lease_epoch"))
 

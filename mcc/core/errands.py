@@ -21,10 +21,12 @@ from mcc.core import worker
 from mcc.core.models import Errand
 
 Handler = Callable[[int, "Lease"], None]
+Stopped = Callable[[int], bool]
 
 RUNNER = "errands"
 
 _handlers: dict[str, Handler] = {}
+_stops: dict[str, Stopped] = {}
 
 
 class LeaseLost(Exception):
@@ -42,8 +44,8 @@ class Later(Exception):
 class Lease:
     """A handler's right to carry out one errand.
 
-    ``cancelled`` is set when the right ends: the lease could not be renewed, somebody took over, or the
-    worker shuts down. Long waits look at it.
+    ``cancelled`` is set when the right ends: the lease could not be renewed, somebody took over, somebody
+    stopped it, or the worker shuts down. Long waits look at it.
     """
 
     def __init__(self, errand_id: int, epoch: int) -> None:
@@ -64,12 +66,18 @@ class Lease:
             raise LeaseLost
 
 
-def handler(kind: str) -> Callable[[Handler], Handler]:
+def handler(kind: str, *, stopped: Stopped | None = None) -> Callable[[Handler], Handler]:
     """Register the function that carries out errands of ``kind``: ``f(subject: int, lease: Lease) ->
-    None``."""
+    None``.
+
+    ``stopped(subject)`` says whether somebody wants it to stop. It is asked several times a second while the
+    errand is at work, and its lease ends when it says so; the handler asks again before it begins.
+    """
 
     def register(function: Handler) -> Handler:
         _handlers[kind] = function
+        if stopped is not None:
+            _stops[kind] = stopped
         return function
 
     return register
@@ -78,6 +86,12 @@ def handler(kind: str) -> Callable[[Handler], Handler]:
 def handler_of(kind: str) -> Handler:
     """Return the handler of ``kind``. Raises KeyError when no app registered one."""
     return _handlers[kind]
+
+
+def is_stopped(kind: str, subject: int) -> bool:
+    """Whether somebody wants the errand to stop."""
+    stopped = _stops.get(kind)
+    return stopped is not None and stopped(subject)
 
 
 def post(kind: str, subject: int, *, lane: str = "", delay_s: float = 0) -> Errand:

@@ -29,8 +29,6 @@ logger = logging.getLogger(__name__)
 APPROVE = Option("approve", "Merge it")
 REJECT = Option("reject", "Send it back", wants_text=True)
 ERRAND = "projects.merge"
-STOPPED_S = 30.0
-"""How long a merge waits before it asks again whether the stop is over."""
 
 
 def head_of(request: Request) -> str:
@@ -72,14 +70,14 @@ def carry_out(pull_id: int, lease: Lease) -> None:
     pull = _load(pull_id)
     if pull.task.status != TaskStatus.MERGING:
         return
-    if staffing.is_stopped(pull.issue):
-        raise Later(STOPPED_S)
+    _wait_while_stopped(pull)
     forge, mirror = forge_of(pull.project), Mirror(pull.project_id)
     mirror.fetch()
     base_sha = forge.head(pull.base_branch)
     if base_sha != pull.base_sha and not _holds_with(pull, base_sha, mirror, lease):
         return
     lease.check()
+    _wait_while_stopped(pull)
     try:
         merged = forge.merge(
             pull.head_sha,
@@ -97,8 +95,13 @@ def carry_out(pull_id: int, lease: Lease) -> None:
     _clean_up(pull, forge)
 
 
+def _wait_while_stopped(pull: PullRequest) -> None:
+    if staffing.is_stopped(pull.issue):
+        raise Later(staffing.STOPPED_S)
+
+
 def _load(pull_id: int) -> PullRequest:
-    related = ("project__account", "issue__account", "issue__project__account", "task__issue__project")
+    related = ("project", "issue__project", "task__issue__project")
     return PullRequest.objects.select_related(*related).get(pk=pull_id)
 
 

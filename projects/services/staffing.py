@@ -4,11 +4,13 @@ from django.db.models import Count, Q
 
 from agents.models import Agent, Conversation, Purpose, Role, Run
 from agents.services import runs
-from budgets.services import accounts
+from budgets.models import Account
 from projects.models import Assignment, Issue, Project, Request, Task
 from projects.services import requests
 from projects.services.requests import Option
 
+STOPPED_S = 5.0
+"""How long an errand waits before it asks again whether a stop is over."""
 AGAIN = Option("again", "Try again")
 CANCEL_TASK = Option("cancel_task", "Give up this task")
 CANCEL_ISSUE = Option("cancel_issue", "Cancel the issue")
@@ -72,8 +74,10 @@ def begin(
 
 
 def is_stopped(issue: Issue) -> bool:
-    """Whether somebody stopped the company, the project or the issue."""
-    return any(account.is_frozen for account in (issue.account, issue.project.account, accounts.global_account()))
+    """Whether somebody stopped the company, the project or the issue. One query: it is true as of now."""
+    frozen = Account.objects.filter(frozen_at__isnull=False)
+    concerned = Q(kind=Account.Kind.GLOBAL) | Q(pk__in=[issue.account_id, issue.project.account_id])
+    return frozen.filter(concerned).exists()
 
 
 def _ask_for_staff(issue: Issue, role: Role) -> None:

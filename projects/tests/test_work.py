@@ -1,10 +1,17 @@
 """What happens to work between the agent and the repository, with real git and a real sandbox."""
 
+import asyncio
+import threading
+import time
+
 import pytest
 
 from agents.workplaces import workplace_of
+from mcc.core import errands as core_errands
+from mcc.core.errand_runner import ErrandRunner
 from mcc.core.errands import Later, Lease
 from mcc.core.models import Errand
+from mcc.core.tests.machinery import wait_until
 from projects import errands
 from projects.git import Mirror, Workspace
 from projects.models import Assignment, Check, Project, Task
@@ -136,6 +143,30 @@ def test_a_stop_holds_back_checks_and_merges(task, lease, errand):
         errand(pull.pk, lease)
 
     assert Check.objects.get().status == "queued"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_stop_ends_a_merge_whose_checks_are_running(task, atlas):
+    task.issue.project.checks = [{"name": "slow", "command": "sleep 30", "timeout_s": 60}]
+    task.issue.project.save()
+    pull = hand_in(task, "ROADS = 2\n").pull
+    to_merging(task)
+    atlas.commit({"other.txt": "moved\n"})
+    before = atlas.head()
+    errand = core_errands.post(merging.ERRAND, pull.pk)
+    runner = ErrandRunner()
+    thread = threading.Thread(target=lambda: asyncio.run(runner.main()))
+    thread.start()
+    try:
+        wait_until(lambda: Check.objects.filter(status="running").exists())
+        pausing.stop(Scope(), user=factories.user(is_superuser=True))
+        stopped_at = time.monotonic()
+        wait_until(lambda: Errand.objects.get(pk=errand.pk).status == "queued")
+        assert time.monotonic() - stopped_at < 1.5
+    finally:
+        runner.drain()
+        thread.join(20)
+    assert atlas.head() == before
 
 
 def to_merging(task: Task) -> None:

@@ -71,6 +71,18 @@ def patient(subject: int, lease: Lease) -> None:
     lease.check()
 
 
+unwanted: set[int] = set()
+
+
+@handler("test.stoppable", stopped=unwanted.__contains__)
+def stoppable(subject: int, lease: Lease) -> None:
+    if subject in unwanted:
+        raise Later(60)
+    calls.append(("stoppable", subject))
+    lease.cancelled.wait(10)
+    lease.check()
+
+
 @contextmanager
 def running(*runners: ErrandRunner):
     threads = [threading.Thread(target=lambda runner=runner: asyncio.run(runner.main())) for runner in runners]
@@ -201,7 +213,30 @@ def test_who_was_overtaken_can_write_nothing_more():
     assert lease.cancelled.is_set()
     settle(errand, None)
     assert status_of(again) == Status.RUNNING
-    assert renew(US) == {}
+    assert renew(US, [errand.pk]) == {}
+
+
+def test_an_errand_that_nobody_has_in_hand_is_not_kept():
+    errands.post("test.note", 1, lane="repository 1")
+    (errand,) = claim(US, 1)
+    Errand.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+
+    assert renew(US, []) == {}
+
+    assert [again.pk for again in claim("elsewhere:1:1", 1)] == [errand.pk]
+
+
+def test_a_handler_hears_within_a_second_that_somebody_stopped_it():
+    unwanted.clear()
+    errand = errands.post("test.stoppable", 1)
+    with running(ErrandRunner()):
+        wait_until(lambda: calls)
+        unwanted.add(1)
+        stopped_at = time.monotonic()
+        wait_until(lambda: status_of(errand) == Status.QUEUED)
+        assert time.monotonic() - stopped_at < 1
+        wait_until(lambda: Errand.objects.filter(not_before__gt=timezone.now()).exists())
+    assert (calls, Errand.objects.get().attempts) == ([("stoppable", 1)], 0)
 
 
 def test_a_handler_hears_that_its_lease_was_lost():
