@@ -10,11 +10,12 @@ from django.http import QueryDict
 from agents.models import Agent
 from mcc.core.models import User
 from mcc.core.money import nanousd, usd_string
-from projects.models import Membership, Project
+from projects.models import Issue, Membership, Project
 
 CHECK_LINE = re.compile(r"(?P<name>[^:()]+?)\s*(?:\((?P<timeout_s>[0-9]{1,6})\))?\s*:\s*(?P<command>.+)")
 """``tests: pytest -q`` or, with another limit than ten minutes, ``tests (900): pytest -q``."""
 DEFAULT_TIMEOUT_S = 600
+PRIORITIES = [(2, "Urgent"), (1, "High"), (0, "Normal"), (-1, "Low")]
 
 
 class NewProjectForm(forms.Form):
@@ -163,3 +164,58 @@ def _check(line: str) -> dict[str, Any]:
         "command": match["command"],
         "timeout_s": int(match["timeout_s"] or DEFAULT_TIMEOUT_S),
     }
+
+
+class IssueForm(forms.Form):
+    """What somebody wants. Editing has no project, budget or start: those are decided once."""
+
+    title = forms.CharField(max_length=200, help_text="What is wanted, in one line.")
+    body = forms.CharField(
+        label="Description",
+        required=False,
+        max_length=50_000,
+        widget=forms.Textarea(attrs={"rows": 8}),
+        help_text="Markdown. What is wrong or missing, how to see it, and how you will know that it is done.",
+    )
+    project = forms.ModelChoiceField(queryset=Project.objects.none(), to_field_name="key", empty_label=None)
+    priority = forms.TypedChoiceField(coerce=int, initial=0, choices=PRIORITIES)
+    budget_usd = forms.DecimalField(
+        label="Budget in $",
+        required=False,
+        min_value=0,
+        max_value=100_000,
+        decimal_places=4,
+        help_text="What it may cost in all. Empty: what the project allows. 0: no limit of its own.",
+    )
+    start = forms.BooleanField(label="Start now", required=False, initial=True, help_text="Or let it wait for your go.")
+
+    def __init__(self, data: QueryDict | None = None, *, user: User, project: Project | None = None) -> None:
+        super().__init__(data, initial={"project": project.key if project else None})
+        self.fields["title"].widget.attrs["autofocus"] = True
+        self.fields["body"].widget.attrs["data-draft"] = "issue-new"
+        field = self.fields["project"]
+        assert isinstance(field, forms.ModelChoiceField)
+        field.queryset = Project.objects.maintained_by(user)
+
+    def values(self) -> dict[str, Any]:
+        """Return the arguments of ``issues.create``, the project apart."""
+        values = {name: value for name, value in self.cleaned_data.items() if name not in ("project", "budget_usd")}
+        budget_usd = self.cleaned_data["budget_usd"]
+        return values | {"budget_nanousd": None if budget_usd is None else nanousd(budget_usd)}
+
+
+class EditIssueForm(forms.Form):
+    """The words and the rank of an issue; once its plan is approved, only the rank."""
+
+    title = IssueForm.base_fields["title"]
+    body = IssueForm.base_fields["body"]
+    priority = IssueForm.base_fields["priority"]
+
+    def __init__(self, data: QueryDict | None = None, *, issue: Issue) -> None:
+        super().__init__(data, initial={"title": issue.title, "body": issue.body, "priority": issue.priority})
+        if issue.plan_approved_at:
+            del self.fields["title"], self.fields["body"]
+        rank = self.fields["priority"]
+        assert isinstance(rank, forms.TypedChoiceField)
+        if issue.priority not in dict(PRIORITIES):
+            rank.choices = [*PRIORITIES, (issue.priority, f"As it is ({issue.priority})")]

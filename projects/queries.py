@@ -1,52 +1,82 @@
 """What pages show of the company: each function a handful of queries, however many rows."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
 
 from django.db.models import Count, Prefetch, Q, QuerySet, Sum
 from django.utils import timezone
 
+from agents import roster
 from agents.models import Agent, Run
 from budgets import queries as money
 from budgets.models import Account
-from budgets.queries import Standing
 from mcc.core.models import User
+from projects import needs
 from projects.models import (
     Assignment,
-    Check,
     Issue,
     IssueStatus,
-    PullRequest,
     Request,
-    Task,
     TaskStatus,
-    Transition,
-    Vote,
 )
 
 WEEK = timedelta(days=7)
 LINES_SHOWN = 100
 SETTLED = [TaskStatus.MERGED, TaskStatus.CANCELLED]
+NEXT_STEPS = {
+    IssueStatus.NEW: "starts as soon as somebody is free",
+    IssueStatus.PLANNING: "waits for an Architect",
+    IssueStatus.IMPLEMENTATION: "waits for a free Coder",
+    IssueStatus.TESTING: "checks run, or wait for a Tester",
+    IssueStatus.REVIEW: "waits for a Reviewer or the merge",
+}
 
 
 @dataclass(frozen=True)
 class IssueLine:
-    """An issue as lists show it. ``runs`` are those that are open now."""
+    """An issue as lists show it. ``work`` is what its agents do this second, ``requests`` are the open ones."""
 
     issue: Issue
     cost_nanousd: int
     limit_nanousd: int | None
     tasks: int
     tasks_settled: int
-    runs: Sequence[Run] = ()
+    work: Sequence[roster.Work] = ()
     requests: Sequence[Request] = ()
 
     @property
-    def is_waiting(self) -> bool:
-        """Whether a person holds it up."""
-        return bool(self.requests)
+    def dot(self) -> str:
+        if not self.issue.is_open:
+            return ""
+        if self.issue.account.is_frozen or self.issue.project.account.is_frozen:
+            return "paused"
+        dots = [work.dot for work in self.work]
+        if "live" in dots:
+            return "live"
+        return "wait" if self.requests or "wait" in dots else "idle"
+
+    @property
+    def word(self) -> str:
+        """What the dot says."""
+        idle = "not started" if self.issue.started_at is None else "between two steps"
+        return {"paused": "paused", "live": "working", "wait": "waiting", "idle": idle}.get(self.dot, "")
+
+    @property
+    def pending(self) -> str:
+        """Why no agent works on it."""
+        if self.issue.started_at is None:
+            return "not started"
+        if self.requests:
+            return f"waits for a person: {self.requests[0].get_kind_display()}"
+        return NEXT_STEPS.get(IssueStatus(self.issue.status), "")
+
+    @property
+    def elapsed(self) -> timedelta | None:
+        """How long it took, or takes since somebody said go."""
+        start, end = self.issue.started_at, self.issue.finished_at
+        return (end or timezone.now()) - start if start else None
 
 
 @dataclass(frozen=True)
@@ -67,51 +97,27 @@ class Figures:
 @dataclass(frozen=True)
 class Dashboard:
     figures: Figures
-    requests: Sequence[Request]
+    needs: Sequence[needs.Need]
     lines: Sequence[IssueLine]
-
-
-@dataclass(frozen=True)
-class TaskLine:
-    """A task with everything that speaks about its commit. ``checks`` and ``votes`` are of the head only."""
-
-    task: Task
-    pull: PullRequest | None
-    cost_nanousd: int
-    checks: Sequence[Check] = ()
-    votes: Sequence[Vote] = ()
-    runs: Sequence[Run] = ()
-
-
-@dataclass(frozen=True)
-class IssuePage:
-    issue: Issue
-    cost_nanousd: int
-    standings: Sequence[Standing]
-    tasks: Sequence[TaskLine]
-    requests: Sequence[Request]
-    transitions: Sequence[Transition]
-    runs: Sequence[Run] = field(default=())
-    """Those about the issue as a whole: planning."""
-
-    @property
-    def open_requests(self) -> list[Request]:
-        return [request for request in self.requests if request.is_open]
 
 
 def dashboard(user: User) -> Dashboard:
     """Return what ``user`` sees first: about a dozen queries."""
     issues = Issue.objects.visible_to(user)
-    requests = Request.objects.visible_to(user).open().select_related("issue__project", "task", "agent", "run")
-    lines = issue_lines(issues.open().order_by("-blocked", "-priority", "-pk")[:LINES_SHOWN])
-    return Dashboard(_figures(issues), list(requests.order_by("created_at")[:LINES_SHOWN]), lines)
+    return Dashboard(_figures(issues), needs.open_needs(user), issue_lines(at_work(issues)[:LINES_SHOWN]))
+
+
+def at_work(issues: QuerySet[Issue]) -> QuerySet[Issue]:
+    """Return those that are not over, as people want to see them: the blocked first, those that wait for go last."""
+    unfinished = issues.exclude(status__in=[IssueStatus.DONE, IssueStatus.CANCELLED])
+    return unfinished.alias(started=Q(started_at__isnull=False)).order_by("-started", "-blocked", "-priority", "-pk")
 
 
 def issue_lines(issues: QuerySet[Issue]) -> list[IssueLine]:
-    """Return ``issues`` as lists show them: six queries."""
+    """Return ``issues`` as lists show them: seven queries."""
     settled = Count("tasks", filter=Q(tasks__status__in=SETTLED), distinct=True)
     rows = list(
-        issues.select_related("project", "account")
+        issues.select_related("project__account", "account")
         .annotate(task_count=Count("tasks", distinct=True), settled_count=settled)
         .prefetch_related(
             Prefetch("requests", Request.objects.open(), to_attr="open_requests"),
@@ -124,6 +130,7 @@ def issue_lines(issues: QuerySet[Issue]) -> list[IssueLine]:
     )
     costs = money.totals(row.account for row in rows)
     limits = total_limits(row.account for row in rows)
+    doing = roster.doing_now(assignment.run for row in rows for assignment in row.open_assignments)
     return [
         IssueLine(
             issue=row,
@@ -131,7 +138,7 @@ def issue_lines(issues: QuerySet[Issue]) -> list[IssueLine]:
             limit_nanousd=limits.get(row.account_id),
             tasks=row.task_count,
             tasks_settled=row.settled_count,
-            runs=[assignment.run for assignment in row.open_assignments],
+            work=[roster.Work(assignment.run, doing[assignment.run_id]) for assignment in row.open_assignments],
             requests=row.open_requests,
         )
         for row in rows
@@ -144,44 +151,6 @@ def total_limits(accounts: Iterable[Account]) -> dict[int, int]:
         pk__in=[account.pk for account in accounts], limits__active=True, limits__period="total"
     )
     return dict(rows.values_list("pk", "limits__amount_nanousd"))
-
-
-def issue_page(issue: Issue) -> IssuePage:
-    """Return the issue with its tasks, evidence, questions and history: about a dozen queries."""
-    assignments = Assignment.objects.filter(issue=issue).select_related("run__agent", "run__model")
-    runs = [(assignment.task_id, assignment.run) for assignment in assignments]
-    requests = Request.objects.filter(issue=issue).select_related("agent", "answered_by", "task")
-    return IssuePage(
-        issue=issue,
-        cost_nanousd=money.spent_nanousd(issue.account),
-        standings=money.standings(issue.account),
-        tasks=_task_lines(issue, runs),
-        requests=list(requests),
-        transitions=list(Transition.objects.filter(issue=issue).select_related("task", "user", "agent")),
-        runs=[run for task, run in runs if task is None],
-    )
-
-
-def _task_lines(issue: Issue, runs: Sequence[tuple[int | None, Run]]) -> list[TaskLine]:
-    pulls = PullRequest.objects.filter(issue=issue).prefetch_related(
-        "checks", Prefetch("votes", Vote.objects.select_related("user", "agent"))
-    )
-    by_task = {pull.task_id: pull for pull in pulls}
-    lines = []
-    for task in issue.tasks.select_related("assignee").prefetch_related("depends_on"):
-        pull = by_task.get(task.pk)
-        own = [run for owner, run in runs if owner == task.pk]
-        lines.append(
-            TaskLine(
-                task=task,
-                pull=pull,
-                cost_nanousd=sum(run.cost_nanousd for run in own),
-                checks=[check for check in pull.checks.all() if check.sha == pull.head_sha] if pull else (),
-                votes=[vote for vote in pull.votes.all() if vote.head_sha == pull.head_sha] if pull else (),
-                runs=own,
-            )
-        )
-    return lines
 
 
 def _figures(issues: QuerySet[Issue]) -> Figures:

@@ -2,10 +2,20 @@
 
 from django.urls import include, path
 
-from projects.views import company, settings
+from projects.views import board, company, dashboard, inbox, issue_form, project, pull_requests, settings
 
 projects = [
+    path("", dashboard.dashboard, name="dashboard"),
+    path("inbox/", inbox.inbox, name="inbox"),
+    path("board/", board.board, name="board"),
+    path("pull-requests/", pull_requests.pull_requests, name="pull_requests"),
+    path("issues/new/", issue_form.new, name="issue_new"),
+    path("issues/<str:key>/edit/", issue_form.edit, name="issue_edit"),
     path("projects/new/", settings.new, name="new"),
+    path("projects/<str:key>/", project.overview, name="project"),
+    path("projects/<str:key>/report/", project.ask_for_report, name="ask_for_report"),
+    path("suggestions/<int:pk>/accept/", project.accept_suggestion, name="accept_suggestion"),
+    path("suggestions/<int:pk>/decline/", project.decline_suggestion, name="decline_suggestion"),
     path("projects/<str:key>/settings/", settings.overview, name="settings"),
     path("projects/<str:key>/settings/members/", settings.set_member, name="set_member"),
     path("projects/<str:key>/settings/<str:section>/", settings.change, name="change_settings"),

@@ -6,9 +6,11 @@ let prefix = '', prefixAt = 0;
 const enabled = () => localStorage.getItem('keys') !== 'off';
 const visible = (element) => element.getClientRects().length > 0 || element.closest('nav');
 
+// Several elements may have the same key: the row that has the focus comes first, then the page, then the frame.
 function find(key) {
-  const elements = [...document.querySelectorAll('[data-key]')].filter((e) => e.dataset.key === key);
-  return elements.find(visible) ?? null;
+  const elements = [...document.querySelectorAll('[data-key]')].filter((e) => e.dataset.key === key && visible(e));
+  const row = document.activeElement?.closest('[data-row], article');
+  return elements.find((e) => row?.contains(e)) ?? elements.find((e) => !e.closest('aside')) ?? elements[0] ?? null;
 }
 
 function move(step) {

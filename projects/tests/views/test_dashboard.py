@@ -1,0 +1,124 @@
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from agents.models import Message, Role
+from mcc.core.models import User
+from projects import feed, queries
+from projects.models import Issue, Project, Request
+from projects.services import requests
+from projects.tests import factories
+from projects.tests.views.scenes import busy_issue, done_issue
+
+
+@pytest.fixture
+def issue(project):
+    return busy_issue(project, title="Paint it black")
+
+
+def test_a_newcomer_is_told_what_to_do_next(client, db):
+    client.force_login(User.objects.create_superuser("boss"))
+    assert 'href="/projects/new/">New project' in client.get("/").content.decode()
+
+    factories.project()
+
+    assert 'href="/issues/new/">New issue' in client.get("/").content.decode()
+
+
+def test_who_may_not_found_a_project_is_told_whom_to_ask(browse, people):
+    page = browse(people.stranger).get("/").content.decode()
+
+    assert "You are in no project yet" in page
+    assert "/projects/new/" not in page
+
+
+def test_a_line_says_what_the_agent_does_this_second(people, project, issue):
+    run = issue.assignments.get().run
+    call = {"id": "1", "name": "run", "arguments": '{"command": "pytest -q"}'}
+    Message.objects.create(conversation=run.conversation, run=run, step=1, role="assistant", tool_calls=[call])
+
+    line = queries.dashboard(people.owner).lines[0]
+
+    assert [work.doing for work in line.work] == ["run pytest -q"]
+    assert (line.dot, line.word, line.tasks, line.tasks_settled) == ("live", "working", 1, 0)
+
+
+def test_a_line_says_why_nobody_works(people, project):
+    waiting, fresh = factories.issue(project), factories.issue(project, start=False)
+    ask(waiting, Request.Kind.PLAN)
+
+    lines = {line.issue: line for line in queries.dashboard(people.owner).lines}
+
+    assert (lines[waiting].dot, lines[waiting].pending) == ("wait", "waits for a person: approve the plan")
+    assert (lines[fresh].dot, lines[fresh].word, lines[fresh].pending) == ("idle", "not started", "not started")
+
+
+def test_blocked_work_comes_first_and_what_waits_for_go_last(people, project):
+    unstarted = factories.issue(project, start=False, priority=9)
+    at_work = factories.issue(project)
+    blocked = factories.issue(project)
+    ask(blocked, Request.Kind.BLOCKED)
+
+    lines = queries.dashboard(people.owner).lines
+
+    assert [line.issue for line in lines] == [blocked, at_work, unstarted]
+
+
+def test_each_question_leads_to_where_it_is_answered(browse, people, project, issue):
+    pull = issue.tasks.get().pull_request
+    merge = ask(issue, Request.Kind.MERGE, pull_request=pull)
+    question = issue.requests.get(kind="question")
+
+    page = browse(people.owner).get("/").content.decode()
+
+    assert f'href="/issues/{issue.key}/#request-{question.pk}"' in page
+    assert f'href="/projects/{project.key}/pull-requests/{pull.number}/#request-{merge.pk}"' in page
+    assert page.count('class="btn sm pri"') == 1
+
+
+def test_who_reads_along_is_not_asked_to_decide(browse, people, project, issue):
+    page = browse(people.viewer).get("/").content.decode()
+
+    assert "Waits for a person" in page
+    assert "Look<span" in page
+    assert "btn sm pri" not in page
+
+
+def test_the_feed_tells_what_happened_the_newest_first(people, project, issue):
+    request = issue.requests.get()
+    requests.answer(request, user=people.owner, choice="a")
+    done_issue(project)
+
+    told = [(each.did, each.then) for each in feed.latest(Project.objects.all())]
+
+    assert told[0] == ("", "is done")
+    assert {("asks about", ""), ("answered a question on", ""), ("approved", ""), ("", "merged into main")} <= set(told)
+
+
+def test_the_feed_tells_only_the_last_step_of_an_issue(project, issue):
+    steps = [each.then for each in feed.latest(Project.objects.all()) if each.subject == issue.key and not each.who]
+
+    assert "moved on to implementation" in steps
+    assert "moved on to planning" not in steps
+
+
+def test_the_feed_knows_no_other_project(people, project, issue):
+    assert feed.latest(Project.objects.visible_to(people.stranger)) == []
+
+
+def test_figures_count_what_was_finished_this_week(people, project):
+    done_issue(project)
+    old = done_issue(project)
+    Issue.objects.filter(pk=old.pk).update(finished_at=timezone.now() - timedelta(days=9))
+
+    figures = queries.dashboard(people.owner).figures
+
+    assert (figures.done_this_week, figures.done_last_week, figures.issues_open) == (1, 1, 0)
+
+
+def ask(issue: Issue, kind: Request.Kind, **fields) -> Request:
+    options = [requests.Option("yes", "Yes")]
+    agent = issue.project.team.filter(role=Role.ARCHITECT).first()
+    key = f"{kind}:{issue.pk}"
+    return requests.open(kind, issue, key=key, question="Shall it?", options=options, agent=agent, **fields)
