@@ -13,6 +13,8 @@ from projects.models import Issue, IssueStatus, Project, PullRequest, Request, T
 
 SHOWN, READ = 12, 40
 DECIDED = {
+    (Request.Kind.PLAN, "approve"): "approved the plan of",
+    (Request.Kind.PLAN, "revise"): "asked for changes to the plan of",
     Request.Kind.PLAN: "decided about the plan of",
     Request.Kind.QUESTION: "answered a question on",
     Request.Kind.BUDGET: "decided about money for",
@@ -113,7 +115,8 @@ def _questions(projects: QuerySet[Project], shown: int) -> Iterator[Happening]:
     for request in shown_ones.select_related("issue__project", "agent", "answered_by").order_by("-pk")[:shown]:
         place = _issue_url(request.issue)
         if request.answered_by and request.answered_at:
-            did = DECIDED[Request.Kind(request.kind)]
+            kind = Request.Kind(request.kind)
+            did = DECIDED.get((kind, request.answer)) or DECIDED[kind]
             yield Happening(request.answered_at, did, request.issue.key, place, who=request.answered_by)
         if request.kind == Request.Kind.QUESTION:
             yield Happening(request.created_at, "asks about", request.issue.key, place, who=request.agent)

@@ -2,18 +2,17 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from statistics import median
+from datetime import timedelta
 
-from django.db.models import Count, Prefetch, Q, QuerySet, Sum
+from django.db.models import Count, Prefetch, Q, QuerySet
 from django.utils import timezone
 
 from agents import roster
-from agents.models import Agent, Run
+from agents.models import Run
 from budgets import queries as money
 from budgets.models import Account
 from mcc.core.models import User
-from projects import needs
+from projects import figures, needs
 from projects.models import (
     Assignment,
     Issue,
@@ -22,7 +21,6 @@ from projects.models import (
     TaskStatus,
 )
 
-WEEK = timedelta(days=7)
 LINES_SHOWN = 100
 SETTLED = [TaskStatus.MERGED, TaskStatus.CANCELLED]
 NEXT_STEPS = {
@@ -80,23 +78,8 @@ class IssueLine:
 
 
 @dataclass(frozen=True)
-class Figures:
-    """How the company does. Times are those of issues that were finished in the last seven days."""
-
-    agents: int
-    agents_working: int
-    runs_waiting: int
-    issues_open: int
-    issues_blocked: int
-    done_this_week: int
-    done_last_week: int
-    lead_time: timedelta | None
-    cost_per_issue_nanousd: int | None
-
-
-@dataclass(frozen=True)
 class Dashboard:
-    figures: Figures
+    figures: figures.Figures
     needs: Sequence[needs.Need]
     lines: Sequence[IssueLine]
 
@@ -104,7 +87,7 @@ class Dashboard:
 def dashboard(user: User) -> Dashboard:
     """Return what ``user`` sees first: about a dozen queries."""
     issues = Issue.objects.visible_to(user)
-    return Dashboard(_figures(issues), needs.open_needs(user), issue_lines(at_work(issues)[:LINES_SHOWN]))
+    return Dashboard(figures.figures(issues), needs.open_needs(user), issue_lines(at_work(issues)[:LINES_SHOWN]))
 
 
 def at_work(issues: QuerySet[Issue]) -> QuerySet[Issue]:
@@ -151,44 +134,3 @@ def total_limits(accounts: Iterable[Account]) -> dict[int, int]:
         pk__in=[account.pk for account in accounts], limits__active=True, limits__period="total"
     )
     return dict(rows.values_list("pk", "limits__amount_nanousd"))
-
-
-def _figures(issues: QuerySet[Issue]) -> Figures:
-    now = timezone.now()
-    counts = issues.aggregate(
-        at_work=Count("pk", filter=~Q(status__in=[IssueStatus.DONE, IssueStatus.CANCELLED])),
-        blocked=Count("pk", filter=Q(blocked=True)),
-    )
-    done = list(
-        issues.filter(status=IssueStatus.DONE, finished_at__gt=now - 2 * WEEK).values_list(
-            "finished_at", "started_at", "account"
-        )
-    )
-    this_week = [row for row in done if row[0] and row[0] > now - WEEK]
-    runs = Run.objects.aggregate(
-        working=Count("agent", filter=Q(status=Run.Status.RUNNING), distinct=True),
-        waiting=Count("pk", filter=Q(status=Run.Status.WAITING)),
-    )
-    return Figures(
-        agents=Agent.objects.filter(active=True).count(),
-        agents_working=runs["working"],
-        runs_waiting=runs["waiting"],
-        issues_open=counts["at_work"],
-        issues_blocked=counts["blocked"],
-        done_this_week=len(this_week),
-        done_last_week=len(done) - len(this_week),
-        lead_time=_median_time([(start, end) for end, start, _ in this_week if start and end]),
-        cost_per_issue_nanousd=_mean_cost([account for _, _, account in this_week]),
-    )
-
-
-def _median_time(spans: Sequence[tuple[datetime, datetime]]) -> timedelta | None:
-    seconds = [(end - start).total_seconds() for start, end in spans]
-    return timedelta(seconds=median(seconds)) if seconds else None
-
-
-def _mean_cost(accounts: Sequence[int]) -> int | None:
-    if not accounts:
-        return None
-    total = Account.objects.filter(pk__in=accounts).aggregate(total=Sum("postings__amount_nanousd", default=0))["total"]
-    return int(total) // len(accounts)

@@ -14,6 +14,7 @@ projects = [
     path("projects/new/", settings.new, name="new"),
     path("projects/<str:key>/", project.overview, name="project"),
     path("projects/<str:key>/report/", project.ask_for_report, name="ask_for_report"),
+    path("projects/<str:key>/suggestions/", project.ask_for_suggestions, name="ask_for_suggestions"),
     path("suggestions/<int:pk>/accept/", project.accept_suggestion, name="accept_suggestion"),
     path("suggestions/<int:pk>/decline/", project.decline_suggestion, name="decline_suggestion"),
     path("projects/<str:key>/settings/", settings.overview, name="settings"),

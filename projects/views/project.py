@@ -54,6 +54,15 @@ def ask_for_report(request: HttpRequest, key: str) -> HttpResponse:
 
 
 @require_POST
+def ask_for_suggestions(request: HttpRequest, key: str) -> HttpResponse:
+    """Have the Orchestrator look for what is worth doing."""
+    user = pages.person(request)
+    project = _project(user, key)
+    suggestions.ask_for_suggestions(project, user=user)
+    return pages.go(request, reverse("projects:project", args=[project.key]))
+
+
+@require_POST
 def accept_suggestion(request: HttpRequest, pk: int) -> HttpResponse:
     """Make an issue of a suggestion and go there."""
     user = pages.person(request)

@@ -4,6 +4,7 @@ import pytest
 from django.utils import timezone
 
 from agents.models import Message, Role
+from budgets.tests.factories import spend
 from mcc.core.models import User
 from projects import feed, queries
 from projects.models import Issue, Project, Request
@@ -114,7 +115,20 @@ def test_figures_count_what_was_finished_this_week(people, project):
 
     figures = queries.dashboard(people.owner).figures
 
-    assert (figures.done_this_week, figures.done_last_week, figures.issues_open) == (1, 1, 0)
+    assert (figures.this_week.done, figures.last_week.done, figures.issues_open) == (1, 1, 0)
+    assert figures.done_by_day == [0, 0, 0, 0, 1, *[0] * 8, 1]
+
+
+def test_figures_tell_time_and_cost_of_what_was_finished(people, project):
+    for hours, cost in ((1, 100), (2, 200), (9, 600)):
+        issue = done_issue(project)
+        started_at = Issue.objects.get(pk=issue.pk).finished_at - timedelta(hours=hours)
+        Issue.objects.filter(pk=issue.pk).update(started_at=started_at)
+        spend(issue.account, cost=cost)
+
+    week = queries.dashboard(people.owner).figures.this_week
+
+    assert (week.lead_time, week.cost_nanousd) == (timedelta(hours=2), 300)
 
 
 def ask(issue: Issue, kind: Request.Kind, **fields) -> Request:

@@ -40,14 +40,16 @@ def test_others_decide_nothing(browse, people, suggestion, who, status, deed):
     assert (suggestion.issue, suggestion.declined_at) == (None, None)
 
 
-def test_a_report_is_asked_for_once_at_a_time(browse, people, project):
+@pytest.mark.parametrize(("asked", "purpose"), [("report", "standup"), ("suggestions", "suggest")])
+def test_the_orchestrator_is_asked_once_at_a_time(browse, people, project, asked, purpose):
     project.team.add(factories.agent(Role.ORCHESTRATOR))
     client = browse(people.owner)
 
-    answer = client.post(f"/projects/{project.key}/report/")
+    answer = client.post(f"/projects/{project.key}/{asked}/")
 
     assert (answer.status_code, answer["Location"]) == (302, f"/projects/{project.key}/")
-    assert Run.objects.get().workplace == f"project:{project.pk}"
+    run = Run.objects.get()
+    assert (run.workplace, run.purpose) == (f"project:{project.pk}", purpose)
     page = client.get(f"/projects/{project.key}/").content.decode()
     assert "is looking at the project" in page
     assert "Ask for a report" not in page
@@ -61,8 +63,9 @@ def test_without_an_orchestrator_the_refusal_says_so(browse, people, project):
 
 
 @pytest.mark.parametrize(("who", "status"), [("viewer", 403), ("stranger", 404)])
-def test_others_ask_for_no_report(browse, people, project, who, status):
-    assert browse(getattr(people, who)).post(f"/projects/{project.key}/report/").status_code == status
+@pytest.mark.parametrize("asked", ["report", "suggestions"])
+def test_others_ask_for_nothing(browse, people, project, who, status, asked):
+    assert browse(getattr(people, who)).post(f"/projects/{project.key}/{asked}/").status_code == status
     assert not Run.objects.exists()
 
 
