@@ -9,7 +9,6 @@ from agents.models import Purpose
 from projects import diffs
 from projects.models import Check, Issue, Knowledge, Project, PullRequest, Request, Task, TaskStatus
 from projects.orders import fenced
-from projects.services.requests import words
 
 BODY_CHARACTERS = 12_000
 DECISIONS = 20
@@ -82,7 +81,8 @@ def _ledger_line(task: Task) -> str:
 
 def _answers(issue: Issue) -> Iterable[str]:
     answered = Request.objects.filter(issue=issue, answered_at__isnull=False).exclude(kind=Request.Kind.BUDGET)
-    return (f"{' '.join(request.question.split())} — {words(request)}" for request in answered.order_by("answered_at"))
+    rows = answered.order_by("answered_at")
+    return (f"{' '.join(row.question.split())} — {row.answer_in_words}" for row in rows)
 
 
 def _known(project: Project) -> list[str]:

@@ -32,6 +32,9 @@ class Request(Acted):
         BUDGET = "budget", "money is short"
         BLOCKED = "blocked", "work cannot go on"
 
+    OTHER = "other"
+    """The answer to an agent's question in the person's own words."""
+
     project = models.ForeignKey(Project, models.CASCADE, related_name="requests")
     issue = models.ForeignKey(Issue, models.CASCADE, related_name="requests")
     task = models.ForeignKey(Task, models.CASCADE, null=True, related_name="requests")
@@ -66,6 +69,20 @@ class Request(Acted):
             ),
         ]
         indexes = [models.Index(fields=["project", "answered_at"])]
+
+    @property
+    def answer_in_words(self) -> str:
+        """The answer as people read it: the label of the choice and what was said with it."""
+        if self.answer == self.OTHER:
+            return self.answer_text
+        labels = {option["value"]: option["label"] for option in self.options}
+        label = str(labels.get(self.answer, self.answer))
+        return f"{label}: {self.answer_text}" if self.answer_text else label
+
+    @property
+    def wants_text(self) -> list[str]:
+        """The labels of the answers that say nothing without words."""
+        return [str(option.get("label", "")) for option in self.options if option.get("wants_text")]
 
     @property
     def is_open(self) -> bool:

@@ -16,7 +16,6 @@ from projects.services import (
     requests,
     staffing,
 )
-from projects.services.requests import words
 
 ACCEPT = "approve"
 REJECT = "reject"
@@ -80,10 +79,10 @@ def _budget(issue: Issue, request: Request) -> None:
 
 def _blocked(issue: Issue, request: Request) -> None:
     if request.answer == staffing.CANCEL_ISSUE.value:
-        issues.close(issue, user=request.answered_by, reason=words(request))
+        issues.close(issue, user=request.answered_by, reason=request.answer_in_words)
     elif request.answer == staffing.CANCEL_TASK.value and request.task is not None:
         if request.task.is_open:
-            issues.close_task(request.task, user=request.answered_by, reason=words(request))
+            issues.close_task(request.task, user=request.answered_by, reason=request.answer_in_words)
     else:
         _try_again(issue, request)
 

@@ -21,8 +21,6 @@ from projects.signals import request_answered, request_opened
 
 STOPS_WORK = (Request.Kind.BLOCKED, Request.Kind.BUDGET, Request.Kind.QUESTION)
 """The kinds without whose answer work cannot go on. A plan or a merge that waits for approval is the normal course."""
-OTHER = "other"
-"""The answer to an agent's question in the person's own words."""
 
 
 @dataclass(frozen=True)
@@ -128,12 +126,3 @@ def refresh_blocked(issue: Issue) -> None:
     if Issue.objects.filter(pk=issue.pk).exclude(blocked=blocked).update(blocked=blocked):
         issue.blocked = blocked
         news.issue_changed(issue)
-
-
-def words(request: Request) -> str:
-    """Return the answer as people read it: the label of the choice and what was said with it."""
-    labels = {option["value"]: option["label"] for option in request.options}
-    label = labels.get(request.answer, request.answer)
-    if request.answer == OTHER:
-        return request.answer_text
-    return f"{label}: {request.answer_text}" if request.answer_text else str(label)

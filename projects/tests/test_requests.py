@@ -5,13 +5,13 @@ from mcc.core.models import AuditEntry
 from projects.errors import RequestClosed
 from projects.models import Issue, Membership, Request
 from projects.services import requests
-from projects.services.requests import OTHER, Option
+from projects.services.requests import Option
 from projects.signals import request_answered, request_opened
 from projects.tests import factories
 
 pytestmark = pytest.mark.django_db
 
-OPTIONS = [Option("tea", "Tea"), Option(OTHER, "Other", wants_text=True)]
+OPTIONS = [Option("tea", "Tea"), Option(Request.OTHER, "Other", wants_text=True)]
 
 
 @pytest.fixture
@@ -37,14 +37,14 @@ def test_an_answer_is_written_down_with_who_gave_it(issue, owner):
     request = requests.answer(ask(issue), user=owner, choice="tea")
 
     assert (request.answer, request.answered_by, request.is_open) == ("tea", owner, False)
-    assert requests.words(request) == "Tea"
+    assert request.answer_in_words == "Tea"
     entry = AuditEntry.objects.get(action="projects.answer_question")
     assert (entry.user, entry.subject) == (owner, f"projects.request:{request.pk}")
 
 
 def test_own_words_stand_for_themselves(issue, owner):
-    request = requests.answer(ask(issue), user=owner, choice=OTHER, text=" Water. ")
-    assert requests.words(request) == "Water."
+    request = requests.answer(ask(issue), user=owner, choice=Request.OTHER, text=" Water. ")
+    assert request.answer_in_words == "Water."
 
 
 def test_the_second_answer_is_refused(issue, owner):
@@ -61,7 +61,7 @@ def test_a_void_question_takes_no_answer(issue, owner):
         requests.answer(request, user=owner, choice="tea")
 
 
-@pytest.mark.parametrize(("choice", "text", "field"), [("coffee", "", "choice"), (OTHER, "  ", "text")])
+@pytest.mark.parametrize(("choice", "text", "field"), [("coffee", "", "choice"), (Request.OTHER, "  ", "text")])
 def test_an_answer_must_be_one_of_those_offered_and_say_something(issue, owner, choice, text, field):
     with pytest.raises(InvalidInput) as refusal:
         requests.answer(ask(issue), user=owner, choice=choice, text=text)
