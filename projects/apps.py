@@ -7,7 +7,16 @@ class ProjectsConfig(AppConfig):
     def ready(self) -> None:
         from budgets import access
         from mcc.core import schedules, seeding
-        from projects import errands, forge, models, receivers, vitals, watchers, workplaces  # noqa: F401 - they register
+        from projects import (  # noqa: F401 - they register themselves
+            errands,
+            forge,
+            fragments,
+            models,
+            receivers,
+            vitals,
+            watchers,
+            workplaces,
+        )
         from projects.demo import play
         from projects.localforge import LocalForge
         from projects.services import account_rights, demo

@@ -47,6 +47,12 @@ def answer(request: HttpRequest, page: str, partial_name: str, context: dict[str
     return render(request, template, context, status=422 if failed else 200)
 
 
+def plain_text(text: str) -> HttpResponse:
+    """Return ``text`` as nothing but text: whoever wrote it, no browser may take it for a page."""
+    headers = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; sandbox"}
+    return HttpResponse(text, content_type="text/plain; charset=utf-8", headers=headers)
+
+
 def go(request: HttpRequest, url: str) -> HttpResponse:
     """Send the browser to ``url`` after a change: htmx by header (a redirect would be swapped), others by 302."""
     if wants_fragment(request):

@@ -1,12 +1,11 @@
 """Asking people, telling colleagues, remembering, reporting."""
 
-from agents.models import Outcome, Role, Run
+from agents.models import Outcome, Role
 from agents.services import runs
 from agents.tools.registry import ToolContext, ToolResult, tool
-from projects.errors import NothingThere
-from projects.models import Issue, Knowledge, Request
-from projects.services import knowledge, news, requests, suggestions
-from projects.services.requests import OTHER, Option
+from projects.models import Knowledge, Request
+from projects.services import knowledge, news, requests, suggestions, talking
+from projects.services.requests import Option
 from projects.tools.calling import issue_of, place_of
 from projects.tools.schemas import a_list, an_object, text
 
@@ -34,14 +33,14 @@ def ask(context: ToolContext, question: str, options: list[str] | None = None, d
         issue,
         key=f"ask:{context.key}",
         question=question,
-        options=[*offered, Option(OTHER, "Say it in your own words", wants_text=True)],
+        options=[*offered, Option(Request.OTHER, "Say it in your own words", wants_text=True)],
         default=default[:200],
         task=place_of(context).task,
         run=context.run,
         agent=context.run.agent,
     )
     if request.answered_at is not None:
-        return ToolResult(f"The answer: {requests.words(request)}")
+        return ToolResult(f"The answer: {request.answer_in_words}")
     if request.withdrawn_at is not None:
         return ToolResult("The question was withdrawn. Decide yourself and say so in your summary.")
     return ToolResult("Waiting for a person.", waits_for="answer")
@@ -58,7 +57,7 @@ def message(context: ToolContext, to: str, text: str) -> ToolResult:
     if name in ("human", "person"):
         news.note(issue, text, agent=context.run.agent.name)
         return ToolResult("People who look at this issue see it.")
-    other = _run_of(issue, context.run, name)
+    other = talking.last_run(issue, name, but=context.run.agent)
     sender = context.run.agent
     content = f"@{sender.name}: {text}"
     said_already = other.conversation.messages.filter(
@@ -67,16 +66,6 @@ def message(context: ToolContext, to: str, text: str) -> ToolResult:
     if not said_already.exists():
         runs.say(other.conversation, content, agent=sender)
     return ToolResult(f"{other.agent.name} will hear it.")
-
-
-def _run_of(issue: Issue, sender: Run, name: str) -> Run:
-    """Return the last run on the issue of whoever is called ``name`` or has that role, but for the sender."""
-    others = Run.objects.filter(assignment__issue=issue).exclude(agent=sender.agent)
-    matching = others.filter(agent__name=name) | others.filter(agent__role=name)
-    found = matching.select_related("agent", "conversation").order_by("-pk").first()
-    if found is None:
-        raise NothingThere(f"Nobody called @{name} works on this issue yet. @human always hears you.")
-    return found
 
 
 @tool(

@@ -54,6 +54,12 @@ def tokens(count: int) -> str:
 
 
 @register.filter
+def percent(ratio: float) -> str:
+    """``46%`` of 0.4612."""
+    return f"{ratio:.0%}"
+
+
+@register.filter
 def duration(seconds: float | timedelta | None) -> str:
     """``1.9s``, ``48s``, ``31m``, ``1h 46m``, ``3d 4h``; a dash when nobody knows."""
     if seconds is None:

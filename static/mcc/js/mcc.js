@@ -7,5 +7,6 @@ import './palette.js';
 import './tips.js';
 import './copy.js';
 import './times.js';
+import './swaps.js';
 import './live.js';
 import './chat.js';

@@ -1,0 +1,110 @@
+"""How the events of an issue's stream look: fragments for whoever has one of its pages open, whoever that is.
+
+Two swap styles of ours (``static/mcc/js/swaps.js``) make every event harmless when it comes twice: ``upsert`` puts an
+element in the place of the one with its id, or at the end; ``insert`` adds it only where it is missing.
+"""
+
+from typing import Any
+
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
+
+from agents.models import Message, Run
+from budgets.queries import spent_nanousd, standings
+from mcc.core.live import renderer
+from mcc.core.models import Event
+from projects import conversation
+from projects.issue_page import issue_page
+from projects.models import Issue, PullRequest
+from projects.pull_page import pull_page
+
+PREFIX = "issue:"
+
+
+def on_issue(event: Event) -> bool:
+    """Whether the event is on the stream of an issue: those of projects and of the company carry only keys."""
+    return event.stream.name.startswith(PREFIX)
+
+
+@renderer("message")
+def message(event: Event) -> str:
+    """A new answer, the result of a tool, or something that was said: its step as it is now."""
+    if not on_issue(event):
+        return ""
+    row = Message.objects.select_related("usage", "agent", "user", "run").get(pk=event.data["message"])
+    is_answer = row.role == Message.Role.ASSISTANT
+    context: dict[str, Any] = {"step": conversation.step_of(row), "run": row.run, "is_answer": is_answer}
+    if is_answer:
+        issue = _issue(event)
+        cost = {"cost_nanousd": spent_nanousd(issue.account), "standings": standings(issue.account)}
+        context |= {"issue": issue, **cost}
+    return render_to_string("projects/live/message.html", context)
+
+
+@renderer("delta")
+def delta(event: Event) -> str:
+    """What a model is writing this moment, block by block."""
+    if not on_issue(event):
+        return ""
+    blocks = [{"index": index, "text": text} for index, text, _ in event.data["blocks"]]
+    return render_to_string("projects/live/delta.html", {"data": event.data, "blocks": blocks})
+
+
+@renderer("doing")
+def doing(event: Event) -> str:
+    if not on_issue(event):
+        return ""
+    run = Run.objects.select_related("agent").get(pk=event.data["run"])
+    if not run.is_open:
+        return ""
+    return render_to_string("projects/live/doing.html", {"run": run, "doing": event.data["text"]})
+
+
+@renderer("run")
+def run(event: Event) -> str:
+    """A run began, waits, goes on or ended."""
+    if not on_issue(event):
+        return ""
+    row = Run.objects.select_related("agent", "model__provider").get(pk=event.data["run"])
+    entry = conversation.entries_of([row])[0]
+    parts = render_to_string("projects/live/run.html", {"entry": entry, "run": row, "task": entry.task})
+    return parts + _state(event)
+
+
+@renderer("issue")
+@renderer("task")
+def state(event: Event) -> str:
+    return _state(event) if on_issue(event) else ""
+
+
+@renderer("pull")
+@renderer("check")
+@renderer("vote")
+def evidence(event: Event) -> str:
+    """A pull request, a check or a vote changed: what speaks about its commit."""
+    if not on_issue(event):
+        return ""
+    pull = PullRequest.objects.select_related("project").filter(task=event.data.get("task")).first()
+    if pull is None:
+        return ""
+    context = {"page": pull_page(pull), "pull": pull, "moved": event.kind == "pull"}
+    return render_to_string("projects/live/evidence.html", context) + _state(event)
+
+
+@renderer("request")
+def request(event: Event) -> str:
+    """A question came up or was answered: each page fetches it itself, for not everybody may answer."""
+    if not on_issue(event):
+        return ""
+    return render_to_string("projects/live/request.html", {"pk": event.data["request"]}) + _state(event)
+
+
+def _state(event: Event) -> SafeString:
+    """Stages, rail and counts of the issue."""
+    issue = _issue(event)
+    return SafeString(render_to_string("projects/live/state.html", {"page": issue_page(issue), "issue": issue}))
+
+
+def _issue(event: Event) -> Issue:
+    rows = Issue.objects.select_related("project__account", "account", "created_by")
+    return rows.get(pk=int(event.stream.name.removeprefix(PREFIX)))

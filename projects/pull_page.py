@@ -1,0 +1,111 @@
+"""What the page of a pull request shows: where it stands with the quorum, its evidence, its files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mcc.core import highlight
+from mcc.core.highlight import FileDiff
+from projects import diffs
+from projects.diffs import FileChange
+from projects.issue_page import of_head, with_evidence
+from projects.models import Check, PullRequest, Request, Vote
+from projects.services import proof
+
+LINES_DRAWN = 1_500
+"""Lines of diff in one page; the files after them are fetched when they come into view."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One thing that a merge needs. ``state`` is ok, bad or wait."""
+
+    name: str
+    state: str
+    words: str
+
+
+@dataclass(frozen=True)
+class FileBox:
+    """A file of the diff. ``drawn`` is None while it has to be fetched."""
+
+    index: int
+    change: FileChange
+    drawn: FileDiff | None
+
+    @property
+    def drawn_alone(self) -> list[FileDiff]:
+        return [self.drawn] if self.drawn else []
+
+
+@dataclass(frozen=True)
+class PullPage:
+    pull: PullRequest
+    checks: Sequence[Check]
+    votes: Sequence[Vote]
+    older_votes: Sequence[Vote]
+    conditions: Sequence[Condition]
+    requests: Sequence[Request]
+
+    @property
+    def is_settled(self) -> bool:
+        return self.pull.status in (PullRequest.Status.MERGED, PullRequest.Status.CLOSED)
+
+
+def pull_page(pull: PullRequest) -> PullPage:
+    """Return what speaks about ``pull``. About eight queries; the diff is read by ``files``."""
+    row = with_evidence(PullRequest.objects.select_related("issue__project", "task__assignee")).get(pk=pull.pk)
+    checks, votes = of_head(row)
+    requests = Request.objects.filter(pull_request=row).select_related(
+        "issue__project", "agent", "user", "answered_by", "pull_request__project", "task"
+    )
+    return PullPage(
+        pull=row,
+        checks=checks,
+        votes=votes,
+        older_votes=[vote for vote in row.votes.all() if vote.head_sha != row.head_sha],
+        conditions=_conditions(row, checks),
+        requests=[request for request in requests if request.is_open],
+    )
+
+
+def files(pull: PullRequest, *, wanted: int | None = None) -> list[FileBox]:
+    """Return the files of the diff, the first of them drawn, and the one whose number is ``wanted``."""
+    boxes, lines = [], 0
+    for index, change in enumerate(diffs.changes(pull.diff)):
+        lines += change.lines
+        boxes.append(FileBox(index, change, draw(change) if lines <= LINES_DRAWN or index == wanted else None))
+    return boxes
+
+
+def draw(change: FileChange) -> FileDiff:
+    """Return ``change`` as its box shows it; a patch that cannot be understood comes back as plain text."""
+    found = highlight.diff(change.patch)
+    return found[0] if found else FileDiff(change.path, plain=change.patch)
+
+
+def _conditions(pull: PullRequest, checks: Sequence[Check]) -> list[Condition]:
+    standing = proof.standing(pull)
+    found = [_checks(checks)]
+    if standing.needs_tester:
+        found.append(_vote("Tester", standing.tester))
+    found.append(_vote("Reviewer", standing.reviewer))
+    if standing.needs_person:
+        found.append(_vote("A person", standing.person))
+    return found
+
+
+def _checks(checks: Sequence[Check]) -> Condition:
+    passed = sum(check.status == Check.Status.PASSED for check in checks)
+    if any(check.status in (Check.Status.FAILED, Check.Status.ERROR) for check in checks):
+        return Condition("Checks", "bad", f"{len(checks) - passed} of {len(checks)} not passed")
+    if passed < len(checks):
+        return Condition("Checks", "wait", f"{passed} of {len(checks)} passed so far")
+    return Condition("Checks", "ok", f"{passed} passed" if checks else "none asked for")
+
+
+def _vote(name: str, vote: Vote | None) -> Condition:
+    if vote is None:
+        return Condition(name, "wait", "has not voted on this commit")
+    if vote.verdict == Vote.Verdict.APPROVE:
+        return Condition(name, "ok", f"{vote.actor_name} approves")
+    return Condition(name, "bad", f"{vote.actor_name} rejects")

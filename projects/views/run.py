@@ -1,0 +1,34 @@
+"""One agent at work: the whole journal of a run, and what its tools put out."""
+
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_GET
+
+from agents import roster
+from agents.models import Message, Run
+from mcc.core import pages
+from mcc.core.models import User
+from projects import conversation
+from projects.models import Issue
+
+
+@require_GET
+def show(request: HttpRequest, pk: int) -> HttpResponse:
+    """Every step of a run."""
+    run = get_object_or_404(_runs(pages.person(request)), pk=pk)
+    entry = conversation.entries_of([run], whole=True)[0]
+    issue = Issue.objects.filter(assignments__run__conversation=run.conversation).select_related("project").first()
+    return render(request, "projects/run.html", {"entry": entry, "run": run, "issue": issue})
+
+
+@require_GET
+def output(request: HttpRequest, pk: int) -> HttpResponse:
+    """The whole output of a tool, as plain text: it is the agent's, so no browser may take it for a page."""
+    runs = _runs(pages.person(request))
+    message = get_object_or_404(Message.objects.select_related("artifact"), pk=pk, run__in=runs)
+    return pages.plain_text(message.artifact.content if message.artifact else message.content)
+
+
+def _runs(user: User) -> QuerySet[Run]:
+    return roster.visible(Run.objects.all(), user).select_related("agent", "model__provider", "conversation")
