@@ -42,7 +42,7 @@ def run_checks(subject: int, lease: Lease) -> None:
         mirror.fetch()
     with _waiting_while_busy():
         try:
-            checks.run_on(rows, Workspace(f"check-{pull.pk}", mirror), sha, lease)
+            checks.run_on(rows, Workspace(tidying.checks_key(pull), mirror), sha, lease)
         except WorkspaceBusy:
             raise
         except SandboxError as error:

@@ -16,7 +16,7 @@ from mcc.core import errands
 from mcc.core.errands import Later, Lease
 from mcc.core.models import Errand
 from projects import workflow
-from projects.forge import Conflict, Forge, InTheWay, PullRef, forge_of
+from projects.forge import Conflict, InTheWay, PullRef, forge_of
 from projects.git import Mirror, Workspace, squash_message
 from projects.models import Check, Issue, PullRequest, Request, Task, TaskStatus
 from projects.services import checks, coding, news, requests, staffing, tidying
@@ -92,7 +92,6 @@ def carry_out(pull_id: int, lease: Lease) -> None:
         logger.info("pull request %s: %s", pull.pk, conflict.detail)
         raise Later(0) from conflict
     _write_down(pull, merged.sha, lease)
-    _clean_up(pull, forge)
 
 
 def _wait_while_stopped(pull: PullRequest) -> None:
@@ -116,7 +115,7 @@ def _holds_with(pull: PullRequest, base_sha: str, mirror: Mirror, lease: Lease) 
     rows = _rows_for(pull, merged.tree)
     if any(check.status in checks.UNFINISHED for check in rows):
         sha = mirror.commit_tree(merged.tree, [base_sha], f"Merge candidate of {pull.branch}")
-        checks.run_on(rows, Workspace(f"merge-{pull.pk}", mirror), sha, lease)
+        checks.run_on(rows, Workspace(tidying.merge_key(pull), mirror), sha, lease)
     if all(check.status == Check.Status.PASSED for check in rows):
         return True
     if any(check.status == Check.Status.ERROR for check in rows):
@@ -162,10 +161,6 @@ def _write_down(pull: PullRequest, sha: str, lease: Lease) -> None:
         errands.post(tidying.TASK_ERRAND, task.pk)
         transaction.on_commit(partial(pull_request_merged.send_robust, PullRequest, pull_request=pull))
     logger.info("pull request %s merged as %s", pull.pk, sha)
-
-
-def _clean_up(pull: PullRequest, forge: Forge) -> None:
-    forge.delete_branch(pull.branch)
 
 
 def _message(pull: PullRequest) -> str:

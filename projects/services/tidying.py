@@ -30,6 +30,16 @@ def workspace_key(run: Run) -> str:
     return run.workplace.replace(":", "-")
 
 
+def checks_key(pull: PullRequest) -> str:
+    """Return the name of the workspace in which the checks of ``pull`` run."""
+    return f"check-{pull.pk}"
+
+
+def merge_key(pull: PullRequest) -> str:
+    """Return the name of the workspace in which ``pull``, merged into its base, is checked."""
+    return f"merge-{pull.pk}"
+
+
 def order_for(run: Run) -> None:
     """Have the workspace of a run deleted that nobody works in after it."""
     if run.purpose in FRESH and run.workplace:
@@ -45,19 +55,25 @@ def tidy_issue(issue: Issue) -> None:
 
 
 def tidy_task(task: Task) -> None:
-    """Delete the workspaces of a task that is over, and close a pull request that came to nothing at its forge.
+    """Delete the workspaces of a task that is over and its branch, and close a pull request that came to nothing.
 
-    What was given up stays on the task's branch in the mirror. Slow, no transaction. Raises WorkspaceBusy while one is
-    still in use, ForgeErrors: try again.
+    Here and not where it is merged: who is killed there does not come back, for the merge stands. What was given up
+    stays on the task's branch in the mirror. Slow, no transaction. Raises WorkspaceBusy while one is still in use,
+    ForgeErrors: try again.
     """
     project = task.issue.project
     if task.status == TaskStatus.CANCELLED:
         keep_work(task)
-    _discard(Mirror(project.pk), f"task-{task.pk}", f"task:{task.pk}")
-    pull = PullRequest.objects.filter(task=task, status=PullRequest.Status.CLOSED).first()
+    mirror = Mirror(project.pk)
+    _discard(mirror, f"task-{task.pk}", f"task:{task.pk}")
+    over = (PullRequest.Status.MERGED, PullRequest.Status.CLOSED)
+    pull = PullRequest.objects.filter(task=task, status__in=over).first()
     if pull is not None:
+        for key in (checks_key(pull), merge_key(pull)):
+            Workspace(key, mirror).discard()
         forge = forge_of(project)
-        forge.update_pull(PullRef(pull.number, pull.url), closed=True)
+        if pull.status == PullRequest.Status.CLOSED:
+            forge.update_pull(PullRef(pull.number, pull.url), closed=True)
         forge.delete_branch(pull.branch)
 
 

@@ -188,6 +188,7 @@ def test_a_merge_onto_the_base_that_was_checked_lands_without_more_checks(task, 
     assert (task.status, pull.status, pull.merged_sha) == ("merged", "merged", atlas.head())
     assert atlas.git("show", "main:src/map.py") == "ROADS = 2"
     assert not Check.objects.exists()
+    tidying.tidy_task(task)
     assert atlas.git("branch", "--list", task.branch) == ""
 
 
@@ -305,3 +306,19 @@ def test_workspaces_of_a_task_that_is_over_are_deleted_and_its_branch_too(task, 
 
     assert not list((place / "workspaces" / "made").iterdir())
     assert atlas.git("branch", "--list", task.branch) == ""
+
+
+def test_what_a_killed_merge_left_lying_is_cleared_away_with_the_task(task, atlas, lease, place):
+    """Once a merge is written down it is not carried out again, and neither are its checks."""
+    pull = hand_in(task, "ROADS = 2\n").pull
+    to_merging(task)
+    merging.carry_out(pull.pk, lease)
+    for name in (f"check-{pull.pk}", f"merge-{pull.pk}"):
+        left = Workspace(name, Mirror(task.issue.project_id))
+        left.open(pull.head_sha, "checked")
+        left.close()
+
+    tidying.tidy_task(task)
+
+    assert atlas.git("branch", "--list", task.branch) == ""
+    assert not list((place / "workspaces" / "made").iterdir())
