@@ -214,13 +214,13 @@ def condense_until(history: History, window_tokens: int) -> int | None:
     return cut if cut is not None and cut > history.conversation.condensed_until else None
 
 
-def condensing_prompt(system_prompt: str, history: History, until: int) -> list[JSON]:
-    """Return the messages of the call that writes the summary of the rows up to ``until``.
+def condensing_prompt(system_prompt: str, history: History, until: int, order: str = CONDENSE_ORDER) -> list[JSON]:
+    """Return the messages of the call that writes, as ``order`` says, what stands for the rows up to ``until``.
 
     It begins like every other prompt of the run, so most of it is read from the provider's cache.
     """
     dropped = History(history.conversation, [row for row in history.rows if row.pk <= until])
-    ending = {"role": "user", "name": REMINDER_NAME, "content": CONDENSE_ORDER}
+    ending = {"role": "user", "name": REMINDER_NAME, "content": order}
     return [*prompt(system_prompt, dropped), ending]
 
 

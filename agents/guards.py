@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,15 +11,18 @@ from typing import Any, Final
 import jsonschema
 
 from agents.models import Message, Outcome, Run
+from agents.sandbox.types import Ending as CommandEnding
 from agents.tools import registry
 
 FORMAT_ERRORS: Final = 3
 CRASHES: Final = 3
 NUDGE_AT: Final = 3
-STUCK_AT: Final = 5
+CLIMB_AT: Final = 4
+"""Times the same thing happened: at the first the model is told, at the second it is taken out of its circle."""
 LOOK_BACK: Final = 12
 """Tool results among which the same one is looked for."""
 WRAP_UP_STEPS: Final = 2
+TIMEOUT: Final = CommandEnding.TIMEOUT.value
 CHANGING_TOOLS: Final = frozenset({"edit", "create"})
 
 NO_CALL = (
@@ -30,6 +33,10 @@ CUT_OFF = "Your answer was cut off because it was too long. Do less at once: one
 REPEATED = (
     "\n\n[Mission Control: you have made this very call {count} times with the same result. "
     "Doing it again will not help. Think about the cause and try something else.]"
+)
+TIMED_OUT = (
+    "\n\n[Mission Control: {count} commands in a row ran out of time. Run less at once: one test, one file, a smaller "
+    "input. A server or a watcher never ends by itself.]"
 )
 WRAP_UP = (
     "\n\n[Mission Control: {left} left before the limit of this run. Leave the work in its best state and submit "
@@ -103,6 +110,39 @@ def fingerprint(name: str, raw_arguments: str, result: str) -> str:
         raw_arguments = json.dumps(json.loads(raw_arguments or "{}"), sort_keys=True)
     text = "\0".join((name, raw_arguments, _SECONDS.sub("", result)))
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def nudge(name: str, detail: dict[str, Any], fingerprint: str, results: Sequence[Message]) -> str:
+    """Return what is added to a new result that shows a circle; "" for any other. ``results`` came before it."""
+    if (seen := times_seen(fingerprint, results) + 1) >= NUDGE_AT:
+        return REPEATED.format(count=seen)
+    timed_out = name == "run" and detail.get("ending") == TIMEOUT
+    if timed_out and (count := timeouts(results) + 1) >= NUDGE_AT:
+        return TIMED_OUT.format(count=count)
+    return ""
+
+
+def circle(results: Sequence[Message]) -> str:
+    """Say in which circle a run goes; "" when it gets on. It does not get out of one by itself any more."""
+    if not results:
+        return ""
+    last = [row for row in results if row.step == results[-1].step]
+    seen = max(times_seen(row.detail.get("fingerprint", ""), results) for row in last)
+    if seen >= CLIMB_AT:
+        return f"the same call with the same result {seen} times"
+    late = timeouts(results)
+    return f"{late} commands in a row ran out of time" if late >= CLIMB_AT else ""
+
+
+def timeouts(results: Sequence[Message]) -> int:
+    """Return how many of the newest commands ran out of time, one after the other."""
+    count = 0
+    for row in reversed(results):
+        if row.tool_name == "run":
+            if row.detail.get("ending") != TIMEOUT:
+                break
+            count += 1
+    return count
 
 
 def times_seen(fingerprint: str, results: Iterable[Message]) -> int:

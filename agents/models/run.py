@@ -80,6 +80,9 @@ class Run(models.Model):
 
     step = models.PositiveIntegerField(default=0, help_text="number of the next model call")
     format_errors = models.PositiveSmallIntegerField(default=0)
+    rung = models.PositiveSmallIntegerField(
+        default=0, help_text="how far it climbed out of circles: 1 fresh context, 2 other model"
+    )
     crashes = models.PositiveSmallIntegerField(default=0, help_text="of the current step")
     step_limit = models.PositiveIntegerField(default=60)
     cost_limit_nanousd = models.BigIntegerField(null=True)

@@ -2,6 +2,8 @@
 
 claims     who drives which run: leases with fencing epochs
 drive      one run: model, tools, model, tools, until an outcome
+cuts       when the context is condensed, and the ladder out of a circle
+hands      what a tool thread does
 journal    the transactions that write what happened, each one fenced
 deltas     the text that is being streamed, for those who watch
 control    heartbeats and wishes: a stop takes effect within a second

@@ -13,16 +13,15 @@ from concurrent.futures import Executor
 from enum import StrEnum
 from itertools import zip_longest
 
-from django.db import close_old_connections
-
 from agents import context, gateway, guards
 from agents.context import Call, History
 from agents.errors import Interrupted, LeaseLost, ModelUnavailable
 from agents.gateway import Completion, ModelCall
 from agents.guards import Ending
 from agents.models import Outcome, Run
-from agents.runner import journal
+from agents.runner import cuts, hands, journal
 from agents.runner.claims import Lease
+from agents.runner.cuts import Cut
 from agents.runner.deltas import Deltas
 from agents.runner.journal import Done
 from agents.runner.places import Place
@@ -32,7 +31,7 @@ from agents.tools.registry import ToolContext, ToolResult
 from budgets.errors import AccountFrozen, BudgetExceeded
 from budgets.models import Usage
 from mcc.core.dbthread import DatabaseThread
-from mcc.core.errors import DomainError, ProviderError
+from mcc.core.errors import ProviderError
 from mcc.core.money import usd_display
 
 logger = logging.getLogger(__name__)
@@ -168,9 +167,16 @@ class Drive:
             await self._finish(ending)
             return None
         tools = [tool.as_function() for name in run.tools if (tool := registry.get(name))]
-        if until := context.condense_until(history, run.model.context_tokens):
-            await self._condense(run, history, tools, until)
-            return []
+        cut: Cut | Ending | None = cuts.shortening(run, history)
+        if guards.circle(history.results(run)):
+            cut = await self._db.run(cuts.climb, run, history)
+        match cut:
+            case Ending():
+                await self._finish(cut)
+                return None
+            case Cut():
+                await self._make(cut, run, history, tools)
+                return []
         return await self._ask(run, history, tools)
 
     async def _ask(self, run: Run, history: History, tools: list[registry.JSON]) -> list[Call] | None:
@@ -202,25 +208,25 @@ class Drive:
         finally:
             self.asking_since = None
 
-    async def _condense(self, run: Run, history: History, tools: list[registry.JSON], until: int) -> None:
-        """Replace the middle of the conversation by a summary: the model's own, or a list when it cannot be asked."""
-        plain = context.mechanical_summary(history, until)
+    async def _make(self, cut: Cut, run: Run, history: History, tools: list[registry.JSON]) -> None:
+        """Replace what ``cut`` says by notes: the model's own, or a list when it cannot be asked."""
+        plain = context.mechanical_summary(history, cut.until)
 
         def store(completion: Completion, usage: Usage) -> None:
-            journal.store_summary(self.lease, run, completion.text.strip() or plain, until, usage)
+            journal.store_summary(self.lease, run, completion.text.strip() or plain, cut, usage)
 
         call = ModelCall(
             run=run,
-            messages=context.condensing_prompt(run.system_prompt, history, until),
+            messages=context.condensing_prompt(run.system_prompt, history, cut.until, cut.order),
             tools=tools,
-            reference_prefix=f"run:{run.pk}/condense:{until}",
+            reference_prefix=f"run:{run.pk}/condense:{cut.until}",
             purpose="condense",
         )
         try:
             await self._complete(call, store, _unheard)
         except ProviderError:
             logger.warning("run %s is condensed without a model", run.pk)
-            await self._db.run(journal.store_summary, self.lease, run, plain, until, None)
+            await self._db.run(journal.store_summary, self.lease, run, plain, cut, None)
         history.rows.clear()
 
     # The tools
@@ -250,7 +256,7 @@ class Drive:
         def work() -> ToolResult:
             return tool.function(ToolContext(run, call.id, place.of(run), self._cancel), **arguments)
 
-        future = asyncio.get_running_loop().run_in_executor(self._tools, _answered, work)
+        future = asyncio.get_running_loop().run_in_executor(self._tools, hands.answered, work)
         try:
             result = await asyncio.shield(future)
         except asyncio.CancelledError:
@@ -286,18 +292,3 @@ def _look(lease: Lease, run: Run, history: History) -> None:
     """Read what changed: the row, and what was said meanwhile."""
     journal.refresh(lease, run)
     history.catch_up()
-
-
-def _answered(work: Callable[[], ToolResult]) -> ToolResult:
-    """Run a tool in this thread. A refusal is a result for the model, and so is a failure outside the sandbox."""
-    close_old_connections()
-    try:
-        return work()
-    except DomainError as refusal:
-        return ToolResult(refusal.detail, is_error=True)
-    except SandboxError:
-        raise
-    except ProviderError as failure:
-        return ToolResult(f"Something outside failed, perhaps only for now: {failure.detail}", is_error=True)
-    finally:
-        close_old_connections()

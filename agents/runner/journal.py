@@ -19,6 +19,7 @@ from agents.gateway import Completion
 from agents.guards import Ending
 from agents.models import Artifact, Message, Outcome, Purpose, Run
 from agents.runner.claims import Lease
+from agents.runner.cuts import Cut
 from agents.services import runs
 from agents.signals import run_waiting
 from agents.tools.registry import ToolResult
@@ -144,10 +145,7 @@ def store_result(
     run.format_errors = errors
     result = done.result
     print_ = guards.fingerprint(done.call.name, done.call.arguments, result.text)
-    seen = guards.times_seen(print_, history.results(run)) + 1
-    text = result.text
-    if seen >= guards.NUDGE_AT:
-        text += guards.REPEATED.format(count=seen)
+    text = result.text + guards.nudge(done.call.name, result.detail, print_, history.results(run))
     if following is None:
         text += guards.wrap_up_note(run.step, run.step_limit)
     message = Message.objects.create(
@@ -167,19 +165,17 @@ def store_result(
     if following is not None and result.outcome is None:
         news.append(("doing", doing(run, following)))
     _publish(run, news)
-    ending = _ending_of(result, errors, seen)
+    ending = _ending_of(result, errors)
     if ending:
         finish(lease, ending)
     return ending
 
 
-def _ending_of(result: ToolResult, format_errors: int, seen: int) -> Ending | None:
+def _ending_of(result: ToolResult, format_errors: int) -> Ending | None:
     if result.outcome is not None:
         return Ending(result.outcome, result.outcome_detail)
     if format_errors >= guards.FORMAT_ERRORS:
         return Ending(Outcome.FORMAT, f"{format_errors} tool calls in a row made no sense")
-    if seen >= guards.STUCK_AT:
-        return Ending(Outcome.STUCK, f"the same call with the same result {seen} times")
     return None
 
 
@@ -191,17 +187,21 @@ def _artifact(result: ToolResult) -> Artifact | None:
 
 
 @transaction.atomic
-def store_summary(lease: Lease, run: Run, summary: str, until: int, usage: Usage | None) -> None:
-    """Let ``summary`` stand for the conversation up to the message ``until``. What it replaces stays in the table."""
-    if usage is None:
-        lease.fence()
-    else:
-        lease.fence(
-            cost_nanousd=F("cost_nanousd") + usage.cost_nanousd,
-            input_tokens=F("input_tokens") + usage.input_tokens,
-            output_tokens=F("output_tokens") + usage.output_tokens,
-        )
-    run.conversation.summary, run.conversation.condensed_until = _storable(summary), until
+def store_summary(lease: Lease, run: Run, notes: str, cut: Cut, usage: Usage | None) -> None:
+    """Let ``notes`` stand for the conversation as ``cut`` says. What they replace stays in the table."""
+    changes: JSON = {}
+    if usage is not None:
+        changes |= {
+            "cost_nanousd": F("cost_nanousd") + usage.cost_nanousd,
+            "input_tokens": F("input_tokens") + usage.input_tokens,
+            "output_tokens": F("output_tokens") + usage.output_tokens,
+        }
+    if cut.rung is not None:
+        changes["rung"] = run.rung = cut.rung
+    if cut.model is not None:
+        changes["model"] = run.model = cut.model
+    lease.fence(**changes)
+    run.conversation.summary, run.conversation.condensed_until = _storable(cut.preface + notes), cut.until
     run.conversation.save(update_fields=["summary", "condensed_until"])
 
 

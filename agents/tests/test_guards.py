@@ -60,3 +60,18 @@ def test_only_the_last_results_count():
 def test_the_hint_to_wrap_up_comes_with_the_last_two_steps():
     notes = [guards.wrap_up_note(step, 10) for step in range(6, 11)]
     assert [bool(note) for note in notes] == [False, False, True, True, False]
+
+
+def test_commands_that_run_out_of_time_in_a_row_are_a_circle_too():
+    late = [
+        Message(role="tool", step=step, tool_name="run", detail={"ending": "timeout", "fingerprint": str(step)})
+        for step in range(4)
+    ]
+    looked = Message(role="tool", step=2, tool_name="view", detail={"fingerprint": "look"})
+    done = Message(role="tool", step=4, tool_name="run", detail={"ending": "exited", "fingerprint": "done"})
+
+    assert "3 commands in a row" in guards.nudge("run", {"ending": "timeout"}, "new", [late[0], looked, late[1]])
+    assert guards.nudge("run", {"ending": "timeout"}, "new", late[:1]) == ""
+    assert guards.circle([*late[:3], looked]) == ""
+    assert guards.circle([*late[:2], looked, *late[2:]]) == "4 commands in a row ran out of time"
+    assert guards.circle([*late, done]) == ""

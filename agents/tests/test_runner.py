@@ -8,11 +8,14 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from agents import context
+from agents.context import History
 from agents.errors import LeaseLost
 from agents.models import Outcome, Run
 from agents.rehearsal.plays import Call, Turn
 from agents.runner import claims, journal
 from agents.runner.control import Clock
+from agents.runner.cuts import Cut
 from agents.runner.deltas import Deltas
 from agents.runner.drive import Drive, Stop
 from agents.services import runs
@@ -177,7 +180,7 @@ def test_whoever_lost_the_lease_writes_nothing():
         lambda: journal.park(old, "answer", 5),
         lambda: journal.finish_cancelled(old, 5),
         lambda: journal.crashed(old, ValueError(), Outcome.CRASHED, 5),
-        lambda: journal.store_summary(old, run, "x", 1, None),
+        lambda: journal.store_summary(old, run, "x", Cut(1), None),
     ):
         with pytest.raises(LeaseLost):
             write()
@@ -444,14 +447,44 @@ def test_a_good_call_forgives_the_bad_ones_before_it():
     assert book(run).run.outcome == "submitted"
 
 
-def test_the_same_call_with_the_same_result_is_nudged_and_then_stuck():
+def test_who_goes_round_in_circles_is_nudged_starts_afresh_and_then_a_person_is_asked():
     with rehearsed(*[call("jot", text="same")] * 9) as order:
         run = start(order)
         with hosted():
             until(lambda: finished(run))
     left = book(run)
-    assert left.run.outcome == "stuck"
-    assert ["Mission Control" in result.content for result in left.results] == [False, False, True, True, True]
+    assert (left.run.outcome, left.run.outcome_detail) == ("stuck", "the same call with the same result 4 times")
+    assert ["Mission Control" in result.content for result in left.results] == [False, False, True, True] * 2
+    assert left.run.rung == 1
+    assert left.run.conversation.summary.startswith("[Mission Control: what went before went round in circles")
+    assert Usage.objects.filter(hold__reference__startswith=f"run:{run.pk}/condense:").count() == 1
+
+
+def test_the_second_time_another_model_goes_on():
+    agent, other = workbench.make_agent(), workbench.make_card()
+    agent.fallbacks.add(other)
+    with rehearsed(*[call("jot", text="same")] * 9) as order:
+        run = start(order, agent)
+        with hosted():
+            until(lambda: finished(run))
+    left = book(run)
+    assert (left.run.outcome, left.run.rung, left.run.model) == ("stuck", 2, other)
+    assert [answer.usage.model_asked for answer in left.answers] == [agent.model.name] * 8 + [other.name] * 4
+
+
+def test_a_fresh_context_holds_the_order_the_note_and_nothing_else():
+    run = start("Do the work.")
+    lease = next(iter(claims.claim("us", 1)))
+    run = journal.load(lease)
+    history = History(run.conversation)
+    history.catch_up()
+
+    journal.store_summary(lease, run, "It was tried.", Cut(history.heard, preface="Afresh. ", rung=1), None)
+
+    again = History(journal.load(lease).conversation)
+    again.catch_up()
+    said = [message["content"] for message in context.prompt("Be brief.", again)]
+    assert said == ["Be brief.", "Do the work.", "What happened before, condensed:\n\nAfresh. It was tried."]
 
 
 def test_leases_of_dead_processes_of_this_machine_are_freed_at_once():
