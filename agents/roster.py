@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models import Max, QuerySet
 from django.utils import timezone
 
+from agents import guards
 from agents.models import Agent, Message, Run
 from budgets import access, periods, queries
 from budgets.models import Account, Limit
@@ -120,7 +121,7 @@ def _line(run: Run, calls: list[dict[str, Any]]) -> str:
         return "is next in line"
     if not calls:
         return THINKS
-    arguments = calls[-1].get("arguments")
-    found = [arguments[name] for name in MAIN_ARGUMENTS if arguments.get(name)] if isinstance(arguments, dict) else []
+    arguments = guards.readable(str(calls[-1].get("arguments", "")))
+    found = [arguments[name] for name in MAIN_ARGUMENTS if arguments.get(name)]
     line = " ".join([str(calls[-1].get("name", "")), *str(found[0] if found else "").split()])
     return line if len(line) <= DOING_LENGTH else line[: DOING_LENGTH - 1] + "…"
