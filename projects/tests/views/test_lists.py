@@ -1,5 +1,7 @@
 """What every list page promises: who sees it, what it costs, that it works in parts."""
 
+import re
+
 import pytest
 
 from projects.tests import factories
@@ -61,6 +63,21 @@ def test_htmx_gets_the_part_alone(browse, people, project, address):
 
     assert "<html" not in part.content.decode()
     assert "HX-Request" in part["Vary"]
+
+
+@pytest.mark.parametrize("address", ["/", "/inbox/", "/board/?project={key}", "/pull-requests/", "/projects/{key}/"])
+def test_after_news_the_part_asks_for_itself(browse, people, project, address):
+    busy_issue(project)
+    client = browse(people.owner)
+    page = client.get(address.format(key=project.key)).content.decode()
+    [(name, source)] = re.findall(
+        r'<\w+ [^>]*id="([\w-]+)"[^>]* hx-get="([^"]+)" hx-trigger="refresh[^>]*data-live-refresh="', page
+    )
+
+    part = client.get(source.replace("&amp;", "&"), headers={"HX-Request": "true"}).content.decode()
+
+    assert f'id="{name}"' in part[:300]
+    assert project.key in part
 
 
 @pytest.mark.parametrize("address", [*PAGES, "/projects/{key}/"])
