@@ -28,19 +28,6 @@ def render(text: str) -> SafeString:
     return SafeString(_clean(_parser.render(text)))
 
 
-def blocks(text: str) -> list[str]:
-    """Split ``text`` into its top-level blocks, for streaming: all but the last will not change any more.
-
-    Joined with blank lines they render as ``text`` does, except that reference links defined elsewhere stay text.
-    """
-    lines = text.splitlines()
-    starts = [token.map[0] for token in _parser.parse(text) if token.level == 0 and token.map and token.nesting >= 0]
-    if not starts:
-        return [text] if text.strip() else []
-    ends = [*starts[1:], len(lines)]
-    return ["\n".join(lines[start:end]).rstrip() for start, end in zip([0, *starts[1:]], ends, strict=True)]
-
-
 def _clean(html: str) -> str:
     return nh3.clean(
         html,

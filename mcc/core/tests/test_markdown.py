@@ -79,26 +79,3 @@ def test_tables_and_line_breaks_work():
 
     assert "a<br>" in html
     assert "<td>1</td>" in html
-
-
-def test_blocks_are_those_of_the_whole_text():
-    text = "one\ntwo\n\n- a\n- b\n\n```python\nx = 1\n\ny = 2\n```\n\nend"
-
-    blocks = markdown.blocks(text)
-
-    assert blocks == ["one\ntwo", "- a\n- b", "```python\nx = 1\n\ny = 2\n```", "end"]
-    assert "".join(map(markdown.render, blocks)) == markdown.render(text)
-
-
-def test_a_growing_text_keeps_its_finished_blocks():
-    text = "# Plan\n\nFirst we look.\n\n1. read\n2. write\n\n> quote\n\n```\ncode\n```\nlast"
-    final = markdown.blocks(text)
-
-    for length in range(1, len(text)):
-        blocks = markdown.blocks(text[:length])
-        assert blocks[:-2] == final[: max(len(blocks) - 2, 0)]
-
-
-def test_no_text_has_no_blocks():
-    assert markdown.blocks("") == []
-    assert markdown.blocks("  \n") == []
