@@ -77,6 +77,12 @@ def test_who_reads_along_has_nothing_to_press(browse, people, project, suggestio
         assert deed not in page
 
 
+def test_an_idle_project_offers_the_next_thing(browse, people, project):
+    page = browse(people.owner).get(f"/projects/{project.key}/").content.decode()
+
+    assert f'<a class="btn" href="/issues/new/?project={project.key}">New issue</a>' in page
+
+
 def test_finished_issues_come_in_pages(browse, people, project):
     for number in range(17):
         done_issue(project, title=f"Done {number}")
