@@ -186,6 +186,11 @@ def register(kind: str, factory: Factory) -> None:
     _factories[kind] = factory
 
 
+def registered() -> frozenset[str]:
+    """Return the kinds of forges that this installation has."""
+    return frozenset(_factories)
+
+
 def forge_of(project: Project) -> Forge:
     """Return the forge of ``project``, which need not be saved yet. KeyError: nobody registered its kind."""
     return _factories[project.forge](project)

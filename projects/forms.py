@@ -10,6 +10,7 @@ from django.http import QueryDict
 from agents.models import Agent
 from mcc.core.models import User
 from mcc.core.money import nanousd, usd_string
+from projects import forge
 from projects.models import Issue, Membership, Project
 
 CHECK_LINE = re.compile(r"(?P<name>[^:()]+?)\s*(?:\((?P<timeout_s>[0-9]{1,6})\))?\s*:\s*(?P<command>.+)")
@@ -23,8 +24,14 @@ class NewProjectForm(forms.Form):
 
     name = forms.CharField(max_length=100)
     key = forms.CharField(max_length=8, help_text="Prefix of its issues, as in ATL-12. Capital letters and digits.")
-    forge = forms.ChoiceField(label="Where it is", choices=Project.Forge.choices)
-    repository = forms.CharField(max_length=500, help_text="A path on this machine, or the URL of a GitHub repository.")
+    forge = forms.ChoiceField(label="Where it is")
+    repository = forms.CharField(
+        max_length=500,
+        help_text=(
+            "A path on this machine: finished work is merged there. Or an https address: Mission Control copies it "
+            "once and works on its copy."
+        ),
+    )
     team = forms.ModelMultipleChoiceField(
         queryset=Agent.objects.none(), required=False, widget=forms.CheckboxSelectMultiple, help_text="Who works on it."
     )
@@ -32,6 +39,20 @@ class NewProjectForm(forms.Form):
     def __init__(self, data: QueryDict | None = None) -> None:
         super().__init__(data)
         _offer_agents(self)
+        self.fields["team"].initial = list(Agent.objects.filter(active=True).values_list("pk", flat=True))
+        self._offer_forges()
+
+    def _offer_forges(self) -> None:
+        """Offer the forges that this installation has; with one there is nothing to choose."""
+        kinds = [(kind.value, kind.label) for kind in Project.Forge if kind in forge.registered()]
+        field = self.fields["forge"]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = kinds
+        if len(kinds) == 1:
+            field.widget, field.required, field.initial = forms.HiddenInput(), False, kinds[0][0]
+
+    def clean_forge(self) -> str:
+        return self.cleaned_data["forge"] or str(self.fields["forge"].initial)
 
 
 class SectionForm(forms.Form):

@@ -102,7 +102,8 @@ def request(event: Event) -> str:
 def _state(event: Event) -> SafeString:
     """Stages, rail and counts of the issue."""
     issue = _issue(event)
-    return SafeString(render_to_string("projects/live/state.html", {"page": issue_page(issue), "issue": issue}))
+    context = {"page": issue_page(issue), "issue": issue, "moved": event.kind == "issue"}
+    return SafeString(render_to_string("projects/live/state.html", context))
 
 
 def _issue(event: Event) -> Issue:

@@ -1,5 +1,6 @@
 """The company's answer to news from the floors below: ring the scheduler, tell the pages."""
 
+from django.db.models import Q
 from django.dispatch import receiver
 
 from agents.models import Run
@@ -41,10 +42,18 @@ def end_unless_asked(sender: type[Run], run: Run, **kwargs: object) -> None:
 def go_on_after_a_stop(sender: type[Account], account: Account, **kwargs: object) -> None:
     """Look at everything: what was stopped may be anywhere."""
     enqueue("projects.tasks.advance_all")
-    news.company_changed()
+    _show(account)
 
 
 @receiver(account_frozen, dispatch_uid="projects.show_a_stop")
 def show_a_stop(sender: type[Account], account: Account, **kwargs: object) -> None:
     """Let open pages show that something is stopped."""
+    _show(account)
+
+
+def _show(account: Account) -> None:
+    """Draw the frame of every page again, and the pages of the issues that the account is of."""
     news.company_changed()
+    concerned = Issue.objects.filter(Q(account=account) | Q(project__account=account)).select_related("project")
+    for issue in concerned.open():
+        news.issue_changed(issue)

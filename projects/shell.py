@@ -17,7 +17,7 @@ from budgets import periods, queries
 from budgets.models import Account, Limit
 from budgets.services import accounts
 from mcc.core.models import User
-from projects.models import Assignment, Issue, Project, Request
+from projects.models import Issue, Project, Request
 from projects.services.account_rights import decides
 
 PROJECTS_SHOWN = 30
@@ -119,11 +119,9 @@ class Shell:
     def projects(self) -> list[ProjectState]:
         """The user's projects and what goes on in them. Three queries."""
         projects = list(Project.objects.visible_to(self.user).select_related("account")[:PROJECTS_SHOWN])
+        charged = Run.accounts.through.objects.filter(account__in=[project.account_id for project in projects])
         working = dict(
-            Assignment.objects.filter(issue__project__in=projects, run__status=Run.Status.RUNNING)
-            .order_by()
-            .values_list("issue__project")
-            .annotate(runs=Count("pk"))
+            charged.filter(run__status=Run.Status.RUNNING).order_by().values_list("account").annotate(runs=Count("run"))
         )
         waiting = dict(
             Request.objects.open()
@@ -132,7 +130,9 @@ class Shell:
             .values_list("project")
             .annotate(requests=Count("pk"))
         )
-        return [self._state(project, working.get(project.pk, 0), waiting.get(project.pk, 0)) for project in projects]
+        return [
+            self._state(project, working.get(project.account_id, 0), waiting.get(project.pk, 0)) for project in projects
+        ]
 
     def _state(self, project: Project, working: int, waiting: int) -> ProjectState:
         if project.account.is_frozen:

@@ -27,6 +27,7 @@ projects = [
     path("issues/<str:key>/", issue.show, {"tab": "conversation"}, name="issue"),
     path("issues/<str:key>/start/", issue.start, name="start_issue"),
     path("issues/<str:key>/cancel/", issue.cancel, name="cancel_issue"),
+    path("issues/<str:key>/actions/", issue.actions, name="issue_actions"),
     path("issues/<str:key>/say/", issue.say, name="say"),
     path("issues/<str:key>/<str:tab>/", issue.show, name="issue_tab"),
     path("requests/<int:pk>/", request.answer, name="answer"),

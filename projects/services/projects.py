@@ -13,7 +13,7 @@ from budgets.services import accounts
 from mcc.core import audit
 from mcc.core.errors import InvalidInput
 from mcc.core.models import User
-from projects.forge import ForgeError, forge_of
+from projects.forge import ForgeError, forge_of, registered
 from projects.models import Membership, Project
 from projects.services.rights import require_decider
 
@@ -51,6 +51,9 @@ def create(
     project = Project(key=key.strip().upper(), name=name.strip(), repository=repository.strip(), forge=forge)
     _set(project, rules or {})
     _validate(project)
+    if project.forge not in registered():
+        text = f"This installation has no line to {project.get_forge_display()}."
+        raise InvalidInput(text, fields={"forge": [text]})
     port = forge_of(project)
     if "default_branch" not in (rules or {}):
         with suppress(ForgeError):  # what is wrong is said by the next line, better

@@ -31,7 +31,7 @@ def show(request: HttpRequest, key: str, tab: str) -> HttpResponse:
         "tab": tab,
         "issue": issue,
         "page": page,
-        "may_decide": Issue.objects.maintained_by(user).filter(pk=issue.pk).exists(),
+        "may_decide": _may_decide(user, issue),
         "live_address": address,
     }
     return render(request, f"projects/issue/{tab}.html", context | TABS[tab](page))
@@ -70,6 +70,14 @@ TABS: dict[str, Callable[[IssuePage], Context]] = {
 }
 
 
+@require_GET
+def actions(request: HttpRequest, key: str) -> HttpResponse:
+    """What the reader may do with the issue now: a part of its pages."""
+    user = pages.person(request)
+    issue = _issue(user, key)
+    return render(request, "projects/issue/_actions.html", {"issue": issue, "may_decide": _may_decide(user, issue)})
+
+
 @require_POST
 def start(request: HttpRequest, key: str) -> HttpResponse:
     """Let the company begin."""
@@ -102,6 +110,10 @@ def _issue(user: User, key: str) -> Issue:
         raise Http404
     rows = Issue.objects.visible_to(user).select_related("project__account", "account", "created_by")
     return get_object_or_404(rows, project__key=project_key, number=int(number))
+
+
+def _may_decide(user: User, issue: Issue) -> bool:
+    return Issue.objects.maintained_by(user).filter(pk=issue.pk).exists()
 
 
 def _url(key: str) -> str:

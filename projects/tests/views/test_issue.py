@@ -7,8 +7,10 @@ from django.urls import reverse
 
 from agents.models import Artifact, Purpose, Role, Run
 from agents.services import runs
+from mcc.core.live.hub import envelope
+from mcc.core.models import Event
 from projects.models import Check, Issue, Vote
-from projects.services import requests
+from projects.services import issues, pausing, requests
 from projects.tests import factories, talk
 from projects.views.issue import TABS
 
@@ -176,6 +178,26 @@ def test_who_decides_starts_and_cancels_and_a_viewer_does_not(project, people, b
     assert row.status == "cancelled"
     assert "changed my mind" in browse(people.viewer).get(path(row, "timeline")).content.decode()
     assert browse(people.owner).post(path(row, "cancel")).status_code == 409
+
+
+def test_what_one_may_do_follows_the_issue_and_the_reader(issue, people, browse):
+    actions = path(issue, "actions")
+    assert "Pause" in browse(people.owner).get(actions).content.decode()
+    assert "<button" not in browse(people.viewer).get(actions).content.decode()
+    assert browse(people.stranger).get(actions).status_code == 404
+    issues.cancel(issue, user=people.owner)
+    assert "<button" not in browse(people.owner).get(actions).content.decode()
+
+
+@pytest.mark.parametrize("level", ["issue", "project"])
+def test_pages_hear_at_once_that_the_issue_was_paused(issue, people, browse, level, django_capture_on_commit_callbacks):
+    subject = issue if level == "issue" else issue.project
+    with django_capture_on_commit_callbacks(execute=True):
+        pausing.stop(pausing.Scope(subject), user=people.owner, reason="too <dear>")
+    event = Event.objects.filter(stream__name=issue.stream).select_related("stream").latest("pk")
+    assert f'id="paused-{issue.pk}"' in envelope(event).replace("\\", "")
+    assert "is paused" in envelope(event)
+    assert "is paused" in browse(people.viewer).get(path(issue)).content.decode()
 
 
 def test_people_say_something_and_the_agent_hears_it(issue, people, browse):

@@ -36,6 +36,10 @@ document.addEventListener('htmx:after:request', ({ detail: { ctx } }) => {
   sessionStorage.removeItem(`draft:${field.dataset.draft}`);
   field.value = '';
 });
+document.addEventListener('submit', ({ target }) => {
+  if (target.hasAttribute('hx-post')) return;
+  for (const field of target.querySelectorAll('[data-draft]')) sessionStorage.removeItem(`draft:${field.dataset.draft}`);
+});
 // Enter sends, Shift+Enter breaks the line.
 document.addEventListener('keydown', (event) => {
   if (event.key !== 'Enter' || event.shiftKey || event.isComposing || !event.target.matches('.cbox textarea')) return;
