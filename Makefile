@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+TEST_PROCESSES ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: run test check lint format types docs bench lock doctor clean
@@ -13,7 +14,7 @@ doctor: $(VENV)/.runtime  ## say what is missing on this machine, and how to men
 	@$(BIN)/python manage.py doctor
 
 test: $(VENV)/.development  ## all tests; what needs a missing server or browser is skipped with its reason
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n $(TEST_PROCESSES) --dist worksteal
 
 check: $(VENV)/.development lint types docs test  ## what CI runs
 

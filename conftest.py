@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from django.db import connections
 
+from tests.ports import free_port
+
 REQUIRE_SERVICES = os.environ.get("MCC_REQUIRE_SERVICES") == "1"
 LOCAL = {"127.0.0.1", "::1", "localhost"}
 
@@ -35,12 +37,6 @@ def no_network(monkeypatch):
         return connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", local_only)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def _wait_for_port(port: int, seconds: float = 20) -> None:

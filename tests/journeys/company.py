@@ -5,16 +5,22 @@ import json
 import os
 import re
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
+from psycopg.rows import dict_row
+
+from tests.ports import free_port
+
+Row = Mapping[str, object] | sqlite3.Row
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -26,10 +32,45 @@ class Refused(Exception):
         self.status = status
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def wait_until(condition: Callable[[], object], seconds: float, why: Callable[[], str] = str) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"it did not happen in {seconds} s\n{why()}"
+        time.sleep(0.005)
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process, told from later ones with its number by when it began."""
+
+    pid: int
+    began: str
+
+    def is_alive(self) -> bool:
+        return stat_of(self.pid) is not None and self == Process.of(self.pid)
+
+    @classmethod
+    def of(cls, pid: int) -> "Process":
+        return cls(pid, (stat_of(pid) or [""] * 20)[19])
+
+
+def stat_of(pid: int) -> list[str] | None:
+    """Return what the kernel says of a living process, from its state on; None: there is none, or only a zombie."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else fields
+
+
+def descendants(pid: int) -> list[Process]:
+    """Return the processes below ``pid``, those in sandboxes too."""
+    found = []
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for child in map(int, children.read_text().split()):
+                found += [Process.of(child), *descendants(child)]
+    return found
 
 
 class Company:
@@ -71,28 +112,29 @@ class Company:
             )
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
-            assert self.process.poll() is None, self.log.read_text()[-3000:]
+            assert self.process.poll() is None, self.tail()
             with contextlib.suppress(OSError, urllib.error.URLError):
                 urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=2)
                 break
             time.sleep(0.1)
         else:
-            raise TimeoutError(self.log.read_text()[-3000:])
+            raise TimeoutError(self.tail())
         if not self.password:
             found = re.search(r"password:?\s+(\S+)", self.log.read_text())
             assert found, self.log.read_text()
             self.password = found[1]
 
     def kill(self) -> None:
-        """``kill -9`` every process of the company at once, as a power cut would."""
-        assert self.process is not None
+        """``kill -9`` every process of the company at once, as a power cut would. Sandboxes die with their parents."""
+        if self.process is None:
+            return
+        below = descendants(self.process.pid)
         for pid in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.process.wait(10)
-        deadline = time.monotonic() + 5
-        while self.processes() and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wait_until(lambda: not self.processes(), 5)
+        wait_until(lambda: not [process for process in below if process.is_alive()], 5)
 
     def stop(self) -> int:
         """Stop as Ctrl-C does; return the exit code."""
@@ -114,8 +156,18 @@ class Company:
                         found.append(int(entry.name))
         return found
 
+    def strangers(self) -> list[str]:
+        """Return the commands of processes that work on this company's files without being its own: git, sandboxes."""
+        mark, found = str(self.home).encode(), []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
+                with contextlib.suppress(OSError):
+                    if mark in (command := (entry / "cmdline").read_bytes()):
+                        found.append(command.replace(b"\0", b" ").decode(errors="replace"))
+        return found
+
     def call(self, method: str, path: str, body: dict | None = None) -> dict:
-        """Call the REST API as the administrator; paged lists come whole as ``results``."""
+        """Call the REST API as the administrator, with a token."""
         if not self.token and path != "auth/token/":
             self.token = self.call("POST", "auth/token/", {"username": "admin", "password": self.password})["access"]
         request = urllib.request.Request(
@@ -133,6 +185,18 @@ class Company:
         except urllib.error.HTTPError as error:
             raise Refused(error.code, error.read().decode(errors="replace")) from None
 
+    def pages(self, path: str) -> list[dict]:
+        """Return all rows of a paged list."""
+        found: list[dict] = []
+        while len(found) < (page := self.call("GET", f"{path}?page={1 + len(found) // 50}"))["count"]:
+            found += page["results"]
+        return found
+
+    def demo_issue(self) -> int:
+        """Return the issue of the demo project, that every new company has."""
+        [project] = [row["id"] for row in self.call("GET", "projects/")["results"] if row["key"] == "DEMO"]
+        return self.call("GET", f"projects/{project}/issues/")["results"][0]["id"]
+
     def answer_requests(self, issue: int) -> list[str]:
         """Say yes to every open request about ``issue``; return their kinds."""
         answered = []
@@ -142,30 +206,40 @@ class Company:
                 answered.append(request["kind"])
         return answered
 
-    def see_through(self, issue: int, timeout_s: float = 150) -> list[str]:
-        """Answer every request until ``issue`` is done; return the kinds of the requests in order."""
+    def see_through(self, issue: int, timeout_s: float = 150, until: str = "") -> list[str]:
+        """Answer every request until ``issue`` is done or the query ``until`` says yes; return their kinds in order."""
         answered: list[str] = []
+        over = "select status in ('done', 'cancelled') from projects_issue where id = ?"
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
-            answered += self.answer_requests(issue)
-            if self.call("GET", f"issues/{issue}/")["status"] in ("done", "cancelled"):
+            if self.says_yes(over, issue) or (until and self.says_yes(until)):
                 return answered
-            time.sleep(0.25)
-        raise TimeoutError(json.dumps(self.call("GET", f"issues/{issue}/"), indent=1) + self.log.read_text()[-4000:])
+            if self.says_yes("select count(*) from projects_request where answered_at is null"):
+                answered += self.answer_requests(issue)
+            time.sleep(0.02)
+        raise TimeoutError(json.dumps(self.call("GET", f"issues/{issue}/"), indent=1) + self.tail())
 
-    @contextlib.contextmanager
-    def database(self) -> Iterator[sqlite3.Connection]:
+    def says_yes(self, question: str, *values: object) -> bool:
+        """Ask the database a question whose answer is one value."""
+        [row] = self.rows(question, *values)
+        return bool(next(iter(dict(row).values())))
+
+    def rows(self, query: str, *values: object) -> Sequence[Row]:
         """Read the database directly, as an auditor would."""
-        connection = sqlite3.connect(f"file:{self.home / 'var' / 'mcc.sqlite3'}?mode=ro", uri=True, timeout=20)
-        connection.row_factory = sqlite3.Row
-        try:
-            yield connection
-        finally:
-            connection.close()
+        if url := self.environment.get("DATABASE_URL"):
+            with psycopg.connect(url, row_factory=dict_row) as server:
+                return server.execute(query.replace("?", "%s"), values).fetchall()
+        path = self.home / "var" / "mcc.sqlite3"
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=20)) as file:
+            file.row_factory = sqlite3.Row
+            return file.execute(query, values).fetchall()
 
-    def rows(self, query: str, *values: object) -> list[sqlite3.Row]:
-        with self.database() as connection:
-            return connection.execute(query, values).fetchall()
+    def wait_for(self, question: str, *values: object, timeout_s: float = 60) -> None:
+        """Wait until the rows answer ``question`` (a query for one value) with yes."""
+        wait_until(lambda: self.says_yes(question, *values), timeout_s, self.tail)
+
+    def tail(self) -> str:
+        return self.log.read_text()[-4000:]
 
     def billed(self) -> dict[str, dict]:
         """Return what the model billed, by generation id."""

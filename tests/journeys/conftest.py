@@ -1,7 +1,10 @@
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -65,13 +68,18 @@ def package_repository(package_source: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def company(tmp_path_factory):
-    """A company that is started by the test and gone after it."""
-    home = tmp_path_factory.mktemp("company")
-    # The sandbox's user must reach the workspaces below.
-    for path in (home, *home.parents):
-        if path.owner() == home.owner() and path != Path("/tmp"):
-            path.chmod(path.stat().st_mode | 0o011)
+def company() -> Iterator[Company]:
+    """A company that is started by the test and gone after it.
+
+    Not in pytest's directory: that is closed again to the sandbox's user by whoever starts pytest next.
+    """
+    home = Path(tempfile.mkdtemp(prefix="mcc-company-"))
+    home.chmod(0o711)
     company = Company(home)
-    yield company
-    company.kill()
+    try:
+        yield company
+        company.kill()
+        assert company.strangers() == [], "a process outlived its company"
+    finally:
+        company.kill()
+        shutil.rmtree(home)
