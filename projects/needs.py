@@ -74,11 +74,11 @@ class Need:
 
 
 def open_needs(user: User, project: Project | None = None) -> Sequence[Need]:
-    """Return what waits for people in the projects that ``user`` sees, the oldest first. Two queries."""
+    """Return what waits for people in the projects that ``user`` sees, the oldest first. Three queries."""
     requests = Request.objects.visible_to(user).open()
     if project is not None:
         requests = requests.filter(project=project)
     decides = set(Project.objects.maintained_by(user).values_list("pk", flat=True))
     rows = requests.select_related("project", "issue__project", "task", "pull_request__project", "agent", "user")
-    rows = rows.defer("pull_request__diff", "pull_request__body")
+    rows = rows.defer("pull_request__diff", "pull_request__body").prefetch_related("issue__tasks")
     return [Need(row, row.project_id in decides) for row in rows.order_by("created_at", "pk")[:NEEDS_SHOWN]]

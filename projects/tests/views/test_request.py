@@ -74,3 +74,10 @@ def test_a_viewer_sees_the_question_and_a_stranger_does_not(asked, people, brows
     assert browse(people.stranger).post(url(asked), {"choice": "approve"}).status_code == 404
     asked.refresh_from_db()
     assert asked.is_open
+
+
+def test_the_inbox_shows_what_a_plan_would_do(project, people, browse):
+    row = factories.planned(project, {"key": "one", "title": "Draw the map"}, {"key": "two", "title": "Sail"})
+    requests.open("plan", row, key="plan:2", question="Is it right?", options=[Option("approve", "Approve the plan")])
+    html = browse(people.owner).get("/inbox/").content.decode()
+    assert html.index("Draw the map") < html.index("Sail") < html.index("Approve the plan</button>")
