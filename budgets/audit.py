@@ -1,12 +1,12 @@
 """Recounts the books from their lines. A difference is an incident to look into, never something to mend silently."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from django.db.models import BigIntegerField, Count, F, OuterRef, Q, QuerySet, Subquery, Sum, Value
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, TruncDate
 
-from budgets.models import Bucket, Hold, HoldLine, Posting, Usage
+from budgets.models import Bucket, DaySpend, Hold, HoldLine, Posting, Unfolded, Usage
 
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -35,6 +35,7 @@ def differences(*, since: datetime | None = None) -> list[Difference]:
         *_buckets(buckets),
         *_postings(Usage.objects.filter(at__gte=since)),
         *_charges(Hold.objects.filter(Q(settled_at=None) | Q(settled_at__gte=since))),
+        *_rollups(since.date()),
     ]
 
 
@@ -86,6 +87,26 @@ def _charges(holds: QuerySet[Hold]) -> list[Difference]:
             hold.usage.cost_nanousd if hasattr(hold, "usage") else 0,
         )
         for hold in wrong
+    ]
+
+
+def _rollups(since: date) -> list[Difference]:
+    """What pages say that an account spent on a day, against its postings. One statement."""
+    begin = datetime(since.year, since.month, since.day, tzinfo=UTC)
+    postings = Posting.objects.order_by().filter(at__gte=begin).annotate(day=TruncDate("at", tzinfo=UTC))
+    shown = [rows.order_by().filter(day__gte=since) for rows in (DaySpend.objects.all(), Unfolded.objects.all())]
+    parts = [
+        rows.values_list("account", "day").annotate(which=Value(which), total=Sum("amount_nanousd"))
+        for rows, which in ((shown[0], "shown"), (shown[1], "shown"), (postings, "posted"))
+    ]
+    sums: dict[tuple[int, date], dict[str, int]] = {}
+    for account, day, which, total in parts[0].union(*parts[1:], all=True):
+        both = sums.setdefault((account, day), {"shown": 0, "posted": 0})
+        both[which] += total
+    return [
+        Difference(f"account {account} on {day}, shown", both["shown"], both["posted"])
+        for (account, day), both in sums.items()
+        if both["shown"] != both["posted"]
     ]
 
 

@@ -4,12 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from django.db.models import Q, Sum
-from django.db.models.functions import TruncDate
+from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 
 from budgets import periods
-from budgets.models import Account, Limit, Posting
+from budgets.models import Account, DaySpend, Limit, Unfolded
 from budgets.services import buckets
 
 PERIOD_WORDS = {
@@ -67,28 +66,46 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class DaySpend:
+class DaySpent:
     """What an account spent on one UTC day."""
 
     day: date
     amount_nanousd: int
 
 
-def spent_nanousd(account: Account, since: datetime | None = None) -> int:
-    """Return what was charged to ``account`` for calls admitted ``since`` then, or ever."""
-    postings = Posting.objects.filter(account=account)
-    if since is not None:
-        postings = postings.filter(at__gte=since)
-    return postings.aggregate(total=Sum("amount_nanousd", default=0))["total"]
+def spent_nanousd(account: Account, since: date | None = None) -> int:
+    """Return what was charged to ``account`` for calls admitted since that UTC day, or ever."""
+    return totals([account], since)[account.pk]
 
 
-def totals(accounts: Iterable[Account], since: datetime | None = None) -> dict[int, int]:
-    """Return what each account was charged ``since`` then, or ever, by primary key, zeros included. One query."""
+def totals(accounts: Iterable[Account], since: date | None = None) -> dict[int, int]:
+    """Return what each account was charged since that UTC day, or ever, by primary key, zeros included. One query."""
     spent = {account.pk: 0 for account in accounts}
-    postings = Posting.objects.filter(account__in=spent)
+    folded, fresh = _both(spent, since)
+    parts = [part.values_list("account").annotate(total=Sum("amount_nanousd")) for part in (folded, fresh)]
+    for account, amount in parts[0].union(parts[1], all=True):
+        spent[account] += amount
+    return spent
+
+
+def by_day(accounts: Iterable[Account], since: date) -> dict[tuple[int, date], int]:
+    """Return what each account was charged on each UTC day since then on which it was charged anything. One query."""
+    folded, fresh = _both({account.pk for account in accounts}, since)
+    parts = [part.values_list("account", "day").annotate(total=Sum("amount_nanousd")) for part in (folded, fresh)]
+    spent: dict[tuple[int, date], int] = {}
+    for account, day, amount in parts[0].union(parts[1], all=True):
+        spent[account, day] = spent.get((account, day), 0) + amount
+    return spent
+
+
+def _both(accounts: Iterable[int], since: date | None) -> tuple[QuerySet[DaySpend], QuerySet[Unfolded]]:
+    """Return the sums that are folded and what is not. Ask for both in one statement: between two a posting could go
+    from here to there, and be counted twice or not at all.
+    """
+    concerned = Q(account__in=list(accounts))
     if since is not None:
-        postings = postings.filter(at__gte=since)
-    return spent | dict(postings.values_list("account").annotate(total=Sum("amount_nanousd")))
+        concerned &= Q(day__gte=date(since.year, since.month, since.day))
+    return DaySpend.objects.order_by().filter(concerned), Unfolded.objects.order_by().filter(concerned)
 
 
 def standings(account: Account, *, at: datetime | None = None) -> list[Standing]:
@@ -112,16 +129,10 @@ def standings_of(accounts: Iterable[Account], *, at: datetime | None = None) -> 
     return found
 
 
-def daily_spend(account: Account, days: int = 30, *, today: date | None = None) -> list[DaySpend]:
+def daily_spend(account: Account, days: int = 30, *, today: date | None = None) -> list[DaySpent]:
     """Return what ``account`` spent on each of the last ``days`` UTC days, oldest first, idle days included."""
     today = today or timezone.now().astimezone(UTC).date()
     first = today - timedelta(days=days - 1)
-    begin = datetime(first.year, first.month, first.day, tzinfo=UTC)
-    sums = dict(
-        Posting.objects.filter(Q(account=account), at__gte=begin, at__lt=begin + timedelta(days=days))
-        .annotate(day=TruncDate("at", tzinfo=UTC))
-        .values_list("day")
-        .annotate(total=Sum("amount_nanousd"))
-    )
+    spent = by_day([account], first)
     dates = [first + timedelta(days=number) for number in range(days)]
-    return [DaySpend(day, sums.get(day, 0)) for day in dates]
+    return [DaySpent(day, spent.get((account.pk, day), 0)) for day in dates]

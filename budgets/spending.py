@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, timedelta
 
-from django.db.models import Prefetch, QuerySet, Sum
-from django.db.models.functions import TruncDate
+from django.db.models import Prefetch, QuerySet
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
@@ -56,12 +55,11 @@ def chart(accounts: Iterable[Account], *, title: str, days: int = DAYS, limit: S
     """Draw what ``accounts`` spent on each of the last ``days`` UTC days. The accounts must not overlap. One query."""
     today = timezone.now().astimezone(UTC).date()
     dates = [today - timedelta(days=distance) for distance in range(days - 1, -1, -1)]
-    begin = datetime.combine(dates[0], time.min, tzinfo=UTC)
+    names = {account.pk: account.name for account in accounts}
     by_account: dict[str, dict[date, int]] = {}
-    postings = Posting.objects.filter(account__in=[account.pk for account in accounts], at__gte=begin)
-    sums = postings.annotate(day=TruncDate("at", tzinfo=UTC)).values_list("account__name", "day")
-    for name, day, amount in sums.annotate(total=Sum("amount_nanousd")):
-        by_account.setdefault(name, {})[day] = amount
+    for (account_id, day), amount in queries.by_day(accounts, dates[0]).items():
+        spent = by_account.setdefault(names[account_id], {})
+        spent[day] = spent.get(day, 0) + amount
     totals = sorted(((name, sum(spent.values())) for name, spent in by_account.items()), key=lambda row: -row[1])
     series = [
         charts.Series(name.capitalize(), colour, [by_account[name].get(day, 0) / NANOUSD for day in dates])

@@ -1,5 +1,18 @@
 from budgets.models.account import Account, Alert, Bucket, Limit
 from budgets.models.ledger import Hold, HoldLine, Posting, Usage
 from budgets.models.price import Price
+from budgets.models.rollup import DaySpend, Unfolded
 
-__all__ = ["Account", "Alert", "Bucket", "Hold", "HoldLine", "Limit", "Posting", "Price", "Usage"]
+__all__ = [
+    "Account",
+    "Alert",
+    "Bucket",
+    "DaySpend",
+    "Hold",
+    "HoldLine",
+    "Limit",
+    "Posting",
+    "Price",
+    "Unfolded",
+    "Usage",
+]

@@ -14,7 +14,7 @@ from django.utils import timezone
 from budgets import queries
 from budgets.errors import AccountFrozen, BudgetExceeded, GenerationReused, HoldNotOpen, ReferenceReused
 from budgets.models import Account, Bucket, Hold, HoldLine, Limit, Posting, Usage
-from budgets.services import buckets, locks
+from budgets.services import buckets, locks, rollups
 from budgets.services.accounts import global_account
 from budgets.services.bill import Bill
 from mcc.core.errors import InvalidInput
@@ -171,9 +171,10 @@ def _charge(hold: Hold, bill: Bill) -> Usage:
         cost_source=bill.source,
     )
     cost = bill.cost_nanousd
-    Posting.objects.bulk_create(
+    postings = Posting.objects.bulk_create(
         [Posting(usage=usage, account_id=pk, amount_nanousd=cost, at=hold.created_at) for pk in account_ids]
     )
+    rollups.note(postings)
     if cost > hold.amount_nanousd:
         logger.warning("%s cost %d nano-dollars, %d were set aside", hold.reference, cost, hold.amount_nanousd)
     return usage

@@ -38,7 +38,7 @@ from hypothesis.stateful import (
 from budgets import audit, periods, queries
 from budgets.errors import AccountFrozen, BudgetExceeded, HoldNotOpen
 from budgets.models import Account, Alert, Bucket, Hold, Limit, Usage
-from budgets.services import accounts, ledger
+from budgets.services import accounts, ledger, rollups
 from budgets.services.sweep import Released, sweep
 from budgets.tests.factories import NOON, make_account, make_bill
 from mcc.core.money import nanousd, usd_string
@@ -284,6 +284,10 @@ class Ledger(RuleBasedStateMachine):
         else:
             accounts.freeze(account)
             self.frozen.add(account.pk)
+
+    @rule(most=st.sampled_from([1, 5, 1_000]))
+    def fold(self, most: int) -> None:
+        rollups.fold(most)
 
     @rule(hours=st.sampled_from([1, 12, 24, 24 * 7, 24 * 31]))
     def time_passes(self, hours: int) -> None:

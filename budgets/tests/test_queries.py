@@ -1,10 +1,12 @@
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from django.db import connection
 
-from budgets import queries
-from budgets.models import Limit
-from budgets.services import accounts
+from budgets import audit, queries
+from budgets.models import DaySpend, Limit, Unfolded
+from budgets.services import accounts, rollups
 from budgets.tests.factories import NOON, limited, make_account, make_hold, spend
 
 pytestmark = pytest.mark.django_db
@@ -94,3 +96,65 @@ def test_the_spend_per_day_includes_idle_days_and_ends_at_midnight_utc() -> None
     days = queries.daily_spend(account, 3, today=date(2031, 3, 12))
 
     assert [(spent.day.day, spent.amount_nanousd) for spent in days] == [(10, 7), (11, 0), (12, 5)]
+
+
+def test_folding_moves_postings_into_sums_and_no_answer_changes() -> None:
+    first, second = make_account(), make_account()
+    spend(first, cost=10, at=NOON - timedelta(days=2))
+    spend(first, second, cost=5, at=NOON)
+    before = (queries.totals([first, second]), queries.by_day([first, second], NOON.date()))
+
+    assert rollups.fold(most=3) == 3
+    spend(first, cost=1, at=NOON)
+    assert rollups.fold() == 5 - 3 + 2
+    assert rollups.fold() == 0
+
+    assert before == ({first.pk: 15, second.pk: 5}, {(first.pk, NOON.date()): 5, (second.pk, NOON.date()): 5})
+    assert queries.totals([first, second]) == {first.pk: 16, second.pk: 5}
+    assert queries.by_day([first, second], NOON.date()) == {
+        (first.pk, NOON.date()): 6,
+        (second.pk, NOON.date()): 5,
+    }
+    assert not Unfolded.objects.exists()
+    row = DaySpend.objects.get(account=first, day=NOON.date())
+    assert (row.model, row.amount_nanousd, row.generations, row.input_tokens) == ("acme/large", 6, 2, 200)
+    assert audit.differences() == []
+
+
+def test_sums_that_were_lost_are_made_anew() -> None:
+    account = make_account()
+    spend(account, cost=10, at=NOON)
+    rollups.fold()
+    DaySpend.objects.update(amount_nanousd=99)
+    assert "shown: 99 recorded, 10 counted" in str(audit.differences()[0])
+
+    rollups.rebuild()
+
+    assert audit.differences() == []
+    assert queries.spent_nanousd(account) == 10
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_spend_while_others_fold_and_read() -> None:
+    account = make_account()
+
+    def work(index: int) -> int:
+        try:
+            for _ in range(5):
+                if index % 3 == 0:
+                    rollups.fold(most=7)
+                else:
+                    spend(account, cost=1)
+            return queries.spent_nanousd(account)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(6) as threads:
+        seen = list(threads.map(work, range(6)))
+
+    assert max(seen) <= 20
+    assert queries.spent_nanousd(account) == 20
+    while rollups.fold():
+        pass
+    assert queries.spent_nanousd(account) == 20
+    assert audit.differences() == []

@@ -1,0 +1,39 @@
+"""What pages ask of the book, added up beforehand. The postings are the truth; this is how they look from afar."""
+
+from django.db import models
+
+from budgets.models.account import Account
+from budgets.models.ledger import Posting
+
+
+class DaySpend(models.Model):
+    """What one account paid for one model on one UTC day, as far as it is folded in. Days are those of the holds."""
+
+    account = models.ForeignKey(Account, models.PROTECT, related_name="day_spends")
+    day = models.DateField()
+    model = models.CharField(max_length=200, help_text="the model that answered")
+    amount_nanousd = models.BigIntegerField(default=0)
+    generations = models.PositiveBigIntegerField(default=0)
+    input_tokens = models.PositiveBigIntegerField(default=0)
+    cached_tokens = models.PositiveBigIntegerField(default=0)
+    output_tokens = models.PositiveBigIntegerField(default=0)
+    reasoning_tokens = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account", "day", "model"], name="day_spend_once")]
+
+    def __str__(self) -> str:
+        return f"{self.account} {self.day} {self.model}"
+
+
+class Unfolded(models.Model):
+    """A posting that no DaySpend holds yet. Written with the posting, deleted by the fold: so each counts once.
+
+    It repeats what readers need of the posting: joined to the millions of others it would be read with them.
+    """
+
+    # No constraints: postings and accounts are never deleted, and every charge would pay for the look-ups.
+    posting = models.OneToOneField(Posting, models.CASCADE, primary_key=True, db_constraint=False, related_name="+")
+    account = models.ForeignKey(Account, models.PROTECT, db_constraint=False, db_index=False, related_name="+")
+    day = models.DateField()
+    amount_nanousd = models.BigIntegerField()

@@ -1,0 +1,87 @@
+"""Adds the postings up by account, day and model, so that pages need not.
+
+A charge writes its postings and, in the same transaction, an Unfolded for each. ``fold`` adds those up and deletes them
+in one transaction: each posting is in a DaySpend or is Unfolded, never both and never neither. Readers ask for both at
+once (``budgets.queries``), so they are current, however long ago the last fold was.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, date
+from typing import Final
+
+from django.db import connection, transaction
+from django.db.models import Count, F, QuerySet, Sum
+from django.db.models.functions import TruncDate
+
+from budgets.models import DaySpend, Posting, Unfolded
+
+BATCH: Final = 5_000
+FOLD: Final = 0x6D636364
+"""The advisory lock of whoever folds ("mccd"): one at a time."""
+SUMS: Final = ("amount_nanousd", "generations", "input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens")
+
+Key = tuple[int, date, str]
+
+
+def note(postings: Iterable[Posting]) -> None:
+    """Let ``postings``, written in this transaction, be counted."""
+    Unfolded.objects.bulk_create(
+        Unfolded(
+            posting=posting,
+            account_id=posting.account_id,
+            day=posting.at.astimezone(UTC).date(),
+            amount_nanousd=posting.amount_nanousd,
+        )
+        for posting in postings
+    )
+
+
+@transaction.atomic
+def fold(most: int = BATCH) -> int:
+    """Fold in up to ``most`` postings and return how many there were. Harmless in several processes at once."""
+    _alone()
+    keys = list(Unfolded.objects.order_by("pk").values_list("pk", flat=True)[:most])
+    if keys:
+        _add(_added_up(Posting.objects.filter(pk__in=keys)))
+        Unfolded.objects.filter(pk__in=keys).delete()
+    return len(keys)
+
+
+@transaction.atomic
+def rebuild() -> None:
+    """Add everything up anew from the postings. Slow on a long history, and spending waits for it on SQLite."""
+    _alone()
+    Unfolded.objects.all().delete()
+    DaySpend.objects.all().delete()
+    _add(_added_up(Posting.objects.all()))
+
+
+def _alone() -> None:
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [FOLD])
+
+
+def _added_up(postings: QuerySet[Posting]) -> dict[Key, dict[str, int]]:
+    rows = postings.order_by().values_list("account", TruncDate("at", tzinfo=UTC), F("usage__model_used"))
+    sums = rows.annotate(
+        Sum("amount_nanousd"),
+        Count("pk"),
+        *(Sum(f"usage__{name}") for name in SUMS[2:]),
+    )
+    return {(row[0], row[1], row[2]): dict(zip(SUMS, row[3:], strict=True)) for row in sums}
+
+
+def _add(sums: dict[Key, dict[str, int]]) -> None:
+    """Add to the rows that are there and make those that are not. The caller is alone, so nobody adds meanwhile."""
+    there = DaySpend.objects.filter(
+        account__in={account for account, _, _ in sums}, day__in={day for _, day, _ in sums}
+    )
+    rows = {(row.account_id, row.day, row.model): row for row in there}
+    for (account, day, model), added in sums.items():
+        row = rows.setdefault((account, day, model), DaySpend(account_id=account, day=day, model=model))
+        for name, value in added.items():
+            setattr(row, name, getattr(row, name) + value)
+    changed = [rows[key] for key in sums]
+    DaySpend.objects.bulk_update([row for row in changed if row.pk], SUMS, batch_size=200)
+    DaySpend.objects.bulk_create([row for row in changed if not row.pk], batch_size=500)
