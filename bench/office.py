@@ -139,7 +139,15 @@ def _answers(port: int) -> bool:
         return False
 
 
-def memory_mb(pid: int, field: str = "Pss") -> float:
-    """Return what a process holds: ``Rss``, or ``Pss``, which counts shared pages once for all who share them."""
+def rss_mb(pid: int) -> float:
+    return _memory_mb(pid, "Rss")
+
+
+def pss_mb(pid: int) -> float:
+    """Return what a process holds, where pages that are shared count once for all who share them."""
+    return _memory_mb(pid, "Pss")
+
+
+def _memory_mb(pid: int, field: str) -> float:
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) / 1024

@@ -45,9 +45,9 @@ def measure(scale: Scale) -> Iterator[Finding]:
     with office.model(manner) as model, office.cluster():
         agent = office.hire(model)
         for number in range(rounds + 1):
-            of_ours = _of_mission_control(model, agent, number)
-            of_bare = 0.0 if missing else _of_mini(model, mini, save=False)
-            of_saving = 0.0 if missing else _of_mini(model, mini, save=True)
+            of_ours = per_step_ms(_of_mission_control(model, agent, number))
+            of_bare = 0.0 if missing else per_step_ms(of_mini(model, mini, save=False))
+            of_saving = 0.0 if missing else per_step_ms(of_mini(model, mini, save=True))
             if number:  # the first round warms everybody up
                 ours.append(of_ours)
                 bare.append(of_bare)
@@ -63,13 +63,14 @@ def measure(scale: Scale) -> Iterator[Finding]:
     yield Finding("mini-swe-agent, with it", "ms/step", saving, None, "for comparison: as its command line runs")
 
 
-def _of_mission_control(model: office.Model, agent: Agent, number: int) -> float:
+def _of_mission_control(model: office.Model, agent: Agent, number: int) -> list[Record]:
     run = office.start(agent, number, stream="issue:1")
     office.until(lambda: office.is_over(run), 120)
-    return per_step_ms(model.records(forget=True))
+    return model.records(forget=True)
 
 
-def _of_mini(model: office.Model, python: Path, *, save: bool) -> float:
+def of_mini(model: office.Model, python: Path, *, save: bool) -> list[Record]:
+    """Let mini-swe-agent carry out the commands of ``model``; return what the server noted."""
     with tempfile.TemporaryDirectory(prefix="mcc-bench-mini-") as home:
         (Path(home) / "workspace").mkdir()
         command = [
@@ -83,7 +84,7 @@ def _of_mini(model: office.Model, python: Path, *, save: bool) -> float:
         trajectory = [f"{home}/trajectory.json"] if save else []
         subprocess.run([*command, *trajectory], env=own | offline, check=True, capture_output=True, timeout=300)
     time.sleep(0.05)
-    return per_step_ms(model.records(forget=True))
+    return model.records(forget=True)
 
 
 def per_step_ms(records: list[Record]) -> float:

@@ -1,0 +1,72 @@
+"""Two hundred runs at once in two worker processes.
+
+200 runs with a desk each are started together on the real cluster of two workers. The model takes five seconds for an
+answer, which it streams in ten chunks; every step carries out a command in a sandbox; everything is journaled, metered
+and published on the stream of an issue. Measured: what passes between an answer's last byte and the next request of the
+same run (p50, p95), the most answers under way at once, the largest sum of the memory of the two workers, and whether
+all runs end well.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+
+from agents.models import Run
+from bench import office
+from bench.finding import Finding, Scale, Target, percentile
+from bench.model import Manner, Record
+from bench.subjects.overhead import gaps_ms
+
+LATENCY_S, CHUNKS = 5.0, 10
+WORKERS = 2
+
+
+def measure(scale: Scale) -> Iterator[Finding]:
+    office.need_sandbox()
+    count, steps = scale.of(6, 200, 200), scale.of(2, 6, 30)
+    latency_s = 0.5 if scale is Scale.QUICK else LATENCY_S
+    manner = Manner(["echo step {n} && ls /usr | head -5"], steps, latency_s, CHUNKS)
+    with office.model(manner) as model, office.cluster(WORKERS) as workers:
+        agent = office.hire(model)
+        began = time.monotonic()
+        runs = [office.start(agent, number, stream=f"issue:{number}") for number in range(count)]
+        memory = _watch(runs, workers, limit_s=60 + 10 * steps * latency_s)
+        took_s = time.monotonic() - began
+        records = model.records()
+    by_run: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        by_run[record.session].append(record)
+    gaps = [gap for own in by_run.values() for gap in gaps_ms(own)]
+    note = f"{count} runs, {steps} sandboxed steps each, {latency_s:g} s for an answer"
+    yield Finding("runs that ended well", "runs", [len(by_run)], Target("equal to", count), note)
+    yield Finding("answers under way at once", "", [_most_at_once(records)], Target("at least", count))
+    yield Finding("step overhead, p95", "ms", [percentile(gaps, 0.95)], Target("at most", 250))
+    yield Finding("step overhead, p50", "ms", [percentile(gaps, 0.5)])
+    yield Finding("memory of both workers (Rss)", "MB", [max(rss for rss, _ in memory)], Target("at most", 300))
+    yield Finding("the same, shared pages counted once (Pss)", "MB", [max(pss for _, pss in memory)])
+    ideal_s = (steps + 1) * latency_s
+    yield Finding("time until all had ended", "s", [took_s], None, f"{ideal_s:g} s are the model's")
+
+
+def _watch(runs: list[Run], workers: list[int], limit_s: float) -> list[tuple[float, float]]:
+    """Wait for the end of all runs; return what the workers held meanwhile, in all, as (Rss, Pss)."""
+    memory: list[tuple[float, float]] = []
+
+    def look() -> bool:
+        memory.append((sum(map(office.rss_mb, workers)), sum(map(office.pss_mb, workers))))
+        return office.is_over(*runs)
+
+    office.until(look, limit_s, pause_s=0.5)
+    return memory
+
+
+def _most_at_once(records: list[Record]) -> int:
+    """Return the most requests that were being answered at one moment."""
+    changes = sorted(
+        [(record.arrived, 1) for record in records] + [(record.done or record.hung_up, -1) for record in records]
+    )
+    most = now = 0
+    for _, change in changes:
+        now += change
+        most = max(most, now)
+    return most

@@ -1,0 +1,79 @@
+"""The budget pages over many usage rows.
+
+A year of a company is written by the database itself: 200,000 usages (10 million with ``--full``) with five postings
+each, over 4 kinds of agents, 499 agents, 50 projects and an issue for every 500 usages. Measured: each thing that the
+overview shows, as the page asks for it, and the whole page through the whole of Django; and that what is shown is
+equal to raw sums over the usages.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+
+from django.db import reset_queries
+from django.db.models import Sum
+from django.test import Client, override_settings
+from django.urls import reverse
+
+from bench import usages
+from bench.finding import Finding, Scale, Target, percentile
+from budgets import access, queries, spending, views
+from budgets.models import Account, Usage
+from budgets.services import accounts
+from mcc.core import staticfiles
+from mcc.core.models import User
+
+KINDS = Account.Kind
+
+
+def measure(scale: Scale) -> Iterator[Finding]:
+    count, repeats = scale.of(2_000, 200_000, 10_000_000), scale.of(3, 30, 20)
+    usages.seed(count)
+    staticfiles.collect()
+    user = User.objects.create_superuser("bench", password=None)
+    visible = access.visible_accounts(user)
+    company = accounts.global_account()
+    asked: dict[str, Callable[[], object]] = {
+        "company": lambda: spending.rows([company]),
+        "projects": lambda: spending.rows(visible.filter(kind=KINDS.PROJECT)),
+        "agents": lambda: spending.rows(visible.filter(kind=KINDS.AGENT)),
+        "dearest issues": lambda: spending.rows(views._issues(visible)),
+        "30 days by kind of agent": lambda: spending.chart(visible.filter(kind=KINDS.AGENT_TYPE), title="bench"),
+        "latest usages": lambda: list(spending.latest(user)[: spending.USAGES_SHOWN]),
+    }
+    target = Target("at most", 100)
+    for what, ask in asked.items():
+        yield Finding(f"{what}, p95", "ms", [_p95_ms(ask, repeats)], target, f"{count:,} usages")
+    yield Finding("overview page, p95", "ms", [_page_p95_ms(user, repeats)], target, "with everything above")
+    yield Finding("difference from the raw sums", "nano-dollars", [_difference()], Target("equal to", 0))
+
+
+def _p95_ms(ask: Callable[[], object], repeats: int) -> float:
+    ask()
+    times = []
+    for _ in range(repeats):
+        reset_queries()
+        began = time.perf_counter()
+        ask()
+        times.append(1_000 * (time.perf_counter() - began))
+    return percentile(times, 0.95)
+
+
+def _page_p95_ms(user: User, repeats: int) -> float:
+    with override_settings(ALLOWED_HOSTS=["testserver"]):
+        client = Client()
+        client.force_login(user)
+        return _p95_ms(lambda: _ok(client.get(reverse("budgets:overview")).status_code), repeats)
+
+
+def _ok(status: int) -> None:
+    assert status == 200, status
+
+
+def _difference() -> int:
+    """Return by how much what is shown differs from the sum of all usages."""
+    raw = Usage.objects.aggregate(total=Sum("cost_nanousd", default=0))["total"]
+    shown = queries.totals(Account.objects.all())
+    by_kind = {
+        kind: sum(shown[pk] for pk in Account.objects.filter(kind=kind).values_list("pk", flat=True)) for kind in KINDS
+    }
+    return sum(abs(total - raw) for total in by_kind.values())
