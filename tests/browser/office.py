@@ -1,0 +1,98 @@
+"""A company that has been at work: one issue done, one that waits for its plan, one for its merge, one in hand."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.browser import plays
+from tests.browser.people import PEOPLE
+from tests.journeys.company import ROOT, Company
+
+LATENCY_S = "0.2"
+
+
+def until(is_true: Callable[[], object], timeout_s: float = 60, pause_s: float = 0.1) -> object:
+    """Return the first answer of ``is_true`` that is true."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if answer := is_true():
+            return answer
+        time.sleep(pause_s)
+    raise TimeoutError("it never came true")
+
+
+class Office(Company):
+    """The company, its people's sessions, and its issues by title."""
+
+    def __init__(self, home: Path) -> None:
+        directory = plays.write(home / "plays")
+        super().__init__(home, MCC_REHEARSAL_PLAYS=str(directory), MCC_REHEARSAL_LATENCY_S=LATENCY_S)
+        self.sessions: dict[str, str] = {}
+        self.issues: dict[str, dict] = {}
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def open(self) -> None:
+        """Start, let people in, and bring the issues to where the tests want them."""
+        self.start()
+        [demo] = self.call("GET", "projects/1/issues/")["results"]
+        self.call("POST", f"issues/{demo['id']}/start/")
+        with ThreadPoolExecutor(1) as beside:
+            done = beside.submit(self.see_through, demo["id"], 90)
+            self._fill()
+            assert "blocked" not in done.result()
+
+    def _fill(self) -> None:
+        self.sessions = self._let_people_in()
+        for title in plays.TITLES:
+            self.issues[title] = self.file(title)
+        for title in (plays.READY, plays.WAITING, plays.HOSTILE, plays.DAY):
+            self.begin(title)
+        self.approve(plays.READY, "plan")
+        self.wait_for_request(plays.READY, "merge")
+        for title in (plays.WAITING, plays.HOSTILE):
+            self.wait_for_request(title, "plan")
+
+    def file(self, title: str) -> dict:
+        body = plays.HOSTILE_TEXT if title == plays.HOSTILE else "Please."
+        return self.call("POST", "projects/1/issues/", {"title": title, "body": body, "start": False})
+
+    def begin(self, title: str) -> None:
+        self.call("POST", f"issues/{self.issues[title]['id']}/start/")
+
+    def status(self, title: str) -> str:
+        return self.call("GET", f"issues/{self.issues[title]['id']}/")["status"]
+
+    def wait_for_request(self, title: str, kind: str) -> dict:
+        """Return the open request of that kind about the issue, once there is one."""
+        pk = self.issues[title]["id"]
+
+        def found() -> dict | None:
+            requests = self.call("GET", f"requests/?issue={pk}")["results"]
+            return next((request for request in requests if request["kind"] == kind), None)
+
+        return until(found)
+
+    def approve(self, title: str, kind: str) -> None:
+        request = self.wait_for_request(title, kind)
+        self.call("POST", f"requests/{request['id']}/answer/", {"choice": request["options"][0]["value"]})
+
+    def page(self, title: str, tab: str = "") -> str:
+        """Return the address of the issue's page."""
+        return f"/issues/{self.issues[title]['key']}/{tab}"
+
+    def row(self, query: str, *values: object) -> int:
+        """Return the only value of the first row."""
+        return self.rows(query, *values)[0][0]
+
+    def _let_people_in(self) -> dict[str, str]:
+        command = [sys.executable, "manage.py", "shell", "-v", "0", "-c", PEOPLE]
+        done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=True)
+        [line] = [line for line in done.stdout.splitlines() if line.startswith("sessions ")]
+        return json.loads(line.removeprefix("sessions "))
