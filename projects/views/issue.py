@@ -6,7 +6,7 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from mcc.core import live, pages
 from mcc.core.models import User
@@ -14,6 +14,7 @@ from projects import conversation, issue_cost, pull_page
 from projects.issue_page import IssuePage, issue_page
 from projects.models import Issue, PullRequest
 from projects.services import issues, talking
+from projects.services.rights import require_decider
 
 Context = dict[str, Any]
 
@@ -86,11 +87,15 @@ def start(request: HttpRequest, key: str) -> HttpResponse:
     return pages.go(request, pages.back(request, _url(key)))
 
 
-@require_POST
+@require_http_methods(["GET", "POST"])
 def cancel(request: HttpRequest, key: str) -> HttpResponse:
-    """Give the issue up."""
+    """Give the issue up. GET asks first."""
     user = pages.person(request)
-    issues.cancel(_issue(user, key), user=user, reason=request.POST.get("reason", "").strip()[:300])
+    issue = _issue(user, key)
+    if request.method == "GET":
+        require_decider(user, issue.project)
+        return render(request, "projects/issue/cancel.html", {"issue": issue})
+    issues.cancel(issue, user=user, reason=request.POST.get("reason", "").strip()[:300])
     return pages.go(request, _url(key))
 
 

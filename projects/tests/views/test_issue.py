@@ -173,6 +173,10 @@ def test_who_decides_starts_and_cancels_and_a_viewer_does_not(project, people, b
     assert row.started_at is not None
 
     assert browse(people.viewer).post(path(row, "cancel")).status_code == 403
+    assert browse(people.viewer).get(path(row, "cancel")).status_code == 403
+    assert "This cannot be undone." in browse(people.owner).get(path(row, "cancel")).content.decode()
+    row.refresh_from_db()
+    assert row.is_open, "asking cancels nothing"
     assert browse(people.owner).post(path(row, "cancel"), {"reason": "changed my mind"}).status_code == 302
     row.refresh_from_db()
     assert row.status == "cancelled"
