@@ -5,6 +5,7 @@ class AgentsConfig(AppConfig):
     name = "agents"
 
     def ready(self) -> None:
+        from agents import vitals  # noqa: F401 - it registers itself
         from agents.runner.runner import Runner
         from agents.services import catalogue
         from agents.tools import files, shell  # noqa: F401 - they register themselves
@@ -14,4 +15,5 @@ class AgentsConfig(AppConfig):
         seeding.register(catalogue.ensure_catalogue)
         schedules.every_minute("agents.tasks.watch_runs")
         schedules.every_minute("agents.tasks.sweep_holds")
+        schedules.every_minutes(60, "agents.tasks.reconcile_bills")
         schedules.every_minutes(360, "agents.tasks.refresh_catalogue")

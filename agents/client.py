@@ -20,8 +20,9 @@ from openai.types.chat import ChatCompletionChunk
 from agents import refusals
 from agents.endpoint import Endpoint
 from agents.errors import CallFailed
-from agents.meter import Metered
+from agents.meter import Metered, decimal
 from agents.rehearsal.transport import RehearsalTransport
+from mcc.core.money import nanousd
 
 JSON = dict[str, Any]
 CONNECT_TIMEOUT_S = 10
@@ -75,6 +76,14 @@ class Generation:
     model: str
     provider: str
     metered: Metered
+
+
+@dataclass(frozen=True)
+class Key:
+    """What the provider says of our API key. ``left_nanousd`` is None when the key has no limit."""
+
+    billed_today_nanousd: int
+    left_nanousd: int | None
 
 
 class Answer:
@@ -144,6 +153,17 @@ def generation(endpoint: Endpoint, generation_id: str) -> Generation | None:
         provider=found.get("provider_name") or "",
         metered=Metered.of_record(found),
     )
+
+
+def key(endpoint: Endpoint) -> Key:
+    """Return what was billed to our key since midnight UTC, and what it may still spend. Blocks. Raises CallFailed."""
+    found = _get(endpoint, "/key", {}).get("data") or {}
+    today = decimal(found.get("usage_daily"))
+    if today is None:
+        raise CallFailed(f"{endpoint.name} does not say what it billed today")
+    upstream = decimal(found.get("byok_usage_daily")) or 0
+    left = decimal(found.get("limit_remaining"))
+    return Key(nanousd(today + upstream), None if left is None else nanousd(left))
 
 
 def models(endpoint: Endpoint) -> list[JSON]:

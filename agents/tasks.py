@@ -2,10 +2,12 @@
 
 import logging
 
+from agents import client
+from agents.endpoint import Endpoint
 from agents.models import Provider
 from agents.runner import claims
 from agents.services import catalogue, reconcile
-from budgets.services import sweep
+from budgets.services import reconciling, sweep
 from mcc.core import worker
 from mcc.core.errors import ProviderError
 
@@ -24,6 +26,17 @@ def sweep_holds() -> None:
     swept = sweep.sweep(reconcile.resolve)
     if swept != sweep.Swept():
         logger.info("swept holds: %s", swept)
+
+
+def reconcile_bills() -> None:
+    """Hold the books against the bills of those providers that tell what they billed today."""
+    for provider in Provider.objects.filter(active=True, kind=Provider.Kind.OPENROUTER):
+        try:
+            key = client.key(Endpoint.of(provider))
+        except ProviderError as error:
+            logger.warning("nobody knows what %s billed today: %s", provider, error)
+        else:
+            reconciling.compare(provider.name, key.billed_today_nanousd)
 
 
 def refresh_catalogue() -> None:

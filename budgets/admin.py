@@ -5,8 +5,8 @@ from django.db.models import Model, QuerySet
 from django.forms import BaseModelForm
 from django.http import HttpRequest
 
-from budgets.models import Account, Alert, Bucket, Hold, HoldLine, Limit, Posting, Price, Usage
-from budgets.services import accounts
+from budgets.models import Account, Alert, Bucket, Hold, HoldLine, Limit, Posting, Price, Reconciliation, Usage
+from budgets.services import accounts, pricing
 from mcc.core.models import User
 
 
@@ -80,8 +80,15 @@ class LimitAdmin(NothingRemoved, admin.ModelAdmin):
         obj.pk = saved.pk
 
 
+@admin.action(description="Hold by the list again")
+def forget_overruns(admin: "PriceAdmin", request: HttpRequest, chosen: QuerySet[Price]) -> None:
+    chosen.update(slack_ppm=pricing.PPM)
+
+
 @admin.register(Price)
 class PriceAdmin(admin.ModelAdmin):
+    readonly_fields = ["slack_ppm"]
+    actions = [forget_overruns]
     list_display = ["model", "provider", "input_nanousd_per_mtok", "output_nanousd_per_mtok", "updated_at"]
     list_filter = ["provider"]
     search_fields = ["model"]
@@ -130,3 +137,9 @@ class PostingAdmin(ReadOnly, admin.ModelAdmin):
     list_display = ["at", "account", "amount_nanousd"]
     list_select_related = ["account"]
     show_full_result_count = False
+
+
+@admin.register(Reconciliation)
+class ReconciliationAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["at", "provider", "day", "ours_nanousd", "theirs_nanousd", "open_nanousd", "verdict"]
+    list_filter = ["verdict", "provider"]

@@ -5,6 +5,7 @@ class BudgetsConfig(AppConfig):
     name = "budgets"
 
     def ready(self) -> None:
+        from budgets import vitals  # noqa: F401 - it registers itself
         from mcc.core import schedules
 
         schedules.every_minute("budgets.tasks.fold")

@@ -10,3 +10,9 @@ account_frozen = Signal()
 
 account_thawed = Signal()
 """Spending on an account was allowed again. Sent with ``account`` (Account)."""
+
+hold_overrun = Signal()
+"""A call cost more than was set aside for it. Sent with ``usage`` (Usage)."""
+
+bill_differs = Signal()
+"""A provider billed something else than what is booked. Sent with ``reconciliation`` (Reconciliation)."""

@@ -222,6 +222,9 @@ class Attempt:
             self._settled = True
             raise
         self._settled = True
+        if bill.cost_nanousd > hold.amount_nanousd:
+            # The run keeps the price in memory; what was just learned of it must count at the next step.
+            self._model.price.refresh_from_db(fields=["slack_ppm"])
 
     async def _give_up(self, error: BaseException) -> None:
         """Leave the hold as what it is by now; ``error`` says why. Never hides ``error`` behind one of its own."""

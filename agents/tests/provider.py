@@ -265,6 +265,9 @@ class FakeProvider:
         url = urlsplit(path)
         if url.path.endswith("/models"):
             return 200, {"data": self.cards}
+        if url.path.endswith("/key"):
+            total = float(sum(self.bill.values(), Decimal(0)))
+            return 200, {"data": {"label": "sk", "usage_daily": total, "limit_remaining": 7.5, "byok_usage_daily": 0}}
         name = parse_qs(url.query)["id"][0]
         if not self.answers_look_ups or name not in self.bill:
             return 404, {"error": {"code": 404, "message": "not yet"}}

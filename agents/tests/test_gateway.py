@@ -1,11 +1,13 @@
 """The gateway against a provider that speaks HTTP: what goes out, what comes back, what it costs."""
 
 import asyncio
+from decimal import Decimal
 
 import pytest
 
-from agents.errors import LeaseLost, ModelUnavailable
-from agents.gateway import ToolCall, complete
+from agents import tasks
+from agents.errors import CallFailed, LeaseLost, ModelUnavailable
+from agents.gateway import Patience, ToolCall, complete
 from agents.gateway.pricing import prompt_bound
 from agents.models import Message, Provider
 from agents.tests import provider as modes
@@ -23,8 +25,9 @@ from agents.tests.calls import (
     states,
 )
 from budgets.errors import AccountFrozen, BudgetExceeded
-from budgets.models import Hold, Posting, Usage
+from budgets.models import Hold, Posting, Reconciliation, Usage
 from budgets.services import accounts, ledger, pricing
+from budgets.signals import bill_differs
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -256,3 +259,45 @@ def test_attempts_of_a_step_are_numbered_through_over_restarts(fake, run):
 
     names = list(Hold.objects.order_by("pk").values_list("reference", flat=True))
     assert names == [f"run:{run.pk}/step:3/attempt:{number}" for number in range(1, 19)]
+
+
+def test_the_book_is_held_against_the_bill(fake, run):
+    ask(call_of(run))
+    tasks.reconcile_bills()
+    fake.bill["gen-of-somebody-else"] = Decimal("0.5")
+    heard = []
+
+    def hear(reconciliation, **kwargs):
+        heard.append(reconciliation)
+
+    bill_differs.connect(hear)
+    tasks.reconcile_bills()
+    bill_differs.disconnect(hear)
+
+    off, equal = Reconciliation.objects.all()
+    assert (equal.verdict, equal.ours_nanousd, equal.theirs_nanousd) == ("equal", 4_100_000, 4_100_000)
+    assert (off.verdict, off.difference_nanousd) == ("off", 500_000_000)
+    assert heard == [off]
+
+
+def test_a_call_in_flight_may_explain_what_the_provider_billed_more(fake, run):
+    fake.plan.append(modes.ending_early)
+    fake.answers_look_ups = False
+    with pytest.raises(CallFailed):
+        ask(call_of(run, patience=Patience(attempts=1)))
+
+    tasks.reconcile_bills()
+
+    row = Reconciliation.objects.get()
+    assert (row.verdict, row.ours_nanousd, row.theirs_nanousd) == ("equal", 0, 4_100_000)
+
+
+def test_after_an_overrun_more_is_set_aside_for_that_model(fake, run):
+    fake.plan.append(modes.costing("1"))
+    ask(call_of(run))
+    dear = Hold.objects.get()
+
+    ask(call_of(run, reference_prefix=f"run:{run.pk}/step:4"), store=forget)
+
+    assert dear.amount_nanousd < 1_000_000_000
+    assert Hold.objects.latest("pk").amount_nanousd >= min(1_000_000_000, 10 * dear.amount_nanousd)

@@ -1,6 +1,7 @@
 from budgets.models.account import Account, Alert, Bucket, Limit
 from budgets.models.ledger import Hold, HoldLine, Posting, Usage
 from budgets.models.price import Price
+from budgets.models.reconciliation import Reconciliation
 from budgets.models.rollup import DaySpend, Unfolded
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Limit",
     "Posting",
     "Price",
+    "Reconciliation",
     "Unfolded",
     "Usage",
 ]

@@ -12,6 +12,10 @@ class Price(models.Model):
     cache_read_nanousd_per_mtok = models.BigIntegerField(null=True, blank=True)
     cache_write_nanousd_per_mtok = models.BigIntegerField(null=True, blank=True)
     request_nanousd = models.BigIntegerField(default=0)
+    slack_ppm = models.PositiveBigIntegerField(
+        default=1_000_000,
+        help_text="holds by list prices, in millionths: raised by calls that cost more",
+    )
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:

@@ -7,6 +7,7 @@ hold that it settles, for which nobody waits while holding the others. So settle
 import logging
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -14,9 +15,10 @@ from django.utils import timezone
 from budgets import queries
 from budgets.errors import AccountFrozen, BudgetExceeded, GenerationReused, HoldNotOpen, ReferenceReused
 from budgets.models import Account, Bucket, Hold, HoldLine, Limit, Posting, Usage
-from budgets.services import buckets, locks, rollups
+from budgets.services import buckets, locks, pricing, rollups
 from budgets.services.accounts import global_account
 from budgets.services.bill import Bill
+from budgets.signals import hold_overrun
 from mcc.core.errors import InvalidInput
 
 logger = logging.getLogger(__name__)
@@ -177,6 +179,8 @@ def _charge(hold: Hold, bill: Bill) -> Usage:
     rollups.note(postings)
     if cost > hold.amount_nanousd:
         logger.warning("%s cost %d nano-dollars, %d were set aside", hold.reference, cost, hold.amount_nanousd)
+        pricing.learn(hold, cost)
+        transaction.on_commit(partial(hold_overrun.send_robust, Usage, usage=usage))
     return usage
 
 

@@ -4,9 +4,12 @@ from dataclasses import replace
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from budgets.errors import PriceUnknown
-from budgets.models import Price, Usage
+from budgets.models import Hold, Price, Usage
 from budgets.services.bill import Bill
 from mcc.core.money import MTOK
+
+PPM = 1_000_000
+MOST_SLACK = 10
 
 
 def price_of(provider: str, model: str) -> Price:
@@ -24,15 +27,27 @@ def estimate(price: Price, prompt_bound_tokens: int, max_tokens: int) -> int:
     way to read or write it, for nobody knows beforehand what comes out of a cache.
     """
     tokens = prompt_bound_tokens * _dearest_input(price) + max_tokens * price.output_nanousd_per_mtok
-    return price.request_nanousd - (-tokens // MTOK)
+    return -(-(price.request_nanousd * MTOK + tokens) * price.slack_ppm // (MTOK * PPM))
 
 
 def affordable_tokens(price: Price, prompt_bound_tokens: int, room_nanousd: int) -> int | None:
     """Return the greatest ``max_tokens`` whose `estimate` fits into ``room_nanousd``. None: any; -1: not the prompt."""
-    left = (room_nanousd - price.request_nanousd) * MTOK - prompt_bound_tokens * _dearest_input(price)
+    room = room_nanousd * MTOK * PPM // price.slack_ppm
+    left = room - price.request_nanousd * MTOK - prompt_bound_tokens * _dearest_input(price)
     if price.output_nanousd_per_mtok == 0:
         return None if left >= 0 else -1
     return max(-1, left // price.output_nanousd_per_mtok)
+
+
+def learn(hold: Hold, cost_nanousd: int) -> None:
+    """Set aside more for the next call of a model that cost more than was set aside for this one.
+
+    Some models bill what no price list shows (thinking that is in no token count). Up to ten times the list is learned;
+    what is beyond that is a wrong price.
+    """
+    for price in Price.objects.filter(provider=hold.provider, model=hold.model):
+        needed = -(-price.slack_ppm * cost_nanousd // max(1, hold.amount_nanousd))
+        Price.objects.filter(pk=price.pk, slack_ppm__lt=needed).update(slack_ppm=min(needed, MOST_SLACK * PPM))
 
 
 def _dearest_input(price: Price) -> int:

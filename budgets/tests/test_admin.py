@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import reverse
 
 from budgets.models import Account, Bucket, Limit, Price
+from budgets.services import reconciling
 from budgets.tests.factories import limited, make_account, make_price, spend
 
 pytestmark = pytest.mark.django_db
@@ -19,6 +20,7 @@ def address(model, page: str, *keys: int) -> str:
 @pytest.mark.parametrize("model", READ_ONLY, ids=lambda model: model.__name__)
 def test_nobody_adds_changes_or_deletes_a_line_of_the_books(model, admin_client) -> None:
     spend(limited(10), cost=10)
+    reconciling.compare("acme", 10)
     row = model.objects.first()
 
     assert admin_client.get(address(model, "changelist")).status_code == 200

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agents.sandbox import backend as chosen_backend
-from agents.sandbox import places, probe, seccomp
+from agents.sandbox import places, probe, proof, seccomp
 from agents.sandbox.bwrap import BwrapBackend
 from agents.sandbox.types import SandboxSpec, SandboxUnavailable
 
@@ -246,3 +246,16 @@ def test_as_root_every_command_runs_as_the_unprivileged_uid(sandbox, settings):
     # bwrap's own two processes are not dumpable: the kernel shows those as root's.
     assert settings.MCC_SANDBOX_UID in owners
     assert (sandbox.spec.workspace / "made").stat().st_uid == settings.MCC_SANDBOX_UID
+
+
+@pytest.mark.sandbox
+def test_the_doctor_finds_no_leak_in_a_sandbox_and_every_leak_outside_of_one(tmp_path):
+    (tmp_path / "secret_key").touch()
+    own = Path("/proc/self/cmdline").read_bytes().split(b"\0")[0].decode()
+    outside = ["/bin/sh", "-c", proof.LOOK, "proof", str(tmp_path / "secret_key"), str(os.getpid()), own]
+
+    seen = subprocess.run(outside, capture_output=True, text=True, check=True).stdout
+
+    assert f"it sees {tmp_path}/secret_key" in seen
+    assert "it sees the processes of the host" in seen
+    assert proof.leaks(BwrapBackend()) == []

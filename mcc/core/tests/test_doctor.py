@@ -18,7 +18,7 @@ def test_an_installation_as_we_make_it_has_nothing_to_mend(capsys):
     found = findings()
 
     assert {name: finding for name, finding in found.items() if finding.level is Level.FAIL} == {}
-    assert {"Database", "Migrations", "git", "Secrets", "Disk"} <= {
+    assert {"Database", "Migrations", "git", "Secrets", "Disk", "Books", "Sandbox"} <= {
         name for name, finding in found.items() if finding.level is Level.OK
     }
     call_command("doctor")

@@ -1,0 +1,60 @@
+"""The engine's numbers, and whether agents can work: a sandbox that holds, a model that answers to our key."""
+
+from collections.abc import Mapping
+
+from django.conf import settings
+from django.db.models import Count
+
+from agents import client
+from agents.endpoint import Endpoint
+from agents.errors import CallFailed
+from agents.models import Agent, Outcome, Provider, Run
+from agents.sandbox import choice, proof
+from agents.sandbox.types import SandboxError
+from mcc.core import metrics
+from mcc.core.doctor import Finding, check, fail, ok, warn
+from mcc.core.money import usd_display
+
+
+@metrics.gauge("mcc_runs", "Runs that are not over, by status.", label="status")
+def runs() -> Mapping[str, int]:
+    found = dict(Run.objects.filter(status__in=Run.OPEN).order_by().values_list("status").annotate(Count("pk")))
+    return {status.value: found.get(status.value, 0) for status in Run.OPEN}
+
+
+@metrics.counter("mcc_runs_finished_total", "Runs that are over, by outcome.", label="outcome")
+def finished() -> Mapping[str, int]:
+    found = dict(Run.objects.exclude(outcome="").order_by().values_list("outcome").annotate(Count("pk")))
+    return {outcome: found.get(outcome, 0) for outcome in Outcome.values}
+
+
+@check("Sandbox")
+def sandbox() -> Finding:
+    try:
+        backend = choice()
+        found = backend.probe()
+        if not found.available:
+            return fail(f"{found.why} No agent can run a command.", found.hint)
+        leaks = proof.leaks(backend)
+    except SandboxError as error:
+        return fail(f"no agent can run a command: {error}", getattr(error, "hint", "Look at the message."))
+    if leaks:
+        return fail(f"{backend.name} {found.version} does not hold: {'; '.join(leaks)}", "Stop the workers; report it.")
+    return ok(f"{backend.name} {found.version}: no network, no secrets, nobody else's processes inside")
+
+
+@check("Models")
+def models() -> Finding:
+    rehearsing = Agent.objects.filter(active=True, model__provider__kind=Provider.Kind.REHEARSAL).count()
+    openrouter = Provider.objects.filter(kind=Provider.Kind.OPENROUTER, active=True).first()
+    if openrouter is None or not settings.OPENROUTER_API_KEY:
+        return warn("no key, so agents rehearse", "Set OPENROUTER_API_KEY (or OPENROUTER_API_KEY_FILE) in .env.")
+    try:
+        key = client.key(Endpoint.of(openrouter))
+    except CallFailed as failure:
+        return fail(failure.detail, "Look at the key, at OPENROUTER_BASE_URL and at the network.")
+    left = "no limit of its own" if key.left_nanousd is None else f"{usd_display(key.left_nanousd)} left"
+    text = f"{openrouter} takes the key ({left})"
+    if rehearsing:
+        return warn(f"{text}, but {rehearsing} agents still rehearse", "Choose a model for them on their pages.")
+    return ok(text)

@@ -1,0 +1,64 @@
+"""The ledger's numbers, and whether the books are sound."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from django.db.models import Count, Sum
+from django.utils import timezone
+
+from budgets import audit, queries
+from budgets.models import Hold, Reconciliation, Unfolded
+from budgets.services.accounts import global_account
+from mcc.core import metrics
+from mcc.core.doctor import Finding, check, fail, ok, warn
+from mcc.core.money import NANOUSD, usd_display
+
+RECOUNTED = timedelta(days=2)
+LONG = timedelta(hours=1)
+
+
+@metrics.gauge("mcc_holds", "Calls whose cost is not known yet, by state.", label="state")
+def holds() -> Mapping[str, int]:
+    found = dict(Hold.objects.filter(state__in=Hold.OPEN).order_by().values_list("state").annotate(Count("pk")))
+    return {state.value: found.get(state.value, 0) for state in Hold.OPEN}
+
+
+@metrics.gauge("mcc_held_usd", "Money set aside for them.")
+def held() -> float:
+    opened = Hold.objects.filter(state__in=Hold.OPEN)
+    return float(opened.aggregate(total=Sum("amount_nanousd", default=0))["total"] / NANOUSD)
+
+
+@metrics.counter("mcc_spent_usd_total", "What was ever spent.")
+def spent() -> float:
+    return queries.spent_nanousd(global_account()) / NANOUSD
+
+
+@metrics.gauge("mcc_unfolded_postings", "Postings that wait to be folded into the sums per day.")
+def unfolded() -> int:
+    return Unfolded.objects.count()
+
+
+@check("Books")
+def books() -> Finding:
+    wrong = audit.differences(since=timezone.now() - RECOUNTED)
+    if wrong:
+        return fail(f"{len(wrong)} numbers are not borne out by their lines: {wrong[0]}", "Report it: this is a bug.")
+    lost = Hold.objects.filter(state=Hold.State.UNRESOLVED, created_at__lt=timezone.now() - LONG)
+    amount = lost.aggregate(total=Sum("amount_nanousd", default=0))["total"]
+    if lost.exists():
+        text = f"they balance; nobody knows yet what {lost.count()} lost calls cost, at most {usd_display(amount)}"
+        return warn(text, "Nothing to do: they count in full, and are settled when the provider can tell, or in a day.")
+    return ok("they balance")
+
+
+@check("Bill")
+def bill() -> Finding:
+    last = Reconciliation.objects.first()
+    if last is None:
+        return ok("no provider was asked yet")
+    ours, theirs = usd_display(last.ours_nanousd), usd_display(last.theirs_nanousd)
+    if last.verdict == Reconciliation.Verdict.OFF:
+        text = f"{last.provider} billed {theirs} on {last.day}, {ours} is booked"
+        return warn(text, "Is the API key used by something else too? Give Mission Control a key of its own.")
+    return ok(f"{last.provider} billed {theirs} on {last.day}, as booked")
