@@ -1,19 +1,19 @@
 """News for whoever is looking: rows first, then a wake-up call."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import groupby
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
-from django.db import transaction
-from django.db.models import F
+from django.db import connection, transaction
 
 from mcc.core.live import wakeups
 from mcc.core.models import Event, Stream
 
 News = tuple[str, str, dict[str, Any]]
+STREAMS_AT_ONCE: Final = 400
+"""In one statement: SQLite takes a limited number of parameters."""
 
 ACCESS = "access"
 """The stream on which hubs hear that somebody's rights changed. No watcher knows it, so no browser hears
@@ -25,22 +25,20 @@ def publish(stream: str, kind: str, data: dict[str, Any] | None = None) -> None:
     publish_many([(stream, kind, data or {})])
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def publish_many(news: Iterable[News]) -> None:
     """Write events in the current transaction, each stream numbered without gaps.
 
     Locks the rows of the streams, in the order of their names, until commit: publish late in a transaction,
-    and all in one call, so that writers neither wait long nor lock each other out. Costs about five queries
-    however many streams.
+    and all in one call, so that writers neither wait long nor lock each other out. Costs two statements however
+    many streams (up to ``STREAMS_AT_ONCE``): every step of every run publishes.
     """
     news = list(news)
     if not news:
         return
     counts = Counter(stream for stream, _, _ in news)
-    streams = _locked(list(counts))
-    next_seq = {name: stream.seq + 1 for name, stream in streams.items()}
-    for count, group in groupby(sorted(counts, key=counts.__getitem__), key=counts.__getitem__):
-        Stream.objects.filter(pk__in=[streams[name].pk for name in group]).update(seq=F("seq") + count)
+    streams = _raised(counts)
+    next_seq = {name: stream.seq - counts[name] + 1 for name, stream in streams.items()}
     events = []
     for name, kind, data in news:
         events.append(Event(stream=streams[name], seq=next_seq[name], kind=kind, data=data))
@@ -49,17 +47,27 @@ def publish_many(news: Iterable[News]) -> None:
     transaction.on_commit(partial(wakeups.poke, set(counts)), robust=True)
 
 
-def _locked(names: list[str]) -> dict[str, Stream]:
-    """Return the streams ``names``, made if need be, with their rows locked."""
-    found = {stream.name: stream for stream in _lock(names)}
-    if missing := [name for name in names if name not in found]:
-        Stream.objects.bulk_create([Stream(name=name) for name in sorted(missing)], ignore_conflicts=True)
-        found |= {stream.name: stream for stream in _lock(missing)}
+def _raised(counts: Mapping[str, int]) -> dict[str, Stream]:
+    """Raise the numbers of the streams, made if need be, and return them with their rows locked.
+
+    One statement that locks, makes and raises; the ORM would take three.
+    """
+    found: dict[str, Stream] = {}
+    for names in _batches(sorted(counts)):
+        rows = ", ".join(["(%s, %s)"] * len(names))
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"INSERT INTO core_stream (name, seq) VALUES {rows} "  # noqa: S608 - placeholders only
+                "ON CONFLICT (name) DO UPDATE SET seq = core_stream.seq + excluded.seq RETURNING id, name, seq",
+                [value for name in names for value in (name, counts[name])],
+            )
+            found |= {name: Stream(pk=pk, name=name, seq=seq) for pk, name, seq in cursor.fetchall()}
     return found
 
 
-def _lock(names: list[str]) -> Iterable[Stream]:
-    return Stream.objects.select_for_update().filter(name__in=names).order_by("name")
+def _batches(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(names), STREAMS_AT_ONCE):
+        yield names[start : start + STREAMS_AT_ONCE]
 
 
 def recheck(user_id: int) -> None:

@@ -7,7 +7,7 @@ import pytest
 from channels.db import database_sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.contrib.sessions.models import Session
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client, override_settings
 
 from mcc.asgi import application
@@ -344,10 +344,20 @@ def test_publishing_on_many_streams_takes_few_queries(django_assert_max_num_quer
     names = [f"test:{number}" for number in range(50)]
     live.publish_many((name, "note", {}) for name in names)
 
-    with django_assert_max_num_queries(6):
+    with transaction.atomic(), django_assert_max_num_queries(2):
         live.publish_many((name, "note", {}) for name in names)
 
     assert set(Stream.objects.values_list("seq", flat=True)) == {2}
+
+
+def test_more_streams_than_fit_in_one_statement_are_numbered_as_well(monkeypatch):
+    monkeypatch.setattr(live.publishing, "STREAMS_AT_ONCE", 3)
+    names = [f"test:{number}" for number in range(8)]
+
+    live.publish_many((name, "note", {}) for name in [*names, *names])
+
+    assert set(Stream.objects.values_list("seq", flat=True)) == {2}
+    assert Event.objects.count() == 16
 
 
 def test_writers_on_one_stream_neither_collide_nor_leave_gaps():
