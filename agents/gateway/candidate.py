@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from django.db.models import Prefetch, prefetch_related_objects
+
 from agents.endpoint import Endpoint
 from agents.errors import ModelUnavailable
 from agents.gateway.call import ModelCall
@@ -21,10 +23,14 @@ class Candidate:
 
 
 def candidates(call: ModelCall) -> list[Candidate]:
-    """Return the models to try, in order. Raises ModelUnavailable when none may be called."""
-    first = call.model or call.run.model
-    cards = [first, *call.run.agent.fallbacks.exclude(pk=first.pk).select_related("provider", "price").order_by("pk")]
-    usable = [card for card in cards if card.active and card.provider.active]
+    """Return the models to try, in order. Raises ModelUnavailable when none may be called.
+
+    Queries at the first call of a run; what it found stays with the run in memory, as its own model does.
+    """
+    first, agent = call.model or call.run.model, call.run.agent
+    prefetch_related_objects([agent], Prefetch("fallbacks", ModelCard.objects.select_related("provider", "price")))
+    others = sorted((card for card in agent.fallbacks.all() if card.pk != first.pk), key=lambda card: card.pk)
+    usable = [card for card in (first, *others) if card.active and card.provider.active]
     if not usable:
         raise ModelUnavailable(f"{first} is switched off, or nobody knows its price. Choose another model.")
     return [_candidate(card) for card in usable]
@@ -37,4 +43,5 @@ def _candidate(card: ModelCard) -> Candidate:
 def accounts_of(call: ModelCall) -> list[Account]:
     """Return every account that the call is charged to; the ledger adds the global one."""
     agent = call.run.agent
+    prefetch_related_objects([call.run], "accounts")
     return [*call.run.accounts.all(), agent.account, accounts.agent_type_account(agent.role)]
