@@ -151,3 +151,9 @@ def pss_mb(pid: int) -> float:
 def _memory_mb(pid: int, field: str) -> float:
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) / 1024
+
+
+def cpu_s(pid: int) -> float:
+    """Return the processor time that a process and its ended children have taken."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")

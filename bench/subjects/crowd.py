@@ -1,17 +1,19 @@
 """Two hundred runs at once in two worker processes.
 
-200 runs with a desk each are started together on the real cluster of two workers. The model takes five seconds for an
-answer, which it streams in ten chunks; every step carries out a command in a sandbox; everything is journaled, metered
-and published on the stream of an issue. Measured: what passes between an answer's last byte and the next request of the
-same run (p50, p95), the most answers under way at once, the largest sum of the memory of the two workers, and whether
-all runs end well.
+200 runs with a desk each are started on the real cluster of two workers, spread over the five seconds that the model
+takes for an answer, which it streams in ten chunks; every step carries out a command in a sandbox; everything is
+journaled, metered and published on the stream of an issue. Measured: what passes between an answer's last byte and the
+next request of the same run (p50, p95), the processor time that the workers and their commands take for a step, the
+largest sum of the memory of the two workers, and whether all runs end well. The machine is shared with the model
+server, so on two cores the processor time says more than the waiting.
 """
 
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import accumulate
 
-from agents.models import Run
+from agents.models import Agent, Run
 from bench import office
 from bench.finding import Finding, Scale, Target, percentile
 from bench.model import Manner, Record
@@ -28,10 +30,10 @@ def measure(scale: Scale) -> Iterator[Finding]:
     manner = Manner(["echo step {n} && ls /usr | head -5"], steps, latency_s, CHUNKS)
     with office.model(manner) as model, office.cluster(WORKERS) as workers:
         agent = office.hire(model)
-        began = time.monotonic()
-        runs = [office.start(agent, number, stream=f"issue:{number}") for number in range(count)]
+        began, used_s = time.monotonic(), sum(map(office.cpu_s, workers))
+        runs = [_start(agent, number, began + number * latency_s / count) for number in range(count)]
         memory = _watch(runs, workers, limit_s=60 + 10 * steps * latency_s)
-        took_s = time.monotonic() - began
+        took_s, used_s = time.monotonic() - began, sum(map(office.cpu_s, workers)) - used_s
         records = model.records()
     by_run: dict[str, list[Record]] = defaultdict(list)
     for record in records:
@@ -39,9 +41,10 @@ def measure(scale: Scale) -> Iterator[Finding]:
     gaps = [gap for own in by_run.values() for gap in gaps_ms(own)]
     note = f"{count} runs, {steps} sandboxed steps each, {latency_s:g} s for an answer"
     yield Finding("runs that ended well", "runs", [len(by_run)], Target("equal to", count), note)
-    yield Finding("answers under way at once", "", [_most_at_once(records)], Target("at least", count))
+    yield Finding("runs at work at once", "runs", [_most_at_once(list(by_run.values()))], Target("equal to", count))
     yield Finding("step overhead, p95", "ms", [percentile(gaps, 0.95)], Target("at most", 250))
     yield Finding("step overhead, p50", "ms", [percentile(gaps, 0.5)])
+    yield Finding("processor time of a step", "ms", [1_000 * used_s / len(gaps)], None, "workers and sandboxes")
     yield Finding("memory of both workers (Rss)", "MB", [max(rss for rss, _ in memory)], Target("at most", 300))
     yield Finding("the same, shared pages counted once (Pss)", "MB", [max(pss for _, pss in memory)])
     ideal_s = (steps + 1) * latency_s
@@ -60,13 +63,13 @@ def _watch(runs: list[Run], workers: list[int], limit_s: float) -> list[tuple[fl
     return memory
 
 
-def _most_at_once(records: list[Record]) -> int:
-    """Return the most requests that were being answered at one moment."""
-    changes = sorted(
-        [(record.arrived, 1) for record in records] + [(record.done or record.hung_up, -1) for record in records]
-    )
-    most = now = 0
-    for _, change in changes:
-        now += change
-        most = max(most, now)
-    return most
+def _start(agent: Agent, number: int, due: float) -> Run:
+    time.sleep(max(0.0, due - time.monotonic()))
+    return office.start(agent, number, stream=f"issue:{number}")
+
+
+def _most_at_once(runs: list[list[Record]]) -> int:
+    """Return the most runs that were between their first request and their last answer at one moment."""
+    changes = [(min(record.arrived for record in own), 1) for own in runs]
+    changes += [(max(record.done for record in own), -1) for own in runs]
+    return max(accumulate(change for _, change in sorted(changes)))
