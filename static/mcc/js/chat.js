@@ -1,6 +1,8 @@
 // A conversation opens at its newest message and stays pinned to the end, unless the reader scrolled up:
-// then a pill counts what came meanwhile. Markup: .log[data-pinned] with .msg children, .jump[hidden] button beside it.
+// then a pill counts what came meanwhile: runs, steps, questions (an empty one is only about to be fetched).
+// Markup: .log[data-pinned], .jump[hidden] button beside it.
 const NEAR_PX = 80;
+const NEWS = '.msg, .turn, .request:not(:empty)';
 const log = document.querySelector('.log[data-pinned]');
 
 if (log) {
@@ -15,7 +17,7 @@ if (log) {
   }, { passive: true });
 
   new MutationObserver((changes) => {
-    const added = changes.flatMap((change) => [...change.addedNodes]).filter((node) => node.matches?.('.msg')).length;
+    const added = changes.flatMap((change) => [...change.addedNodes]).filter((node) => node.matches?.(NEWS)).length;
     if (pinned) { end(); return; }
     missed += added;
     if (jump && missed) { jump.hidden = false; jump.querySelector('span').textContent = `${missed} new`; }
