@@ -117,7 +117,7 @@ async def answering(endpoint: Endpoint, request: ChatRequest) -> AsyncIterator[A
             temperature=request.temperature,
             user=request.user,
             stream=True,
-            stream_options=openai.omit if endpoint.speaks_openrouter else {"include_usage": True},
+            stream_options={"include_usage": True},
             extra_body=_body(request),
             extra_headers={"Idempotency-Key": request.idempotency_key},
             timeout=_timeout(request.silence_s),

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from django.conf import settings
+
 from agents.client import ChatRequest
 from agents.endpoint import Endpoint
 from agents.gateway import pricing
@@ -34,19 +36,23 @@ def request_of(
 
 
 def _openrouter(model: str, price: Price) -> JSON:
-    """Return OpenRouter's own fields.
+    """Return OpenRouter's own fields: no endpoint dearer than what was set aside, none that keeps what it is sent
+    unless the operator allows it, and no tier with prices of its own.
 
     Anthropic caches a prompt only when asked. At the top level the mark moves along with the conversation
     (https://openrouter.ai/docs/features/prompt-caching).
     """
     cache = {"cache_control": {"type": "ephemeral"}} if model.startswith("anthropic/") else {}
-    return {"usage": {"include": True}, "provider": {"max_price": pricing.max_price(price)}, **cache}
+    routing = {"max_price": pricing.max_price(price), "data_collection": settings.MCC_DATA_COLLECTION}
+    return {"usage": {"include": True}, "provider": routing, "service_tier": "default", **cache}
 
 
 def _trace(call: ModelCall, reference: str) -> JSON:
     """Return what the provider's records will say about the call. The run's own part keeps its names."""
     own = {key if key.startswith("mcc_") else f"mcc_{key}": value for key, value in call.run.trace.items()}
     return {
+        "mcc_issue": "",
+        "mcc_task": "",
         **own,
         "mcc_role": call.run.agent.role,
         "mcc_purpose": call.purpose or call.run.purpose,

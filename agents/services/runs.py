@@ -7,6 +7,7 @@ that the keys of messages grow in the order in which they become visible: the ru
 from collections.abc import Iterable, Mapping
 from functools import partial
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -20,6 +21,7 @@ from budgets.models import Account
 from mcc.core import live, worker
 from mcc.core.errors import DomainError
 from mcc.core.models import User
+from mcc.core.money import nanousd
 
 SANDBOX_TOOLS = frozenset({"run", "view", "search", "edit", "create"})
 CHANGING_TOOLS = frozenset({"edit", "create"})
@@ -49,14 +51,14 @@ def start(
     stream: str = "",
     trace: Mapping[str, str] | None = None,
     accounts: Iterable[Account] = (),
-    step_limit: int = 60,
+    step_limit: int | None = None,
     cost_limit_nanousd: int | None = None,
-    time_limit_s: int = 3_600,
+    time_limit_s: int | None = None,
 ) -> Run:
     """Put ``agent`` to work: in a new conversation, or on from where ``conversation`` stands.
 
     ``order`` is the message from which it works; the pinned block of the workplace is written down with it, as it is
-    now. Locks the conversation. Raises RunOpen, AgentInactive.
+    now. Limits that are not given are those of the settings. Locks the conversation. Raises RunOpen, AgentInactive.
     """
     conversation = _locked(conversation or Conversation.objects.create(title=title[:300], agent=agent))
     run = _queue(
@@ -67,9 +69,7 @@ def start(
             workplace=workplace,
             stream=stream,
             trace=dict(trace or {}),
-            step_limit=step_limit,
-            cost_limit_nanousd=cost_limit_nanousd,
-            time_limit_s=time_limit_s,
+            **_limits(step_limit, cost_limit_nanousd, time_limit_s),
         ),
         accounts,
     )
@@ -164,6 +164,17 @@ def _queue(run: Run, accounts: Iterable[Account]) -> Run:
     return run
 
 
+def _limits(
+    steps: int | None = None, cost_nanousd: int | None = None, time_s: int | None = None
+) -> dict[str, int | None]:
+    """Return the limits of a run; a cost of nothing in the settings is no limit."""
+    return {
+        "step_limit": settings.MCC_RUN_STEPS if steps is None else steps,
+        "cost_limit_nanousd": nanousd(settings.MCC_RUN_COST_USD) or None if cost_nanousd is None else cost_nanousd,
+        "time_limit_s": 60 * settings.MCC_RUN_MINUTES if time_s is None else time_s,
+    }
+
+
 def _fits(tool: str, run: Run) -> bool:
     if not run.workplace and tool in SANDBOX_TOOLS:
         return False
@@ -173,7 +184,7 @@ def _fits(tool: str, run: Run) -> bool:
 def _chat(conversation: Conversation) -> Run:
     """Queue a run that answers a person, in the same place and on the same accounts as the last one there."""
     last = conversation.runs.order_by("pk").last()
-    run = Run(agent=conversation.agent, conversation=conversation, purpose=Purpose.CHAT)
+    run = Run(agent=conversation.agent, conversation=conversation, purpose=Purpose.CHAT, **_limits())
     if last is None:
         return _queue(run, ())
     run.workplace, run.stream, run.trace = last.workplace, last.stream, last.trace

@@ -72,7 +72,11 @@ def test_a_request_tells_who_asks_and_what_it_may_cost(fake, run):
         "mcc_run": str(run.pk),
         "mcc_attempt": f"run:{run.pk}/step:3/attempt:1",
     }
-    assert body["provider"] == {"max_price": {"prompt": "3", "completion": "15", "request": "0"}}
+    assert body["provider"] == {
+        "max_price": {"prompt": "3", "completion": "15", "request": "0"},
+        "data_collection": "deny",
+    }
+    assert (body["service_tier"], body["stream_options"]) == ("default", {"include_usage": True})
     assert (body["model"], body["max_tokens"], body["stream"], body["usage"]) == (
         "acme/large",
         1_000,
@@ -83,6 +87,21 @@ def test_a_request_tells_who_asks_and_what_it_may_cost(fake, run):
     assert "tools" not in body
     assert headers["idempotency-key"] == f"run:{run.pk}/step:3/attempt:1"
     assert headers["authorization"] == "Bearer sk-acme-secret"
+
+
+def test_every_request_names_an_issue_and_a_task_even_if_there_is_none(fake, run):
+    run.trace = {}
+
+    ask(call_of(run))
+
+    assert fake.requests[0]["trace"] == {
+        "mcc_issue": "",
+        "mcc_task": "",
+        "mcc_role": "coder",
+        "mcc_purpose": "implement",
+        "mcc_run": str(run.pk),
+        "mcc_attempt": f"run:{run.pk}/step:3/attempt:1",
+    }
 
 
 def test_a_model_that_caches_only_when_asked_is_asked(fake, acme):

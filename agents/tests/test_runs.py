@@ -135,3 +135,15 @@ def test_two_people_who_speak_at_once_start_one_talk():
         thread.join()
     assert conversation.runs.filter(status="queued").count() == 1
     assert Message.objects.filter(content="Hello?").count() == 6
+
+
+def test_every_run_has_limits_of_steps_time_and_cost(settings):
+    settings.MCC_RUN_STEPS, settings.MCC_RUN_MINUTES, settings.MCC_RUN_COST_USD = 7, 2, "0.50"
+    run = start("order")
+    talk = runs.start(workbench.make_agent(), purpose="chat", title="x", order="x", cost_limit_nanousd=9)
+
+    assert (run.step_limit, run.time_limit_s, run.cost_limit_nanousd) == (7, 120, 500_000_000)
+    assert (talk.step_limit, talk.cost_limit_nanousd) == (7, 9)
+
+    settings.MCC_RUN_COST_USD = "0"
+    assert start("order").cost_limit_nanousd is None
