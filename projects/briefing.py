@@ -6,6 +6,8 @@ What people and repositories wrote is fenced and called data: an issue may say "
 from collections.abc import Iterable
 
 from agents.models import Purpose
+from budgets.queries import Standing, standings, totals
+from mcc.core.money import usd_display
 from projects import diffs
 from projects.models import Check, Issue, Knowledge, Project, PullRequest, Request, Task, TaskStatus
 from projects.orders import fenced
@@ -27,16 +29,31 @@ def of_task(task: Task, purpose: Purpose) -> str:
 
 def of_project(project: Project) -> str:
     """Return what whoever looks at the whole project must know."""
-    open_issues = project.issues.open().select_related("project")[:50]
-    done = project.issues.filter(status="done").select_related("project").order_by("-finished_at")[:20]
+    open_issues = list(project.issues.open().select_related("project", "account")[:50])
+    done = list(project.issues.filter(status="done").select_related("project", "account").order_by("-finished_at")[:20])
+    costs = totals(issue.account for issue in [*open_issues, *done])
+    asked = Request.objects.open().filter(project=project).select_related("issue__project")[:20]
     return _joined(
         [
             f"# {project.name} ({project.key})\n{fenced(project.description)}",
-            _section("Open issues", (f"{issue.key} [{issue.status}] {issue.title}" for issue in open_issues)),
-            _section("Done lately", (f"{issue.key} {issue.title}" for issue in done)),
+            _section("Open issues", (_issue_line(issue, costs[issue.account_id]) for issue in open_issues)),
+            _section("Waits for a person", (f"{row.issue.key}: {' '.join(row.question.split())}" for row in asked)),
+            _section("Done lately", (_issue_line(issue, costs[issue.account_id]) for issue in done)),
+            _section("Checks", (f"{check['name']}: `{check['command']}`" for check in project.checks)),
+            _section("Budget of the project", map(_standing_line, standings(project.account))),
             _section("Decisions", _known(project)),
         ]
     )
+
+
+def _issue_line(issue: Issue, cost_nanousd: int) -> str:
+    blocked = ", blocked" if issue.blocked else ""
+    return f"{issue.key} [{issue.status}{blocked}] {issue.title} ({usd_display(cost_nanousd)})"
+
+
+def _standing_line(standing: Standing) -> str:
+    spent, amount = usd_display(standing.spent_nanousd), usd_display(standing.amount_nanousd)
+    return f"{standing.limit.period}: {spent} of {amount} spent"
 
 
 def _issue(issue: Issue) -> Iterable[str]:

@@ -8,8 +8,10 @@ from agents.signals import run_finished, run_waiting
 from budgets.models import Account
 from budgets.signals import account_frozen, account_thawed
 from mcc.core.queue import enqueue
-from projects.models import Issue, IssueStatus, TaskStatus
+from projects.models import Issue, IssueStatus, Task, TaskStatus, Transition
 from projects.services import money, news, tidying
+from projects.services.coding import SETTLED
+from projects.signals import task_moved
 
 
 @receiver([run_finished, run_waiting], dispatch_uid="projects.look_at_the_run")
@@ -23,6 +25,18 @@ def look_at_the_run(sender: type[Run], run: Run, **kwargs: object) -> None:
         )
         concerned |= set(starved.values_list("pk", flat=True))
     for issue_id in concerned:
+        news.ring(issue_id)
+
+
+@receiver(task_moved, dispatch_uid="projects.look_at_who_waited")
+def look_at_who_waited(sender: type[Task], transition: Transition, **kwargs: object) -> None:
+    """Look at the project's other issues when a task lets go of its files: theirs may be waiting for them."""
+    if transition.target not in SETTLED:
+        return
+    waiting = Issue.objects.filter(
+        project=transition.issue.project_id, status=IssueStatus.IMPLEMENTATION, tasks__status=TaskStatus.PENDING
+    )
+    for issue_id in waiting.exclude(pk=transition.issue_id).distinct().values_list("pk", flat=True):
         news.ring(issue_id)
 
 

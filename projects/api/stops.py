@@ -55,7 +55,8 @@ class Stop(Endpoint):
         parameters=[OpenApiParameter("scope", str, required=True)],
     )
     def delete(self, request: Request) -> Response:
-        given = StopIn(data={"scope": request.query_params.get("scope", "")})
+        named = request.query_params
+        given = StopIn(data={"scope": named["scope"]} if "scope" in named else request.data)
         given.is_valid(raise_exception=True)
         pausing.resume(_scope(caller(request), given.validated_data["scope"]), user=caller(request))
         return Response(_stopped(caller(request)))

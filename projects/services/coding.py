@@ -8,6 +8,7 @@ from projects.models import Assignment, Issue, Project, PullRequest, Request, Ta
 from projects.services import news, proof, requests, staffing
 
 SETTLED = (TaskStatus.MERGED, TaskStatus.CANCELLED)
+UNMERGED = (TaskStatus.CODING, TaskStatus.TESTING, TaskStatus.REVIEW, TaskStatus.MERGING)
 CODING_PURPOSES = (Purpose.IMPLEMENT, Purpose.FIX, Purpose.RESOLVE)
 
 
@@ -28,11 +29,12 @@ def begin_ready(issue: Issue) -> None:
     if not pending:
         return
     project = Project.objects.select_for_update().get(pk=issue.project_id)
-    at_work = list(Task.objects.filter(issue__project=project, status=TaskStatus.CODING))
+    unmerged = list(Task.objects.filter(issue__project=project, status__in=UNMERGED))
+    coding = sum(task.status == TaskStatus.CODING for task in unmerged)
     for task in pending:
-        if len(at_work) >= project.parallel_coders:
+        if coding >= project.parallel_coders:
             return
-        if any(overlap(task, other) for other in at_work):
+        if any(overlap(task, other) for other in unmerged):
             continue
         coder = staffing.free(project, Role.CODER)
         if coder is None:
@@ -42,7 +44,8 @@ def begin_ready(issue: Issue) -> None:
         task.save(update_fields=["assignee"])
         workflow.move_task(task, TaskStatus.CODING, reason=f"{coder.name} is free")
         start_round(task)
-        at_work.append(task)
+        unmerged.append(task)
+        coding += 1
 
 
 def dependencies_settled(task: Task) -> bool:
@@ -51,7 +54,10 @@ def dependencies_settled(task: Task) -> bool:
 
 
 def overlap(task: Task, other: Task) -> bool:
-    """Whether the plan expects both to change a file. Who names no file is taken at their word."""
+    """Whether the plan expects both to change a file. Who names no file is taken at their word.
+
+    Until ``other`` is merged, ``task`` would start from the file as it was, and one of them would have to resolve it.
+    """
     return bool(set(task.files) & set(other.files))
 
 

@@ -1,12 +1,14 @@
 """The reconciler on real rows. Agents, forge and sandbox are not asked: their results are written as they would be."""
 
 import pytest
+from django_q.models import OrmQ
 
 from agents.models import Agent, Message, Role, Run
 from agents.services import runs
 from budgets.services import accounts
 from mcc.core.models import Errand
-from projects.models import Assignment, Check, Issue, Request, Task, Vote
+from projects import briefing, workflow
+from projects.models import Assignment, Check, Issue, Request, Task, TaskStatus, Vote
 from projects.plans import parse
 from projects.services import issues, money, pausing, planning, requests, scheduling
 from projects.services.pausing import Scope
@@ -163,6 +165,27 @@ def test_ready_tasks_are_coded_side_by_side_and_those_that_build_on_them_wait():
 def test_tasks_that_touch_the_same_file_wait_for_each_other():
     issue = at_work({"key": "a", "files": ["x.py", "a.py"]}, {"key": "b", "files": ["b.py", "x.py"]})
     assert statuses(issue) == {"a": "coding", "b": "pending"}
+
+
+def test_a_task_waits_for_one_on_the_same_file_until_that_is_merged(django_capture_on_commit_callbacks):
+    project = factories.project(merge_needs_approval=False)
+    first = factories.planned(project, {"key": "a", "files": ["x.py"]})
+    second = factories.planned(project, {"key": "b", "files": ["x.py"]})
+    scheduling.advance(first.pk)
+    task = first.tasks.get()
+    factories.to_review(task)
+    scheduling.advance(second.pk)
+    assert statuses(second) == {"b": "pending"}
+
+    factories.judge(task, "approve")
+    task.refresh_from_db()
+    with django_capture_on_commit_callbacks(execute=True):
+        workflow.move_task(task, TaskStatus.MERGED)
+
+    jobs = [job.task for job in OrmQ.objects.all()]
+    assert [job["args"] for job in jobs if job["func"] == "projects.tasks.advance"] == [(second.pk,)]
+    scheduling.advance(second.pk)
+    assert statuses(second) == {"b": "coding"}
 
 
 def test_no_more_are_coded_at_once_than_the_project_allows_over_all_its_issues():
@@ -592,3 +615,18 @@ def test_cancelling_ends_everything_about_an_issue():
     assert factories.latest(task).run.outcome == "cancelled"
     assert not Request.objects.open().exists()
     assert task.pull_request.__class__.objects.get().status == "closed"
+
+
+def test_who_reports_on_a_project_is_told_what_is_stuck_and_what_things_cost():
+    issue = at_work(checks=CHECKS)
+    accounts.set_limit(issue.project.account, 5_000_000_000, period="monthly")
+    factories.finish(factories.latest(issue.tasks.get()).run, "stuck", "It went round.")
+    scheduling.advance(issue.pk)
+
+    told = briefing.of_project(issue.project)
+
+    assert f"{issue.key} [implementation, blocked] {issue.title} ($0.00)" in told
+    assert "# Waits for a person\n" in told
+    assert "It went round." in told
+    assert "- tests: `make test`" in told
+    assert "- monthly: $0.00 of $5.00 spent" in told

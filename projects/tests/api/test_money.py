@@ -73,4 +73,6 @@ def test_stop_and_resume_at_every_level(cast):
         assert account.is_frozen
         assert client.get("/api/v1/stop/").json() == stopped
         assert client.delete(f"/api/v1/stop/?scope={scope}").json() == []
+    client.post("/api/v1/stop/", {"scope": "company"})
+    assert client.delete("/api/v1/stop/", {"scope": "company"}).json() == []
     assert client.delete("/api/v1/stop/").status_code == 422
