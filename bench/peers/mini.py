@@ -14,14 +14,16 @@ from minisweagent.agents.default import DefaultAgent  # type: ignore[import-not-
 from minisweagent.environments.local import LocalEnvironment  # type: ignore[import-not-found,unused-ignore]
 from minisweagent.models.litellm_model import LitellmModel  # type: ignore[import-not-found,unused-ignore]
 
+MODEL = "openai/gpt-4o"
+"""A name that litellm knows, or it spends milliseconds on not finding it."""
+
 
 def main(url: str, directory: str, trajectory: str = "") -> None:
     config = yaml.safe_load((Path(package_dir) / "config" / "mini.yaml").read_text())
     known = {"system_template", "instance_template"}
     templates = {name: text for name, text in config["agent"].items() if name in known}
     own = {
-        "model_name": "openai/bench",
-        "cost_tracking": "ignore_errors",
+        "model_name": MODEL,
         "model_kwargs": {"api_base": url, "api_key": "none", "drop_params": True},
     }
     model = LitellmModel(**config["model"] | own)

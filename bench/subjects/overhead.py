@@ -14,7 +14,9 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
-from agents.models import Agent
+from django.db.models import Avg
+
+from agents.models import Agent, Run
 from bench import office
 from bench.finding import Finding, Scale, Skipped, Target
 from bench.model import Manner, Record
@@ -41,15 +43,17 @@ def measure(scale: Scale) -> Iterator[Finding]:
     except Skipped as reason:
         missing = str(reason)
     manner = Manner(commands=[FILES, *COMMANDS * steps][: steps + 1], steps=steps)
-    ours, bare, saving = [], [], []
+    ours, inside, bare, saving = [], [], [], []
     with office.model(manner) as model, office.cluster():
         agent = office.hire(model)
         for number in range(rounds + 1):
-            of_ours = per_step_ms(_of_mission_control(model, agent, number))
+            run = _of_mission_control(agent, number)
+            of_ours = per_step_ms(model.records(forget=True))
             of_bare = 0.0 if missing else per_step_ms(of_mini(model, mini, save=False))
             of_saving = 0.0 if missing else per_step_ms(of_mini(model, mini, save=True))
             if number:  # the first round warms everybody up
                 ours.append(of_ours)
+                inside.append(_sandboxed_ms(run))
                 bare.append(of_bare)
                 saving.append(of_saving)
     if missing:
@@ -59,14 +63,21 @@ def measure(scale: Scale) -> Iterator[Finding]:
     reached = Finding("mini-swe-agent, no trajectory file", "ms/step", bare, None, "for comparison")
     target = Target("at most", reached.median, f"at most mini-swe-agent ({reached.median:.1f})")
     yield Finding("Mission Control", "ms/step", ours, target, f"{steps} steps, {rounds} runs")
+    yield Finding("of that, the sandboxed command", "ms/step", inside)
     yield reached
     yield Finding("mini-swe-agent, with it", "ms/step", saving, None, "for comparison: as its command line runs")
 
 
-def _of_mission_control(model: office.Model, agent: Agent, number: int) -> list[Record]:
+def _of_mission_control(agent: Agent, number: int) -> Run:
     run = office.start(agent, number, stream="issue:1")
     office.until(lambda: office.is_over(run), 120)
-    return model.records(forget=True)
+    return run
+
+
+def _sandboxed_ms(run: Run) -> float:
+    """Return the mean time of a command of ``run``, from the call of the tool to its result."""
+    results = run.messages.filter(tool_name="run")
+    return float(results.aggregate(mean=Avg("duration_ms"))["mean"])
 
 
 def of_mini(model: office.Model, python: Path, *, save: bool) -> list[Record]:
