@@ -126,7 +126,7 @@ def prompt(system_prompt: str, history: History) -> list[JSON]:
 def _summary(conversation: Conversation) -> JSON | None:
     if not conversation.summary:
         return None
-    text = f"What happened before, condensed:\n\n{conversation.summary}"
+    text = f"What happened before, condensed (`recall` finds what was left out):\n\n{conversation.summary}"
     return {"role": "user", "name": SUMMARY_NAME, "content": text}
 
 

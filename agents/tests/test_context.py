@@ -8,9 +8,9 @@ from django.utils import timezone
 
 from agents import context
 from agents.context import Call, History
-from agents.models import Conversation, Message, Run
+from agents.models import Artifact, Conversation, Message, Run
 from agents.rehearsal.plays import Turn
-from agents.services import runs
+from agents.services import memory, runs
 from agents.tests import workbench
 from agents.tests.workbench import book, call, finished, hosted, rehearsed, start, until
 from budgets.models import Usage
@@ -265,3 +265,19 @@ def test_a_person_is_heard_at_the_next_step_and_a_talk_gets_an_answer():
     assert (left.run.outcome, left.run.purpose) == ("submitted", "chat")
     assert not message.is_order
     assert timezone.now() >= left.run.finished_at
+
+
+def test_what_was_condensed_and_what_was_cut_is_found_again():
+    run = start("Do the work.")
+    rows = run.conversation.messages
+    said = rows.create(run=run, step=0, role="assistant", content="The colour is teal.")
+    whole = Artifact.objects.create(content="line\n" * 4_000 + "the zebra failed\n" + "line\n" * 4_000, size_bytes=1)
+    log = rows.create(run=run, step=0, role="tool", content="line …", tool_name="run", artifact=whole)
+    rows.create(run=run, step=1, role="assistant", content="The colour is still teal.")
+    Conversation.objects.filter(pk=run.conversation_id).update(summary="It went on.", condensed_until=said.pk)
+    run.refresh_from_db()
+
+    assert [passage.message for passage in memory.passages(run, "which colour?")] == [said.pk]
+    (found,) = memory.passages(run, "zebra")
+    assert (found.message, found.source, len(found.text) < 1_600) == (log.pk, "result of run", True)
+    assert memory.passages(run, "work") == []

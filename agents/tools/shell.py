@@ -85,7 +85,7 @@ def head_and_tail(text: str) -> str:
     left_out = len(text) - 2 * SHOWN_CHARS
     if left_out <= 0:
         return text
-    notice = f"\n[… {left_out} characters left out. Filter the output (grep, head, tail) to see them …]\n"
+    notice = f"\n[… {left_out} characters left out: `recall` them by their words, or filter the output with grep …]\n"
     return text[:SHOWN_CHARS] + notice + text[-SHOWN_CHARS:]
 
 

@@ -223,3 +223,16 @@ def test_judges_see_the_commit_and_how_its_checks_went(tester_run):
 
     assert "x.py +2 -1" in pinned
     assert "- tests: passed (`make test`)" in pinned
+
+
+def test_what_fell_out_of_the_conversation_is_recalled(coding_run):
+    said = coding_run.messages.create(
+        conversation=coding_run.conversation, step=0, role="assistant", content="The port is 8123."
+    )
+    Conversation.objects.filter(pk=coding_run.conversation_id).update(condensed_until=said.pk)
+    coding_run.refresh_from_db()
+
+    found = call(coding_run, "recall", query="which port").text
+
+    assert f"what you said (message {said.pk})" in found
+    assert "The port is 8123." in found

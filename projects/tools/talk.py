@@ -1,9 +1,10 @@
 """Asking people, telling colleagues, remembering, reporting."""
 
 from agents.models import Outcome, Role
-from agents.services import runs
+from agents.services import memory, runs
 from agents.tools.registry import ToolContext, ToolResult, tool
 from projects.models import Knowledge, Request
+from projects.orders import fenced
 from projects.services import knowledge, news, requests, suggestions, talking
 from projects.services.requests import Option
 from projects.tools.calling import issue_of, place_of
@@ -85,12 +86,20 @@ def remember(context: ToolContext, text: str, kind: str) -> ToolResult:
     return ToolResult("Written down.")
 
 
-@tool("recall", "Look up what the company knows about this project.", an_object({"query": text("what about")}))
+@tool(
+    "recall",
+    "Look up what the company knows about this project, and what fell out of this conversation: condensed messages and "
+    "the left-out middle of long outputs.",
+    an_object({"query": text("words that must be in it")}),
+)
 def recall(context: ToolContext, query: str) -> ToolResult:
-    rows = knowledge.recall(place_of(context).project, query)
-    if not rows:
-        return ToolResult("Nothing is known about that.")
-    return ToolResult("\n".join(f"- ({row.kind}) {row.text}" for row in rows))
+    known = [f"- ({row.kind}) {row.text}" for row in knowledge.recall(place_of(context).project, query)]
+    earlier = [
+        f"Earlier in this conversation, {passage.source} (message {passage.message}):\n{fenced(passage.text)}"
+        for passage in memory.passages(context.run, query)
+    ]
+    parts = ["\n".join(known), *earlier] if known else earlier
+    return ToolResult("\n\n".join(parts) or "Nothing is known about that.")
 
 
 @tool(
