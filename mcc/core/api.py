@@ -25,10 +25,19 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         response.data = {"code": "invalid", "detail": "The input is not valid.", "fields": error.detail}
         response.status_code = 422
     elif isinstance(error, APIException):
-        response.data = {"code": error.get_codes(), "detail": str(error.detail)}
+        code, sentence = _reason(error)
+        response.data = {"code": code, "detail": sentence}
     else:
         response.data = {
             "code": "not_found" if response.status_code == 404 else "not_allowed",
             "detail": str(error),
         }
     return response
+
+
+def _reason(error: APIException) -> tuple[str, str]:
+    """Return code and sentence; simplejwt puts both, and more, into a dictionary."""
+    detail = error.detail
+    if isinstance(detail, dict):
+        return str(detail.get("code", error.default_code)), str(detail.get("detail", error.default_detail))
+    return str(getattr(detail, "code", error.default_code)), str(detail)

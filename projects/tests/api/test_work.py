@@ -1,5 +1,7 @@
 """Projects, issues, tasks, pull requests, runs and requests over REST."""
 
+from urllib.parse import urlencode
+
 import pytest
 from rest_framework.test import APIClient
 
@@ -32,6 +34,27 @@ def test_a_token_opens_the_door_and_a_wrong_password_does_not():
     user.save()
     answer = client.get("/api/v1/projects/", headers={"Authorization": f"Bearer {tokens['access']}"})
     assert answer.status_code == 401, "a changed password ends every token"
+
+
+@pytest.mark.parametrize("header", ["Bearer", "Bearer x y", "Bearer not.a.token", "Basic x"])
+def test_a_bad_token_is_refused_in_the_shape_of_every_error(header):
+    answer = APIClient().get("/api/v1/projects/", headers={"Authorization": header})
+    assert answer.status_code == 401
+    body = answer.json()
+    assert set(body) == {"code", "detail"}
+    assert all(isinstance(value, str) and "ErrorDetail" not in value for value in body.values())
+
+
+def test_forms_are_understood_as_well_as_json():
+    user = factories.user()
+    user.set_password("correct horse battery")
+    user.save()
+    credentials = {"username": user.username, "password": "correct horse battery"}
+    as_form = {"data": urlencode(credentials), "content_type": "application/x-www-form-urlencoded"}
+    for body in ({"data": credentials, "format": "json"}, as_form):
+        answer = APIClient().post("/api/v1/auth/token/", **body)
+        assert answer.status_code == 200
+        assert set(answer.json()) == {"access", "refresh"}
 
 
 def test_guessing_passwords_is_slowed_down():
