@@ -15,7 +15,6 @@ from weakref import WeakKeyDictionary
 
 import httpx2
 import openai
-from openai.types.chat import ChatCompletionChunk
 
 from agents import refusals
 from agents.endpoint import Endpoint
@@ -89,7 +88,7 @@ class Key:
 class Answer:
     """An answer that is being generated. Iterate it once. Raises CallFailed when it breaks."""
 
-    def __init__(self, endpoint: Endpoint, stream: "openai.AsyncStream[ChatCompletionChunk]") -> None:
+    def __init__(self, endpoint: Endpoint, stream: openai.AsyncStream[object]) -> None:
         self._endpoint = endpoint
         self._stream = stream
         self.generation_id: str = stream.response.headers.get("x-generation-id", "")
@@ -108,23 +107,23 @@ async def answering(endpoint: Endpoint, request: ChatRequest) -> AsyncIterator[A
 
     Costs money: hold first. Raises CallFailed.
     """
-    client = _client(endpoint)
+    options: openai.RequestOptions = {
+        "headers": {"Idempotency-Key": request.idempotency_key},
+        "timeout": _timeout(request.silence_s),
+    }
     try:
-        created = await client.chat.completions.create(
-            model=request.model,
-            messages=[],
-            max_tokens=request.max_tokens,
-            temperature=request.temperature,
-            user=request.user,
+        # Not chat.completions.create: it walks through every message and builds an object of every chunk by their
+        # types, which takes several times as long as all that we do with them.
+        stream = await _client(endpoint).post(
+            "/chat/completions",
+            cast_to=object,
+            body=_body(request),
+            options=options,
             stream=True,
-            stream_options={"include_usage": True},
-            extra_body=_body(request),
-            extra_headers={"Idempotency-Key": request.idempotency_key},
-            timeout=_timeout(request.silence_s),
+            stream_cls=openai.AsyncStream[object],
         )
     except (openai.APIError, httpx2.HTTPError, ValueError) as error:
         raise _failed(endpoint, error) from None
-    stream = created
     try:
         yield Answer(endpoint, stream)
     finally:
@@ -132,10 +131,16 @@ async def answering(endpoint: Endpoint, request: ChatRequest) -> AsyncIterator[A
 
 
 def _body(request: ChatRequest) -> JSON:
-    """Return what goes into the body as it is. For typed arguments the package walks through every message by its type,
-    which takes longer than everything else that we do for a step.
-    """
-    body = {"messages": list(request.messages), **request.fields}
+    body: JSON = {
+        "model": request.model,
+        "messages": list(request.messages),
+        "max_tokens": request.max_tokens,
+        "temperature": request.temperature,
+        "user": request.user,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        **request.fields,
+    }
     return {**body, "tools": list(request.tools)} if request.tools else body
 
 
@@ -223,28 +228,42 @@ def _timeout(silence_s: float) -> httpx2.Timeout:
     return httpx2.Timeout(silence_s, connect=CONNECT_TIMEOUT_S, pool=CONNECT_TIMEOUT_S)
 
 
-def _piece(chunk: ChatCompletionChunk) -> Piece:
-    """Read a chunk with tolerance: the package builds it unchecked, so that anything may be missing."""
-    choices = getattr(chunk, "choices", None)
-    choice = choices[0] if choices else None
-    delta = getattr(choice, "delta", None)
-    usage = getattr(chunk, "usage", None)
+def _piece(chunk: object) -> Piece:
+    """Read a chunk with tolerance: anything may be missing, null, or something else than it should be."""
+    found = _object(chunk)
+    choice = _object(next(iter(_list(found.get("choices"))), None))
+    delta = _object(choice.get("delta"))
+    usage = _object(found.get("usage"))
     return Piece(
-        generation_id=getattr(chunk, "id", None) or "",
-        text=getattr(delta, "content", None) or "",
-        calls=tuple(
-            CallPiece(
-                index=getattr(call, "index", None) or 0,
-                name=getattr(call.function, "name", None) or "",
-                arguments=getattr(call.function, "arguments", None) or "",
-            )
-            for call in getattr(delta, "tool_calls", None) or ()
-        ),
-        finish_reason=getattr(choice, "finish_reason", None) or "",
-        model=getattr(chunk, "model", None) or "",
-        provider=str((chunk.model_extra or {}).get("provider") or ""),
-        metered=Metered.of_usage(usage.to_dict()) if usage else None,
+        generation_id=_text(found.get("id")),
+        text=_text(delta.get("content")),
+        calls=tuple(_call_piece(_object(call)) for call in _list(delta.get("tool_calls"))),
+        finish_reason=_text(choice.get("finish_reason")),
+        model=_text(found.get("model")),
+        provider=_text(found.get("provider")),
+        metered=Metered.of_usage(usage) if usage else None,
     )
+
+
+def _call_piece(call: JSON) -> CallPiece:
+    index, function = call.get("index"), _object(call.get("function"))
+    return CallPiece(
+        index=index if isinstance(index, int) else 0,
+        name=_text(function.get("name")),
+        arguments=_text(function.get("arguments")),
+    )
+
+
+def _object(value: object) -> JSON:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _failed(endpoint: Endpoint, error: Exception, *, answering: bool = False) -> CallFailed:

@@ -1,0 +1,32 @@
+"""Chunks as they come over the wire, however strange."""
+
+import pytest
+
+from agents.client import CallPiece, Piece, _piece
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        None,
+        [],
+        "text",
+        {},
+        {"choices": None, "usage": None, "id": None},
+        {"choices": [], "model": 7, "provider": None},
+        {"choices": [None]},
+        {"choices": [{"delta": None, "finish_reason": None}]},
+        {"choices": [{"delta": {"content": None, "tool_calls": None}}]},
+        {"choices": {"0": {}}, "usage": []},
+    ],
+)
+def test_a_chunk_without_anything_that_we_know_brings_nothing(chunk):
+    assert _piece(chunk) == Piece()
+
+
+def test_a_tool_call_may_come_without_its_parts():
+    calls = [None, {}, {"index": None, "function": None}, {"index": 2, "function": {"name": "run", "arguments": None}}]
+
+    piece = _piece({"choices": [{"delta": {"tool_calls": calls}}]})
+
+    assert piece.calls == (CallPiece(0, "", ""),) * 3 + (CallPiece(2, "run", ""),)
