@@ -19,6 +19,9 @@ class Desk:
         self._name = name
         self._sandbox: Sandbox | None = None
 
+    def map(self) -> str:
+        return ""
+
     def pinned(self) -> str:
         return f"Requirement: {'measure what is asked for. ' * 20}"
 

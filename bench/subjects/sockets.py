@@ -16,11 +16,14 @@ from bench import office
 from bench.ears import Ear
 from bench.finding import Finding, Scale, Target, percentile
 from bench.model import CHUNK, Manner, Record
+from mcc.core import live
 from mcc.core.models import Event, User
 from projects.tests import factories
 
 PER_S = 10
 WORD = CHUNK.strip()
+PATIENCE_S = 30
+"""For the last events to arrive."""
 
 
 def measure(scale: Scale) -> Iterator[Finding]:
@@ -39,7 +42,11 @@ def measure(scale: Scale) -> Iterator[Finding]:
         async def listen() -> list[Ear]:
             ears = [await Ear.open(port, names[number % streams], cookie) for number in range(sockets)]
             await asyncio.to_thread(_run_all, agent, names, seconds)
-            await asyncio.sleep(1)
+            last = await asyncio.to_thread(_last, names)
+            for _ in range(PATIENCE_S * 10):
+                if all(last[ear.stream] in ear.heard for ear in ears):
+                    break
+                await asyncio.sleep(0.1)
             for ear in ears:
                 ear.close()
             return ears
@@ -59,6 +66,11 @@ def _run_all(agent: Agent, names: list[str], seconds: int) -> None:
     """Start a run on each stream and wait until all have ended: two answers each."""
     runs = [office.start(agent, number, stream=name) for number, name in enumerate(names)]
     office.until(lambda: office.is_over(*runs), 60 + 4 * seconds, pause_s=0.5)
+
+
+def _last(names: list[str]) -> dict[str, int]:
+    """Return the number of the last event of each stream."""
+    return {name: live.position(name) for name in names}
 
 
 def _shown(stream: str, records: list[Record]) -> Iterator[tuple[int, int]]:
