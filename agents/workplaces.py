@@ -16,6 +16,12 @@ class Workplace(Protocol):
     def pinned(self) -> str:
         """Return the requirement, definition of done, decisions and done-ledger, word for word from the database."""
 
+    def map(self) -> str:
+        """Return an overview of what lies in the workspace, 4,000 tokens at most; "" when there is none.
+
+        Slow (git): never on the event loop. May raise: a run does without.
+        """
+
     def sandbox(self) -> Sandbox:
         """Return the open sandbox, made at the first call. Slow (git, processes): never on the event loop.
 

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from agents import workplaces
 from agents.models import Purpose, Run
 from agents.sandbox.types import Sandbox
-from projects import briefing
+from projects import briefing, repomap
 from projects.git import Mirror, Workspace
 from projects.models import Assignment, Issue, Project, PullRequest, Task
 from projects.services.coding import CODING_PURPOSES
@@ -37,6 +37,14 @@ class ProjectPlace:
     def pinned(self) -> str:
         return briefing.of_project(self.project)
 
+    def map(self) -> str:
+        self.workspace.mirror.fetch()
+        return repomap.draw(self.workspace.mirror, self.base())
+
+    def base(self) -> str:
+        """Return the commit that the run starts from, which the mirror has."""
+        return self.workspace.mirror.head(self.project.default_branch)
+
     def sandbox(self) -> Sandbox:
         with self._opening:
             if self._sandbox is None:
@@ -46,7 +54,7 @@ class ProjectPlace:
     def open(self) -> Sandbox:
         """Return the sandbox on a tree fit for the run."""
         self.workspace.mirror.fetch()
-        return self.workspace.open(self.workspace.mirror.head(self.project.default_branch), READ_ONLY_BRANCH)
+        return self.workspace.open(self.base(), READ_ONLY_BRANCH)
 
     def may_write(self, path: str) -> bool:
         return False
@@ -84,8 +92,9 @@ class TaskPlace(ProjectPlace):
 
     def open(self) -> Sandbox:
         if self.run.purpose in briefing.JUDGES:
-            return self.workspace.open(Assignment.objects.get(run=self.run).head_sha, self.task.branch)
-        sandbox = self.workspace.open(self._base(), self.task.branch or READ_ONLY_BRANCH)
+            return self.workspace.open(self.base(), self.task.branch)
+        self.workspace.mirror.fetch()
+        sandbox = self.workspace.open(self.base(), self.task.branch or READ_ONLY_BRANCH)
         if self.run.purpose == Purpose.RESOLVE:
             conflicts = self.workspace.begin_merge(Assignment.objects.get(run=self.run).head_sha)
             logger.info("run %s resolves %s files", self.run.pk, len(conflicts))
@@ -96,13 +105,14 @@ class TaskPlace(ProjectPlace):
             return is_test(path)
         return self.run.purpose in CODING_PURPOSES
 
-    def _base(self) -> str:
-        """Return the commit that the task's tree is made from: its own if it has one, else the default branch's.
+    def base(self) -> str:
+        """Return the commit that is judged, or that the task's tree is made from: its own, or the default branch's.
 
         The latter is decided at the first look, when everything the task builds on is merged, and kept.
         """
         mirror = self.workspace.mirror
-        mirror.fetch()
+        if self.run.purpose in briefing.JUDGES:
+            return Assignment.objects.get(run=self.run).head_sha
         if not self.task.base_sha:
             Task.objects.filter(pk=self.task.pk, base_sha="").update(base_sha=mirror.head(self.project.default_branch))
             self.task.refresh_from_db(fields=["base_sha"])

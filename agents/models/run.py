@@ -64,6 +64,9 @@ class Run(models.Model):
     conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="runs")
     purpose = models.CharField(max_length=10, choices=Purpose.choices)
     system_prompt = models.TextField(help_text="as it was at the start: the prefix must stay the same, byte for byte")
+    repository_map = models.TextField(
+        null=True, help_text="as it was at the start, after the system prompt; empty: not drawn yet"
+    )
     tools = models.JSONField(default=list, help_text="names of the tools it was given")
     workplace = models.CharField(max_length=80, blank=True, help_text="kind and key, as in task:12")
     stream = models.CharField(max_length=80, blank=True, help_text="live stream that its news goes to")
@@ -118,6 +121,11 @@ class Run(models.Model):
 
     def __str__(self) -> str:
         return f"run {self.pk}: {self.agent} {self.purpose}"
+
+    @property
+    def prefix(self) -> str:
+        """What every prompt of the run begins with, byte for byte."""
+        return f"{self.system_prompt}\n\n{self.repository_map}" if self.repository_map else self.system_prompt
 
     @property
     def is_open(self) -> bool:

@@ -149,6 +149,8 @@ class Drive:
     async def _work(self, place: Place) -> None:
         """Take step after step. Returns when the run has ended; raises why it rests before its end."""
         run, history = await self._db.run(_open, self.lease)
+        if run.workplace and run.repository_map is None and not history.answers(run):
+            await self._draw_map(run, place)
         while True:
             if run.control == Run.Control.CANCEL:
                 self._stop = Stop.CANCEL
@@ -158,6 +160,12 @@ class Drive:
             if calls is None or not await self._execute(run, history, calls, place):
                 return
             await self._db.run(_look, self.lease, run, history)
+
+    async def _draw_map(self, run: Run, place: Place) -> None:
+        """Fix the map before the first call: from then on it is part of the prefix."""
+        loop = asyncio.get_running_loop()
+        text = await loop.run_in_executor(self._tools, hands.map_of, lambda: place.of(run))
+        await self._db.run(journal.store_map, self.lease, run, text)
 
     # The model
 
@@ -190,7 +198,7 @@ class Drive:
 
         call = ModelCall(
             run=run,
-            messages=context.prompt(run.system_prompt, history),
+            messages=context.prompt(run.prefix, history),
             tools=tools,
             reference_prefix=f"run:{run.pk}/step:{run.step}",
         )
@@ -217,7 +225,7 @@ class Drive:
 
         call = ModelCall(
             run=run,
-            messages=context.condensing_prompt(run.system_prompt, history, cut.until, cut.order),
+            messages=context.condensing_prompt(run.prefix, history, cut.until, cut.order),
             tools=tools,
             reference_prefix=f"run:{run.pk}/condense:{cut.until}",
             purpose="condense",

@@ -1,12 +1,17 @@
 """What a tool thread does: carry out a call, and turn what goes wrong into words for the model."""
 
+import logging
 from collections.abc import Callable
 
 from django.db import close_old_connections
 
+from agents.errors import Interrupted
 from agents.sandbox.types import SandboxError
 from agents.tools.registry import ToolResult
+from agents.workplaces import Workplace
 from mcc.core.errors import DomainError, ProviderError
+
+logger = logging.getLogger(__name__)
 
 
 def answered(work: Callable[[], ToolResult]) -> ToolResult:
@@ -20,5 +25,20 @@ def answered(work: Callable[[], ToolResult]) -> ToolResult:
         raise
     except ProviderError as failure:
         return ToolResult(f"Something outside failed, perhaps only for now: {failure.detail}", is_error=True)
+    finally:
+        close_old_connections()
+
+
+def map_of(workplace: Callable[[], Workplace]) -> str:
+    """Return the map of a workplace, "" when it cannot be drawn: a run does without."""
+    close_old_connections()
+    try:
+        return workplace().map()
+    except Interrupted:
+        raise
+    except Exception:
+        # Whatever it is, it will show at the first tool that needs the workspace, and be dealt with there.
+        logger.exception("no map could be drawn")
+        return ""
     finally:
         close_old_connections()

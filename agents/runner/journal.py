@@ -206,6 +206,13 @@ def store_summary(lease: Lease, run: Run, notes: str, cut: Cut, usage: Usage | N
 
 
 @transaction.atomic
+def store_map(lease: Lease, run: Run, text: str) -> None:
+    """Fix the map of the repository, which every prompt of the run shows from now on."""
+    run.repository_map = _storable(text)
+    lease.fence(repository_map=run.repository_map)
+
+
+@transaction.atomic
 def finish(lease: Lease, ending: Ending, worked_ms: int = 0) -> None:
     """End the run with an outcome."""
     lease.fence(worked_ms=F("worked_ms") + worked_ms)

@@ -19,6 +19,9 @@ class Nowhere:
     def pinned(self) -> str:
         return ""
 
+    def map(self) -> str:
+        return ""
+
     def sandbox(self) -> Sandbox:
         raise SandboxUnavailable("This run has no workspace.", hint="")
 

@@ -10,9 +10,12 @@ from agents import context
 from agents.context import Call, History
 from agents.models import Artifact, Conversation, Message, Run
 from agents.rehearsal.plays import Turn
+from agents.runner.places import Nowhere
 from agents.services import memory, runs
-from agents.tests import workbench
+from agents.tests import calls, workbench
+from agents.tests import provider as modes
 from agents.tests.workbench import book, call, finished, hosted, rehearsed, start, until
+from agents.workplaces import register
 from budgets.models import Usage
 from mcc.core.models import User
 
@@ -281,3 +284,30 @@ def test_what_was_condensed_and_what_was_cut_is_found_again():
     (found,) = memory.passages(run, "zebra")
     assert (found.message, found.source, len(found.text) < 1_600) == (log.pk, "result of run", True)
     assert memory.passages(run, "work") == []
+
+
+class Drawn(Nowhere):
+    """A workplace with a map."""
+
+    def map(self):
+        MAPS.append("drawn")
+        return f"# Map {len(MAPS)}"
+
+
+MAPS: list[str] = []
+
+
+def test_a_map_is_drawn_once_and_stands_before_everything_else(fake, acme):
+    MAPS.clear()
+    register("drawn", lambda _: Drawn())
+    agent = workbench.make_agent(card=calls.make_card(acme))
+    run = start("order", agent, workplace="drawn:1")
+    fake.plan += [modes.plain, modes.plain, modes.plain]
+
+    with hosted():
+        until(lambda: finished(run))
+
+    prompts = [request["messages"] for request in fake.requests]
+    assert len(prompts) == 3
+    assert prompts[0][0]["content"] == f"{run.system_prompt}\n\n# Map 1"
+    assert all(json.dumps(later)[:-1].startswith(json.dumps(sooner)[:-1]) for sooner, later in pairwise(prompts))

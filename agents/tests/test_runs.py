@@ -25,6 +25,9 @@ class Shelf:
     def __init__(self, run: Run) -> None:
         self.key = run.workplace.partition(":")[2]
 
+    def map(self) -> str:
+        return ""
+
     def pinned(self) -> str:
         return f"Requirement of {self.key}."
 

@@ -30,6 +30,9 @@ class Desk:
         self.name, self.only = name, only
         self._sandbox: Sandbox | None = None
 
+    def map(self) -> str:
+        return ""
+
     def pinned(self) -> str:
         return ""
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from projects.forge import Conflict, NotFound
 from projects.git import diff
 from projects.git.host import LONG, MIB, GitFailed, HostGit, Limits
-from projects.git.types import MISSION_CONTROL, Author, Commit, FileChange, MergeTree, TreeEntry
+from projects.git.types import MISSION_CONTROL, Author, Blob, Commit, FileChange, MergeTree, TreeEntry
 
 OID = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 DIFF_LIMIT = 2 * MIB
@@ -125,6 +125,29 @@ class Repository:
         """Return the paths of all files in a commit, sorted."""
         answer = self.git.run("ls-tree", "-r", "-z", "--name-only", checked(sha))
         return answer.output.decode("utf-8", "replace").split("\0")[:-1]
+
+    def blobs(self, sha: str) -> list[Blob]:
+        """Return all files of a commit with their sizes, sorted by path; neither symlinks nor submodules."""
+        answer = self.git.run("ls-tree", "-r", "-l", "-z", checked(sha))
+        rows = answer.output.decode("utf-8", "replace").split("\0")[:-1]
+        split = (row.partition("\t")[::2] for row in rows)
+        heads = ((head.split(), path) for head, path in split)
+        return [Blob(path, head[2], int(head[3])) for head, path in heads if head[0] in ("100644", "100755")]
+
+    def texts(self, oids: Sequence[str]) -> dict[str, str]:
+        """Return the contents of blobs by their id; those that are missing or binary are left out. One process."""
+        asked = "".join(f"{checked(oid)}\n" for oid in oids)
+        output = self.git.run("cat-file", "--batch", stdin=asked.encode()).output
+        found: dict[str, str] = {}
+        while output:
+            head, _, output = output.partition(b"\n")
+            oid, kind, *size = head.decode("ascii", "replace").split(" ")
+            if kind != "blob":
+                continue
+            data, output = output[: int(size[0])], output[int(size[0]) + 1 :]
+            if b"\0" not in data:
+                found[oid] = data.decode("utf-8", "replace")
+        return found
 
     def log(self, sha: str, *, base: str = "", limit: int = 50) -> list[Commit]:
         """Return commits from ``sha`` backwards, newest first, without those that ``base`` has."""

@@ -62,3 +62,12 @@ class Commit:
     at: datetime
     subject: str
     body: str
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A file of a commit, by its name, its content's id and size in bytes."""
+
+    path: str
+    oid: str
+    size: int
