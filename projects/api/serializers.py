@@ -75,11 +75,22 @@ class IssueOut(serializers.ModelSerializer):
         return shown(self.context["costs"].get(issue.account_id, 0))
 
 
+class ForecastOut(serializers.Serializer):
+    """The middle half of what merged tasks of the same sizes cost and took, when the plan was made."""
+
+    low_usd = UsdField(source="low_nanousd")
+    high_usd = UsdField(source="high_nanousd")
+    low_s = serializers.IntegerField()
+    high_s = serializers.IntegerField()
+    tasks = serializers.IntegerField(help_text="merged tasks that it rests on")
+
+
 class IssueWhole(IssueOut):
     tasks = TaskOut(many=True)
+    forecast = ForecastOut(allow_null=True)
 
     class Meta(IssueOut.Meta):
-        fields = (*IssueOut.Meta.fields, "spec", "definition_of_done", "plan_approved_at", "tasks")  # type: ignore[assignment]
+        fields = (*IssueOut.Meta.fields, "forecast", "spec", "definition_of_done", "plan_approved_at", "tasks")  # type: ignore[assignment]
 
 
 class CheckOut(serializers.ModelSerializer):

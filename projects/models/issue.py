@@ -58,6 +58,9 @@ class Issue(models.Model):
     blocked = models.BooleanField(default=False, help_text="waits for a person; an open Request says for what")
     priority = models.SmallIntegerField(default=0, help_text="higher first")
     size = models.CharField(max_length=6, choices=Size.choices, blank=True)
+    forecast = models.JSONField(
+        null=True, help_text="{low_nanousd, high_nanousd, low_s, high_s, tasks}, as of the plan"
+    )
     spec = models.TextField(blank=True, help_text="what the Architect understood")
     definition_of_done = models.JSONField(default=list, help_text="lines that the Tester judges one by one")
     plan_round = models.PositiveSmallIntegerField(default=0, help_text="how many plans were submitted")

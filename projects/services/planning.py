@@ -4,7 +4,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from agents.models import Purpose, Role, Run
-from projects import orders, workflow
+from projects import forecasts, orders, workflow
 from projects.errors import NotYours
 from projects.models import Assignment, Issue, IssueStatus, Request, Task
 from projects.plans import Plan
@@ -58,7 +58,9 @@ def submit(assignment: Assignment, plan: Plan, *, key: str) -> None:
     issue.spec, issue.definition_of_done = plan.spec, list(plan.definition_of_done)
     issue.size = plan.size
     issue.plan_round += 1
-    issue.save(update_fields=["spec", "definition_of_done", "size", "plan_round"])
+    forecast = forecasts.of_issue(issue)
+    issue.forecast = forecast.as_json() if forecast else None
+    issue.save(update_fields=["spec", "definition_of_done", "size", "plan_round", "forecast"])
     assignment.submitted_key = key
     assignment.save(update_fields=["submitted_key"])
     news.issue_changed(issue)
@@ -87,12 +89,14 @@ def _seek_approval(issue: Issue) -> None:
         approve(issue)
         workflow.move_issue(issue, IssueStatus.IMPLEMENTATION, reason="the project needs no approval of plans")
         return
-    tasks = issue.tasks.count()
+    count = issue.tasks.count()
+    tasks = f"{count} task{'s' if count > 1 else ''}"
+    forecast = f" Forecast: {forecasts.Forecast(**issue.forecast)}." if issue.forecast else ""
     requests.open(
         Request.Kind.PLAN,
         issue,
         key=f"plan:{issue.pk}:{issue.plan_round}",
-        question=f"Is this the right plan for {issue.key}? {tasks} task{'s' if tasks > 1 else ''}, {issue.size}.",
+        question=f"Is this the right plan for {issue.key}? {tasks}, {issue.size}.{forecast}",
         detail=issue.spec,
         options=[APPROVE, REVISE, staffing.CANCEL_ISSUE],
         default=APPROVE.value,

@@ -1,16 +1,19 @@
 """The reconciler on real rows. Agents, forge and sandbox are not asked: their results are written as they would be."""
 
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 from django_q.models import OrmQ
 
-from agents.models import Agent, Message, Role, Run
+from agents.models import Agent, Message, Purpose, Role, Run
 from agents.services import runs
 from budgets.services import accounts
 from mcc.core.models import Errand
 from projects import briefing, workflow
-from projects.models import Assignment, Check, Issue, Request, Task, TaskStatus, Vote
+from projects.models import Assignment, Check, Issue, Request, Task, TaskStatus, Transition, Vote
 from projects.plans import parse
-from projects.services import issues, money, pausing, planning, requests, scheduling
+from projects.services import issues, money, pausing, planning, requests, scheduling, staffing
 from projects.services.pausing import Scope
 from projects.tests import factories
 from projects.tests.factories import HEAD
@@ -100,6 +103,48 @@ def test_a_plan_waits_for_a_person_and_then_becomes_work():
     answer(open_request(issue), "approve")
 
     assert (status(issue), statuses(issue)) == ("implementation", {"one": "coding"})
+
+
+def merged_before(project, *costs_and_minutes: tuple[int, int]) -> None:
+    """Let ``project`` have merged a medium task for each cost in cents and duration."""
+    old = factories.planned(project, *({"key": f"t{n}"} for n in range(len(costs_and_minutes))))
+    for task, (cents, minutes) in zip(old.tasks.all(), costs_and_minutes, strict=True):
+        coder = project.team.filter(role=Role.CODER)[0]
+        assignment = staffing.begin(old, coder, Purpose.IMPLEMENT, "Do it.", workplace=f"task:{task.pk}", task=task)
+        Run.objects.filter(pk=assignment.run_id).update(cost_nanousd=cents * 10_000_000)
+        factories.finish(assignment.run, "submitted")
+        begun = timezone.now() - timedelta(days=1)
+        arrow = Transition.objects.create(issue=old, task=task, source="pending", target="coding")
+        Transition.objects.filter(pk=arrow.pk).update(at=begun)
+        Task.objects.filter(pk=task.pk).update(status="merged", finished_at=begun + timedelta(minutes=minutes))
+
+
+def test_a_plan_says_what_it_will_probably_cost_and_take():
+    project = factories.project()
+    merged_before(project, (10, 10), (20, 20), (30, 30), (40, 40), (50, 50))
+    issue = factories.issue(project)
+    scheduling.advance(issue.pk)
+
+    submit_plan(
+        issue,
+        {**factories.PLAN_TASK, "key": "a"},
+        {**factories.PLAN_TASK, "key": "b"},
+        {**factories.PLAN_TASK, "key": "c", "depends_on": ["a"]},
+    )
+
+    forecast = "Forecast: $0.60 to $1.20, 40 min to 80 min (from 5 merged tasks)."
+    assert open_request(issue).question.endswith(f"3 tasks, medium. {forecast}")
+
+
+def test_without_history_a_plan_says_nothing_about_its_cost():
+    issue = factories.issue()
+    scheduling.advance(issue.pk)
+
+    submit_plan(issue)
+
+    assert open_request(issue).question.endswith("1 task, medium.")
+    issue.refresh_from_db()
+    assert issue.forecast is None
 
 
 def test_a_plan_that_a_person_wants_changed_goes_back_with_their_words():
