@@ -6,7 +6,7 @@ from agents import client
 from agents.endpoint import Endpoint
 from agents.models import Provider
 from agents.runner import claims
-from agents.services import catalogue, reconcile
+from agents.services import catalogue, reconcile, runs
 from budgets.services import reconciling, sweep
 from mcc.core import worker
 from mcc.core.errors import ProviderError
@@ -23,7 +23,7 @@ def watch_runs() -> None:
 
 def sweep_holds() -> None:
     """Settle what nobody settles: holds of dead workers and calls whose answer was lost."""
-    swept = sweep.sweep(reconcile.resolve)
+    swept = sweep.sweep(reconcile.resolve, charged=runs.add_cost)
     if swept != sweep.Swept():
         logger.info("swept holds: %s", swept)
 

@@ -16,7 +16,7 @@ from agents.gateway.candidate import Candidate
 from agents.gateway.draft import Draft
 from agents.meter import Metered
 from agents.models import Message
-from agents.services import reconcile
+from agents.services import reconcile, runs
 from budgets.errors import BudgetExceeded, GenerationReused, HoldNotOpen, ReferenceReused
 from budgets.models import Account, Hold
 from budgets.services import ledger
@@ -218,7 +218,8 @@ class Attempt:
         except (OperationalError, InterfaceError):
             raise
         except Exception:
-            ledger.capture(hold, bill)
+            with transaction.atomic():
+                runs.add_cost(ledger.capture(hold, bill))
             self._settled = True
             raise
         self._settled = True

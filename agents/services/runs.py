@@ -4,12 +4,13 @@ Messages enter a conversation under the lock of its open run (the runner takes t
 that the keys of messages grow in the order in which they become visible: the runner reads on from the last it knows.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import partial
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from agents import prompts
@@ -17,13 +18,14 @@ from agents.models import Agent, Conversation, Message, Outcome, Purpose, Role, 
 from agents.signals import run_finished
 from agents.tools import registry
 from agents.workplaces import workplace_of
-from budgets.models import Account
+from budgets.models import Account, Usage
 from mcc.core import live, worker
 from mcc.core.errors import DomainError
 from mcc.core.models import User
 from mcc.core.money import nanousd
 
 SANDBOX_TOOLS = frozenset({"run", "view", "search", "edit", "create"})
+ATTEMPT = re.compile(r"run:(\d+)/")
 CHANGING_TOOLS = frozenset({"edit", "create"})
 
 
@@ -131,6 +133,19 @@ def conclude(runs: QuerySet[Run], outcome: Outcome, detail: str = "", **changes:
     announce(run)
     transaction.on_commit(partial(_tell_finished, run.pk))
     return True
+
+
+def add_cost(usage: Usage) -> None:
+    """Add to its run what an attempt cost that brought no step: one that was lost, or came too late to be journaled.
+
+    Runs in the transaction that charges for it.
+    """
+    if attempt := ATTEMPT.match(usage.hold.reference):
+        Run.objects.filter(pk=int(attempt[1])).update(
+            cost_nanousd=F("cost_nanousd") + usage.cost_nanousd,
+            input_tokens=F("input_tokens") + usage.input_tokens,
+            output_tokens=F("output_tokens") + usage.output_tokens,
+        )
 
 
 def announce(run: Run) -> None:

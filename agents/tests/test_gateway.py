@@ -270,6 +270,8 @@ def test_an_answer_that_cannot_be_journaled_is_paid(fake, run):
 
     assert spent_nanousd() == fake.total_nanousd == 8_200_000
     assert Message.objects.count() == 1
+    run.refresh_from_db()
+    assert run.cost_nanousd == 4_100_000
 
 
 def test_attempts_of_a_step_are_numbered_through_over_restarts(fake, run):

@@ -55,8 +55,11 @@ def test_a_stop_closes_the_stream_at_once_and_keeps_the_money_on_hold(fake, run)
     assert Hold.objects.get().generation_id == "gen-1"
 
     tasks.sweep_holds()
+    tasks.sweep_holds()
     assert states() == ["captured"]
     assert spent_nanousd() == fake.total_nanousd
+    run.refresh_from_db()
+    assert run.cost_nanousd == fake.total_nanousd, "what a lost attempt cost is the run's"
 
 
 def test_a_stop_before_the_first_byte_of_the_answer_keeps_the_money_on_hold(fake, run):

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db import transaction
 from django.utils import timezone
 
 from budgets.errors import GenerationReused, HoldNotOpen
@@ -50,11 +51,21 @@ Resolve = Callable[[Hold], Bill | Released | None]
 """Asks a provider what became of a hold. None: it cannot tell yet. Called outside transactions; may take seconds."""
 
 
-def sweep(resolve: Resolve, *, horizon_s: float = 86_400, now: datetime | None = None) -> Swept:
+Charged = Callable[[Usage], None]
+"""Hears of a charge, in the transaction that makes it: once for each."""
+
+
+def sweep(
+    resolve: Resolve,
+    *,
+    charged: Charged = lambda _: None,
+    horizon_s: float = 86_400,
+    now: datetime | None = None,
+) -> Swept:
     """Settle up to 200 holds of each kind whose lease is over, and return how many took which way.
 
     A call that ``resolve`` cannot explain ``horizon_s`` seconds after it was sent is charged at its hold.
-    ``now`` is now, except in tests.
+    ``charged`` hears of what is charged. ``now`` is now, except in tests.
     """
     now = now or timezone.now()
     swept = Swept()
@@ -68,7 +79,7 @@ def sweep(resolve: Resolve, *, horizon_s: float = 86_400, now: datetime | None =
             answer = _ask(resolve, hold)
             if answer is None and hold.created_at + timedelta(seconds=horizon_s) <= now:
                 answer = _presumed(hold)
-            _settle(hold, answer, swept)
+            _settle(hold, answer, swept, charged)
     return swept
 
 
@@ -116,7 +127,15 @@ def _presumed(hold: Hold) -> Bill:
     )
 
 
-def _settle(hold: Hold, answer: Bill | Released | None, swept: Swept) -> None:
+def _charge(hold: Hold, bill: Bill, charged: Charged) -> None:
+    """Charge ``bill``; when somebody else did meanwhile, ``hold`` does not say that it is captured."""
+    with transaction.atomic():
+        usage = ledger.capture(hold, bill)
+        if hold.state == State.CAPTURED:
+            charged(usage)
+
+
+def _settle(hold: Hold, answer: Bill | Released | None, swept: Swept, charged: Charged) -> None:
     try:
         match answer:
             case None:
@@ -125,11 +144,11 @@ def _settle(hold: Hold, answer: Bill | Released | None, swept: Swept) -> None:
                 ledger.release(hold, note)
                 swept.released += 1
             case Bill(source=Usage.Source.PRESUMED):
-                ledger.capture(hold, answer)
+                _charge(hold, answer, charged)
                 swept.presumed += 1
                 logger.warning("%s is charged at its hold: nobody could say what it cost", hold.reference)
             case Bill():
-                ledger.capture(hold, answer)
+                _charge(hold, answer, charged)
                 swept.captured += 1
     except HoldNotOpen as refusal:
         logger.info("%s was settled meanwhile: %s", hold.reference, refusal.state)
