@@ -78,7 +78,7 @@ def configure(project: Project, *, user: User, team: Iterable[Agent] | None = No
     require_decider(user, project)
     _set(project, rules)
     _validate(project)
-    project.save()
+    project.save(update_fields=list(rules))  # the counters of issues and pull requests go on meanwhile
     if team is not None:
         project.team.set(team)
     audit.record(user, "projects.configure", f"projects.project:{project.pk}", {"rules": sorted(rules)})

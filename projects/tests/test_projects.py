@@ -3,7 +3,7 @@ import pytest
 from agents.models import Role
 from mcc.core.errors import InvalidInput, NotAllowed
 from projects.models import Membership, Project
-from projects.services import projects
+from projects.services import issues, projects
 from projects.tests import factories
 from projects.tests.repositories import atlas, place
 
@@ -86,3 +86,14 @@ def test_the_last_owner_stays():
     projects.set_member(project, owner, Membership.Role.VIEWER, user=other)
 
     assert dict(project.memberships.values_list("user", "role")) == {owner.pk: "viewer", other.pk: "owner"}
+
+
+def test_changing_the_rules_leaves_the_numbers_of_issues_alone():
+    owner = factories.user(is_superuser=True)
+    project = factories.project(owner=owner)
+    seen_before = Project.objects.get(pk=project.pk)
+    first = issues.create(project, title="one", user=owner)
+
+    projects.configure(seen_before, user=owner, description="New.")
+
+    assert issues.create(project, title="two", user=owner).number == first.number + 1
