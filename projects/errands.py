@@ -9,7 +9,7 @@ from agents.workplaces import workplace_of
 from mcc.core.errands import Later, Lease, handler
 from projects.git import Mirror, Workspace, WorkspaceBusy
 from projects.models import Assignment, Check, Issue, PullRequest, Task
-from projects.services import checks, merging, news, staffing, tidying
+from projects.services import aftercare, checks, merging, news, staffing, tidying
 from projects.workplaces import ProjectPlace
 
 BUSY_S = 2.0
@@ -55,6 +55,22 @@ def merge(subject: int, lease: Lease) -> None:
     """Merge pull request ``subject``, when its turn in the repository's lane has come."""
     with _waiting_while_busy():
         merging.carry_out(subject, lease)
+
+
+@handler(aftercare.WATCH_ERRAND, stopped=_is_stopped)
+def watch_base(subject: int, lease: Lease) -> None:
+    """See whether the base branch is sound after pull request ``subject`` was merged."""
+    pull = PullRequest.objects.select_related("project", "issue__project").get(pk=subject)
+    if staffing.is_stopped(pull.issue):
+        raise Later(staffing.STOPPED_S)
+    with _waiting_while_busy():
+        aftercare.watch(pull, lease)
+
+
+@handler(aftercare.REVERT_ERRAND)
+def revert(subject: int, lease: Lease) -> None:
+    """Make the pull request that issue ``subject`` was filed for: the one that takes another back."""
+    aftercare.carry_out(Issue.objects.select_related("project").get(pk=subject))
 
 
 @handler("projects.keep_work")

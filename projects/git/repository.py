@@ -83,6 +83,13 @@ class Repository:
             raise NotFound(f"There is no commit {sha}.")
         return answer.text
 
+    def parent(self, sha: str) -> str:
+        """Return the first parent of a commit: for a merge, the base as it was before. Raises NotFound."""
+        answer = self.git.run("rev-parse", "--verify", "--quiet", f"{checked(sha)}^1", accept=(0, 1, 128))
+        if answer.exit_code:
+            raise NotFound(f"The commit {sha} has no parent.")
+        return answer.text
+
     def send_to(self, other: Repository, wanted: Sequence[str], *, known: Iterable[str] = ()) -> None:
         """Copy ``wanted`` commits with all that they need into ``other``; it holds what is ``known`` already."""
         missing = set(wanted) - set(other.known(wanted))

@@ -75,6 +75,7 @@ class Check(models.Model):
     class On(models.TextChoices):
         HEAD = "head", "the branch"
         MERGED_TREE = "merged_tree", "the branch merged into its base"
+        BASE = "base", "the base after the merge"
 
     pull_request = models.ForeignKey(PullRequest, models.CASCADE, related_name="checks")
     name = models.CharField(max_length=100)

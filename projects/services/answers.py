@@ -4,6 +4,7 @@ from agents.models import Purpose, Run
 from agents.services import runs
 from projects.models import Issue, Request, TaskStatus, Vote
 from projects.services import (
+    aftercare,
     checks,
     coding,
     endings,
@@ -78,7 +79,9 @@ def _budget(issue: Issue, request: Request) -> None:
 
 
 def _blocked(issue: Issue, request: Request) -> None:
-    if request.answer == staffing.CANCEL_ISSUE.value:
+    if request.answer == aftercare.REVERT.value:
+        aftercare.order(issue)
+    elif request.answer == staffing.CANCEL_ISSUE.value:
         issues.close(issue, user=request.answered_by, reason=request.answer_in_words)
     elif request.answer == staffing.CANCEL_TASK.value and request.task is not None:
         if request.task.is_open:

@@ -51,7 +51,7 @@ def hand_in(assignment: Assignment, workspace: Workspace, summary: str, *, key: 
     forge = forge_of(task.issue.project)
     forge.push_branch(task.branch, sha, pull.head_sha if pull else None)
     body = f"{summary}\n\n{task.issue.key}: {task.issue.title}"
-    number = pull.number if pull else _next_number(task.issue.project)
+    number = pull.number if pull else next_number(task.issue.project)
     if pull is None:
         ref = forge.open_pull(
             number=number,
@@ -76,7 +76,8 @@ def author_of(task: Task) -> Author:
 
 
 @transaction.atomic
-def _next_number(project: Project) -> int:
+def next_number(project: Project) -> int:
+    """Return a number for a new pull request of ``project``, which nobody else gets."""
     project = Project.objects.select_for_update().get(pk=project.pk)
     project.last_pull_number += 1
     project.save(update_fields=["last_pull_number"])

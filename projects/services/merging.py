@@ -19,7 +19,7 @@ from projects import workflow
 from projects.forge import Conflict, InTheWay, PullRef, forge_of
 from projects.git import Mirror, Workspace, squash_message
 from projects.models import Check, Issue, PullRequest, Request, Task, TaskStatus
-from projects.services import checks, coding, news, requests, staffing, tidying
+from projects.services import aftercare, checks, coding, news, requests, staffing, tidying
 from projects.services.handing_in import author_of
 from projects.services.requests import Option
 from projects.signals import pull_request_merged
@@ -159,6 +159,8 @@ def _write_down(pull: PullRequest, sha: str, lease: Lease) -> None:
         news.pull_changed(pull)
         news.ring(issue.pk)
         errands.post(tidying.TASK_ERRAND, task.pk)
+        if pull.project.checks:
+            errands.post(aftercare.WATCH_ERRAND, pull.pk)
         transaction.on_commit(partial(pull_request_merged.send_robust, PullRequest, pull_request=pull))
     logger.info("pull request %s merged as %s", pull.pk, sha)
 

@@ -14,8 +14,18 @@ from mcc.core.models import Errand
 from mcc.core.tests.machinery import wait_until
 from projects import errands
 from projects.git import Mirror, Workspace
-from projects.models import Assignment, Check, Project, Task
-from projects.services import checks, handing_in, merging, pausing, scheduling, suggestions, tidying
+from projects.models import Assignment, Check, Issue, Project, PullRequest, Request, Task
+from projects.services import (
+    aftercare,
+    checks,
+    handing_in,
+    merging,
+    pausing,
+    requests,
+    scheduling,
+    suggestions,
+    tidying,
+)
 from projects.services.pausing import Scope
 from projects.tests import factories
 from projects.tests.repositories import atlas, place
@@ -233,6 +243,74 @@ def test_what_is_red_once_merged_goes_back_with_the_log(task, atlas, lease):
     order = factories.latest(task).run.messages.get(is_order=True).content
     assert "two maps" in order
     assert "merged into its base" in order
+
+
+def merged(task: Task, lease: Lease):
+    pull = hand_in(task, "ROADS = 2\n").pull
+    to_merging(task)
+    merging.carry_out(pull.pk, lease)
+    pull.refresh_from_db()
+    return pull
+
+
+def test_a_base_that_is_as_it_was_checked_is_not_checked_again(task, lease):
+    pull = merged(task, lease)
+    assert Errand.objects.filter(kind="projects.watch_base", subject=pull.pk).exists()
+
+    errands.watch_base(pull.pk, lease)
+
+    assert not Check.objects.filter(on="base").exists()
+    assert not Request.objects.filter(key=f"broken-base:{pull.pk}").exists()
+
+
+def test_a_base_that_broke_is_put_before_a_person_and_reverted_the_way_of_all_work(task, atlas, lease):
+    before = atlas.git("show", "main:src/map.py")
+    pull = merged(task, lease)
+    task.issue.project.checks = [{"name": "tests", "command": "! grep -rq 'ROADS = 2' src other", "timeout_s": 30}]
+    task.issue.project.save(update_fields=["checks"])
+    atlas.commit({"other": "somebody else was here\n"})
+
+    errands.watch_base(pull.pk, lease)
+    errands.watch_base(pull.pk, lease)
+
+    assert [check.status for check in Check.objects.filter(on="base")] == ["failed"]
+    asked = Request.objects.get(key=f"broken-base:{pull.pk}")
+    assert (asked.issue.status, asked.issue.started_at) == ("new", None)
+    requests.answer(asked, user=factories.user(is_superuser=True), choice="revert")
+    scheduling.advance(asked.issue_id)
+    assert Errand.objects.get(kind="projects.revert").subject == asked.issue_id
+    errands.revert(asked.issue_id, lease)
+    errands.revert(asked.issue_id, lease)
+    scheduling.advance(asked.issue_id)
+
+    undo = PullRequest.objects.get(issue=asked.issue)
+    assert undo.task.status == "testing"
+    assert Check.objects.filter(pull_request=undo, on="head", status="queued").count() == 1
+    errands.run_checks(undo.pk, lease)
+    assert Check.objects.get(pull_request=undo).status == "passed"
+    to_merging_of(undo)
+    merging.carry_out(undo.pk, lease)
+    assert atlas.git("show", "main:src/map.py") == before
+    assert atlas.git("show", "main:other") == "somebody else was here"
+
+
+def test_a_revert_that_conflicts_is_planned_like_any_other_work(task, atlas, lease):
+    pull = merged(task, lease)
+    atlas.commit({"src/map.py": "ROADS = 3\n"})
+    asked = aftercare.offer_revert(pull, "red")
+
+    errands.revert(asked.issue_id, lease)
+    requests.answer(asked, user=factories.user(is_superuser=True), choice="revert")
+    scheduling.advance(asked.issue_id)
+
+    issue = Issue.objects.get(pk=asked.issue_id)
+    assert (issue.status, issue.tasks.count()) == ("planning", 0)
+
+
+def to_merging_of(pull) -> None:
+    Task.objects.filter(pk=pull.task_id).update(status="merging")
+    pull.status = "open"
+    pull.save()
 
 
 def test_a_task_that_was_cancelled_meanwhile_is_not_merged(task, atlas, lease):
