@@ -12,7 +12,7 @@ from agents import client
 from agents.errors import CallFailed, LeaseLost
 from agents.gateway import pricing, wire
 from agents.gateway.call import Completion, ModelCall, OnText, Store
-from agents.gateway.candidate import Candidate
+from agents.gateway.candidate import LEAST_OUTPUT_TOKENS, Candidate
 from agents.gateway.draft import Draft
 from agents.meter import Metered
 from agents.models import Message
@@ -27,8 +27,6 @@ from mcc.core.dbthread import DatabaseThread
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-LEAST_OUTPUT_TOKENS = 256
-"""An answer that is cut shorter than this is not worth its prompt."""
 SHRINK_TRIES = 3
 ATTEMPTS_LOOKED_UP = 16
 """By name, a page at a time: SQLite finds no prefix in an index."""
@@ -54,7 +52,8 @@ class Attempt:
         self._on_text = on_text
         self._store = store
         self._prompt_tokens = pricing.prompt_bound(call.messages, call.tools)
-        self._max_tokens = min(call.max_tokens or call.run.agent.max_tokens, model.max_output_tokens)
+        wanted = call.max_tokens or call.run.agent.max_tokens
+        self._max_tokens = min(wanted, model.longest_answer(self._prompt_tokens))
         self._draft = Draft()
         self._hold: Hold | None = None
         self._generation_id = ""

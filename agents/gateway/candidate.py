@@ -11,6 +11,11 @@ from agents.models import ModelCard
 from budgets.models import Account, Price
 from budgets.services import accounts
 
+LEAST_OUTPUT_TOKENS = 256
+"""An answer that is cut shorter than this is not worth its prompt."""
+BYTES_PER_TOKEN = 3
+"""Of prompts, when their tokens are estimated and not bounded: rather few, code has about 3.5."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -18,8 +23,14 @@ class Candidate:
 
     endpoint: Endpoint
     model: str
+    context_tokens: int
     max_output_tokens: int
     price: Price
+
+    def longest_answer(self, prompt_bytes: int) -> int:
+        """Return how many tokens may follow a prompt of so many bytes: what the model writes, and its window holds."""
+        room = self.context_tokens - prompt_bytes // BYTES_PER_TOKEN
+        return min(self.max_output_tokens, max(room, LEAST_OUTPUT_TOKENS))
 
 
 def candidates(call: ModelCall) -> list[Candidate]:
@@ -37,7 +48,7 @@ def candidates(call: ModelCall) -> list[Candidate]:
 
 
 def _candidate(card: ModelCard) -> Candidate:
-    return Candidate(Endpoint.of(card.provider), card.name, card.max_output_tokens, card.price)
+    return Candidate(Endpoint.of(card.provider), card.name, card.context_tokens, card.max_output_tokens, card.price)
 
 
 def accounts_of(call: ModelCall) -> list[Account]:

@@ -8,7 +8,6 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import Executor
 from enum import StrEnum
 from itertools import zip_longest
@@ -134,10 +133,9 @@ class Drive:
         await self._db.run(journal.park, self.lease, "budget", self._worked_ms(), why=why, needs_nanousd=needs)
 
     async def _put_down(self) -> None:
-        if self._stop is Stop.CANCEL:
-            await self._db.run(journal.finish_cancelled, self.lease, self._worked_ms())
-        elif self._stop is not Stop.LOST:
-            await self._db.run(journal.release, self.lease, self._worked_ms())
+        if self._stop is not Stop.LOST:
+            write = journal.finish_cancelled if self._stop is Stop.CANCEL else journal.release
+            await self._db.run(write, self.lease, self._worked_ms())
 
     async def _crash(self, error: BaseException, outcome: Outcome) -> None:
         logger.error("run %s crashed", self.lease.run_id, exc_info=error)
@@ -202,12 +200,11 @@ class Drive:
             tools=tools,
             reference_prefix=f"run:{run.pk}/step:{run.step}",
         )
-        completion = await self._complete(call, store, self._hear(run))
+        completion = await self._complete(
+            call, store, lambda text: self._deltas.hear(run.pk, run.step, run.stream, text)
+        )
         run.step += 1
         return None if ending else [Call(call.id, call.name, call.arguments) for call in completion.tool_calls]
-
-    def _hear(self, run: Run) -> Callable[[str | None], None]:
-        return lambda text: self._deltas.hear(run.pk, run.step, run.stream, text)
 
     async def _complete(self, call: ModelCall, store: gateway.Store, on_text: gateway.OnText) -> Completion:
         self.asking_since = time.monotonic()

@@ -178,6 +178,19 @@ def test_an_answer_shrinks_to_what_the_budget_allows(fake, acme):
     assert 9_900_000 < Hold.objects.get().amount_nanousd <= 10_000_000
 
 
+def test_an_answer_is_never_asked_longer_than_the_window_has_room(fake, acme):
+    card = make_card(acme)
+    card.context_tokens = 1_000
+    card.save()
+    long = [{"role": "user", "content": "x" * 1_200}]
+
+    ask(call_of(make_run(card), messages=long))
+    ask(call_of(make_run(card), messages=[*long, *long]))
+
+    assert 400 < fake.requests[0]["max_tokens"] < 1_000 - 1_200 // 3
+    assert fake.requests[1]["max_tokens"] == 256
+
+
 def test_thirty_callers_at_once_never_pass_the_limit(fake, acme):
     limit = 100_000_000
     run = make_run(make_card(acme), limit_nanousd=limit)
