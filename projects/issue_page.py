@@ -144,7 +144,7 @@ def of_head(pull: PullRequest) -> tuple[list[Check], list[Vote]]:
     """Return the checks and votes that speak about the head of ``pull``; both must be loaded already."""
     on_head = [check for check in pull.checks.all() if check.on == Check.On.HEAD and check.sha == pull.head_sha]
     newest = max((check.pk for check in on_head), default=0)
-    merged = [check for check in pull.checks.all() if check.on == Check.On.MERGED_TREE and check.pk > newest]
+    merged = [check for check in pull.checks.all() if check.on != Check.On.HEAD and check.pk > newest]
     return [*on_head, *merged], [vote for vote in pull.votes.all() if vote.head_sha == pull.head_sha]
 
 

@@ -85,7 +85,7 @@ def draw(change: FileChange) -> FileDiff:
 
 def _conditions(pull: PullRequest, checks: Sequence[Check]) -> list[Condition]:
     standing = proof.standing(pull)
-    found = [_checks(checks)]
+    found = [_checks([check for check in checks if check.on != Check.On.BASE])]
     if standing.needs_tester:
         found.append(_vote("Tester", standing.tester))
     found.append(_vote("Reviewer", standing.reviewer))

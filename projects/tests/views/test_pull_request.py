@@ -75,6 +75,15 @@ def test_what_the_merge_needs_follows_checks_votes_and_rules(pull):
     ]
 
 
+def test_checks_of_the_base_after_the_merge_are_shown_and_judge_no_vote(pull, people, browse):
+    pull.checks.create(name="tests", command="pytest", sha="d" * 40, on="base", status="failed", log="E: base broke")
+    page = pull_page.pull_page(pull)
+    assert [check.on for check in page.checks] == ["head", "base"]
+    assert (page.conditions[0].name, page.conditions[0].state) == ("Checks", "ok")
+    html = browse(people.viewer).get(url(pull)).content.decode()
+    assert "E: base broke" in html
+
+
 def test_a_person_merges_from_the_page(pull, people, browse):
     merging.seek_approval(pull)
     html = browse(people.owner).get(url(pull)).content.decode()
