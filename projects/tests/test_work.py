@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from agents.tools import registry
+from agents.tools.registry import ToolContext
 from agents.workplaces import workplace_of
 from mcc.core import errands as core_errands
 from mcc.core.errand_runner import ErrandRunner
@@ -400,3 +402,17 @@ def test_what_a_killed_merge_left_lying_is_cleared_away_with_the_task(task, atla
 
     assert atlas.git("branch", "--list", task.branch) == ""
     assert not list((place / "workspaces" / "made").iterdir())
+
+
+def test_two_calls_in_one_answer_are_not_two_looks_at_the_diff(task):
+    edit(task, "src/map.py", "ROADS = 4\n").close()
+    run = factories.latest(task).run
+    room = workplace_of(run)
+    submit = registry.get("submit_work").function
+    try:
+        said = [submit(ToolContext(run, call, room), summary="Done.") for call in ("s1c0", "s1c1", "s2c0")]
+    finally:
+        room.close()
+
+    assert [result.outcome for result in said] == [None, None, "submitted"]
+    assert all("what would be handed in" in result.text for result in said[:2])
