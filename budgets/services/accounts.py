@@ -83,13 +83,17 @@ def clear_limit(limit: Limit) -> None:
     limit.active = False
 
 
-@transaction.atomic
 def freeze(account: Account, *, user: User | None = None, reason: str = "") -> Account:
     """Stop the spending on ``account``: once this has committed, no hold on it is admitted, in any process.
 
     Waits for the holds and settlements under way. Do it last in a transaction of your own: whoever settles a hold
     waits until you commit. Freezing twice changes nothing.
     """
+    return locks.urgently(partial(_freeze, account, user, reason))
+
+
+@transaction.atomic
+def _freeze(account: Account, user: User | None, reason: str) -> Account:
     locks.alone(account.pk)
     at = timezone.now()
     change = {"frozen_at": at, "frozen_reason": reason[:200]}

@@ -8,9 +8,16 @@ and let it in after twelve milliseconds. On SQLite the IMMEDIATE transaction is 
 Read the rows in a statement of their own after taking the lock: a statement that waited still sees the old rows.
 """
 
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Collection
+from typing import TypeVar
 
-from django.db import connection
+from django.db import OperationalError, connection
+
+T = TypeVar("T")
+
+PATIENCE_S = 20
+"""As long as SQLite waits for a lock everywhere else (``settings.SQLITE_OPTIONS``)."""
 
 ACCOUNTS = 0x6D636361
 """The namespace of these advisory locks in the database ("mcca")."""
@@ -31,3 +38,27 @@ def alone(account_id: int) -> None:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [ACCOUNTS, account_id])
+
+
+def urgently(work: Callable[[], T]) -> T:
+    """Return what ``work``, one transaction, gives; on SQLite it gets the database before those who wait already.
+
+    There every waiter sleeps up to a tenth of a second between two looks at the lock, and who looks at the right moment
+    wins: beside twenty busy writers an emergency stop waited for seconds. Whoever looks each millisecond is next.
+    """
+    if connection.vendor != "sqlite" or connection.in_atomic_block:
+        return work()
+    deadline = time.monotonic() + PATIENCE_S
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA busy_timeout = 0")
+    try:
+        while True:
+            try:
+                return work()
+            except OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.001)
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"PRAGMA busy_timeout = {int(1_000 * PATIENCE_S)}")
