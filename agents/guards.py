@@ -42,6 +42,7 @@ WRAP_UP = (
     "\n\n[Mission Control: {left} left before the limit of this run. Leave the work in its best state and submit "
     "it now, saying what is missing.]"
 )
+_SURROGATES = re.compile("[\ud800-\udfff]")
 _SECONDS = re.compile(r"\d+\.\d+ ?m?s")
 
 
@@ -87,12 +88,23 @@ def arguments_of(name: str, raw: str, allowed: Iterable[str]) -> tuple[registry.
         raise BadCall(f"The arguments are not valid JSON ({error}). Send one complete JSON object.") from None
     if not isinstance(arguments, dict):
         raise BadCall("The arguments must be a JSON object.")
+    if not _storable(arguments):
+        raise BadCall("The arguments hold a NUL character or half a surrogate pair. Write such characters as escapes.")
     problems = jsonschema.Draft202012Validator(tool.parameters).iter_errors(arguments)
     if problem := jsonschema.exceptions.best_match(problems):
         place = ".".join(map(str, problem.absolute_path))
         where = f" in {place}" if place else ""
         raise BadCall(f"The arguments do not fit{where}: {problem.message}. Expected: {json.dumps(tool.parameters)}")
     return tool, arguments
+
+
+def _storable(value: object) -> bool:
+    """Whether no text in ``value`` has what no command line, file of text or PostgreSQL column can hold."""
+    if isinstance(value, str):
+        return "\0" not in value and not _SURROGATES.search(value)
+    if isinstance(value, dict):
+        return all(_storable(key) and _storable(each) for key, each in value.items())
+    return all(map(_storable, value)) if isinstance(value, list) else True
 
 
 def readable(raw: str) -> dict[str, Any]:

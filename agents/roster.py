@@ -7,14 +7,12 @@ from typing import Any
 from django.db.models import Max, QuerySet
 from django.utils import timezone
 
-from agents import guards
+from agents import doing
 from agents.models import Agent, Message, Run
 from budgets import access, periods, queries
 from budgets.models import Account, Limit
 from mcc.core.models import User
 
-MAIN_ARGUMENTS = ("command", "path", "pattern", "query", "question", "summary", "title", "to", "text")
-DOING_LENGTH = 120
 THINKS = "thinks"
 WAITS = {"answer": "waits for an answer", "budget": "waits for money"}
 
@@ -73,7 +71,7 @@ def cards(user: User, agents: Iterable[Agent] | None = None) -> list[AgentCard]:
     today, total = queries.totals(accounts, since=midnight), queries.totals(accounts)
     opened = Run.objects.filter(agent__in=agents, status__in=Run.OPEN)
     seen = list(visible(opened, user).select_related("conversation").order_by("pk"))
-    doing = doing_now(seen)
+    now = doing_now(seen)
     hidden = set(opened.filter(status=Run.Status.RUNNING).values_list("agent", "pk")) - {
         (run.agent_id, run.pk) for run in seen
     }
@@ -81,7 +79,7 @@ def cards(user: User, agents: Iterable[Agent] | None = None) -> list[AgentCard]:
     return [
         AgentCard(
             agent,
-            [Work(run, doing[run.pk]) for run in seen if run.agent_id == agent.pk],
+            [Work(run, now[run.pk]) for run in seen if run.agent_id == agent.pk],
             today[agent.account_id],
             total[agent.account_id],
             agent.pk in elsewhere,
@@ -99,7 +97,7 @@ def visible(runs: QuerySet[Run], user: User) -> QuerySet[Run]:
 
 
 def doing_now(runs: Iterable[Run]) -> dict[int, str]:
-    """Return one line for each run: the tool call it is at (``run pytest -q``), what it waits for, or what it does.
+    """Return one line for each run: the tool call it is at (``pytest -q``), what it waits for, or what it does.
 
     One query: reads the last answer of each model.
     """
@@ -121,7 +119,4 @@ def _line(run: Run, calls: list[dict[str, Any]]) -> str:
         return "is next in line"
     if not calls:
         return THINKS
-    arguments = guards.readable(str(calls[-1].get("arguments", "")))
-    found = [arguments[name] for name in MAIN_ARGUMENTS if arguments.get(name)]
-    line = " ".join([str(calls[-1].get("name", "")), *str(found[0] if found else "").split()])
-    return line if len(line) <= DOING_LENGTH else line[: DOING_LENGTH - 1] + "…"
+    return doing.line(str(calls[-1].get("name", "")), str(calls[-1].get("arguments", "")))

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from agents import guards
+from agents import doing, guards
 from agents.context import Call, History
 from agents.errors import LeaseLost
 from agents.gateway import Completion
@@ -29,7 +29,6 @@ from mcc.core import live
 JSON = dict[str, Any]
 CRASH_PAUSE_S: Final = 2
 """Before a crashed step is tried again; doubles."""
-DOING_CHARS: Final = 120
 CHANGING: Final = (
     *("status", "control", "lease_owner", "lease_epoch", "step", "format_errors", "worked_ms", "cost_nanousd"),
     *("step_limit", "cost_limit_nanousd", "time_limit_s"),
@@ -103,7 +102,7 @@ def store_answer(
     news: list[tuple[str, JSON]] = [("message", {"message": message.pk, "run": run.pk, "step": run.step})]
     if completion.tool_calls:
         first = completion.tool_calls[0]
-        news.append(("doing", doing(run, Call(first.id, first.name, first.arguments))))
+        news.append(_doing(run, Call(first.id, first.name, first.arguments)))
     _publish(run, news)
     if meaning.ending:
         finish(lease, meaning.ending)
@@ -163,7 +162,7 @@ def store_result(
     )
     news: list[tuple[str, JSON]] = [("message", {"message": message.pk, "run": run.pk, "step": run.step - 1})]
     if following is not None and result.outcome is None:
-        news.append(("doing", doing(run, following)))
+        news.append(_doing(run, following))
     _publish(run, news)
     ending = _ending_of(result, errors)
     if ending:
@@ -266,12 +265,9 @@ def crashed(lease: Lease, error: BaseException, outcome: Outcome, worked_ms: int
         release(lease, worked_ms, CRASH_PAUSE_S * 2 ** (crashes - 1))
 
 
-def doing(run: Run, call: Call) -> JSON:
-    """Return the news of what a run does now: the command of ``run``, the path of a file tool, else the tool's name."""
-    arguments = guards.readable(call.arguments)
-    text = arguments.get("command") or arguments.get("path") or arguments.get("pattern") or ""
-    label = str(text) if call.name == "run" else f"{call.name} {text}".strip()
-    return {"run": run.pk, "text": " ".join(label.split())[:DOING_CHARS]}
+def _doing(run: Run, call: Call) -> tuple[str, JSON]:
+    """Return the news of what a run does now."""
+    return "doing", {"run": run.pk, "text": doing.line(call.name, call.arguments)}
 
 
 def _publish(run: Run, news: list[tuple[str, JSON]]) -> None:

@@ -20,6 +20,8 @@ def test_good_arguments_are_given_to_the_tool():
         ("inquire", "{}", "There is no tool 'inquire'"),
         ("jot", '{"text": "hel', "not valid JSON"),
         ("jot", "[1]", "must be a JSON object"),
+        ("jot", r'{"text": "a\u0000b"}', "NUL character"),
+        ("jot", r'{"text": "a", "more": [{"\ud800": 1}]}', "half a surrogate pair"),
         ("jot", "{}", "'text' is a required property"),
         ("jot", '{"text": 5}', "do not fit in text: 5 is not of type 'string'"),
     ],
@@ -28,6 +30,11 @@ def test_a_call_that_makes_no_sense_is_explained(name, raw, reason):
     with pytest.raises(BadCall, match=r"(?s).") as problem:
         guards.arguments_of(name, raw, ALLOWED)
     assert reason in str(problem.value)
+
+
+def test_a_character_beyond_the_basic_plane_and_an_escape_in_code_are_fine():
+    _, arguments = guards.arguments_of("jot", r'{"text": "\ud83d\ude80 x = \"\\u0000\""}', ALLOWED)
+    assert arguments == {"text": '\N{ROCKET} x = "\\u0000"'}
 
 
 def test_a_repetition_is_recognised_whatever_the_spelling_and_the_clock():

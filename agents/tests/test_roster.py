@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from agents import roster
+from agents import doing, roster
 from agents.models import Message, Run
 from agents.tests.workbench import make_agent, start
 
@@ -28,8 +28,10 @@ def at_work(*calls, **fields) -> Run:
 @pytest.mark.parametrize(
     ("calls", "line"),
     [
-        ([("run", json.dumps({"command": "pytest\n  -q"}))], "run pytest -q"),
+        ([("run", json.dumps({"command": "pytest\n  -q"}))], "pytest -q"),
         ([("view", json.dumps({"path": "a.py"})), ("edit", json.dumps({"path": "b.py", "old": "x"}))], "edit b.py"),
+        ([("run", json.dumps({"command": "a\0b \ud800c"}))], "ab c"),
+        ([("run", "{}")], "run"),
         ([("view", "{broken")], "view"),
         ([("view", "[1]")], "view"),
         ([], "thinks"),
@@ -43,7 +45,7 @@ def test_an_agent_at_work_is_at_its_last_call(calls, line):
 def test_a_long_line_is_cut():
     run = at_work(("run", json.dumps({"command": "x" * 500})))
     line = roster.doing_now([run])[run.pk]
-    assert len(line) == roster.DOING_LENGTH
+    assert len(line) == doing.LONGEST
     assert line.endswith("…")
 
 

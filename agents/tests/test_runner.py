@@ -91,7 +91,7 @@ def test_pages_hear_of_the_text_then_of_the_message_then_of_what_is_done(setting
     assert text.startswith("\n\n".join(shown[index] for index in sorted(shown))[:40])
     first_message = next(n for n, (kind, data) in enumerate(kinds) if kind == "message" and data.get("step") == 0)
     assert not [1 for kind, data in kinds[first_message:] if kind == "delta" and data["step"] == 0]
-    assert ("doing", {"run": run.pk, "text": "jot"}) in kinds
+    assert ("doing", {"run": run.pk, "text": "jot x"}) in kinds
     assert [kind for kind, _ in kinds].count("run") == 3  # queued, running, finished
 
 
