@@ -4,7 +4,7 @@ A provider on 127.0.0.1 that speaks OpenRouter's dialect answers calls of the re
 retries with holds of their own) and writes its own bill. At random it refuses (402, 429, 500, 503), breaks off inside
 the stream, cuts the connection in the middle of a chunk, ends without usage, repeats nothing and loses nothing; one
 call in eight is cancelled while it streams. Then the sweeper runs until nothing is open. Measured: the difference
-between the sum of the ledger and the provider's bill, and the holds that nobody settled.
+between the sum of the ledger and the provider's bill, and what nobody could settle.
 """
 
 import asyncio
@@ -60,8 +60,11 @@ def measure(scale: Scale) -> Iterator[Finding]:
     note = f"{calls} calls, {len(provider.requests)} requests, {lost} of them left to the sweeper"
     off = abs(charged - provider.total_nanousd)
     yield Finding("difference from the provider's bill", "nano-dollars", [off], Target("equal to", 0), note)
-    still = Hold.objects.filter(state__in=Hold.OPEN).count()
-    yield Finding("holds that nobody settled", "", [still], Target("equal to", 0))
+    still = Hold.objects.filter(state__in=Hold.OPEN)
+    named = still.filter(generation_id__isnull=False).count()
+    yield Finding("answers with a name that nobody settled", "holds", [named], Target("equal to", 0))
+    note = "cancelled before the provider named them: they count in full for a day, then are charged"
+    yield Finding("calls without a name", "holds", [still.count() - named], None, note)
     yield Finding("billed by the provider", "USD", [provider.total_nanousd / 1e9])
 
 
