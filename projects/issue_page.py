@@ -14,6 +14,7 @@ from budgets import queries as money
 from budgets.queries import Standing
 from mcc.core.graphs import Node, graph
 from projects import conversation
+from projects.forecasts import Forecast
 from projects.models import (
     Check,
     Issue,
@@ -94,6 +95,11 @@ class IssuePage:
     @property
     def check_count(self) -> int:
         return sum(len(line.checks) for line in self.tasks)
+
+    @property
+    def forecast(self) -> Forecast | None:
+        """What the plan let expect."""
+        return Forecast(**self.issue.forecast) if self.issue.forecast else None
 
     @property
     def spending(self) -> Standing | None:

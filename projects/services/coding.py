@@ -1,14 +1,17 @@
 """A task's code: who writes it and when, and how it goes back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agents.models import Purpose, Role, Run
 from projects import orders, workflow
 from projects.models import Assignment, Issue, Project, PullRequest, Request, Task, TaskStatus
 from projects.services import news, proof, requests, staffing
+from projects.services.requests import Option
 
 SETTLED = (TaskStatus.MERGED, TaskStatus.CANCELLED)
 UNMERGED = (TaskStatus.CODING, TaskStatus.TESTING, TaskStatus.REVIEW, TaskStatus.MERGING)
+WITHOUT = Option("without", "Go on without it")
 CODING_PURPOSES = (Purpose.IMPLEMENT, Purpose.FIX, Purpose.RESOLVE)
 
 
@@ -25,7 +28,7 @@ def begin_ready(issue: Issue) -> None:
 
     Locks the project row: two issues must not take the same place or touch the same files.
     """
-    pending = [task for task in issue.tasks.filter(status=TaskStatus.PENDING) if dependencies_settled(task)]
+    pending = [task for task in issue.tasks.filter(status=TaskStatus.PENDING) if may_start(task)]
     if not pending:
         return
     project = Project.objects.select_for_update().get(pk=issue.project_id)
@@ -48,9 +51,27 @@ def begin_ready(issue: Issue) -> None:
         coding += 1
 
 
-def dependencies_settled(task: Task) -> bool:
-    """Whether all that ``task`` builds on is merged, or will never be."""
-    return not task.depends_on.exclude(status__in=SETTLED).exists()
+def may_start(task: Task) -> bool:
+    """Whether all that ``task`` builds on is merged. When some of it was given up, a person decides, asked once."""
+    missing = task.depends_on.exclude(status=TaskStatus.MERGED)
+    if missing.exclude(status=TaskStatus.CANCELLED).exists():
+        return False
+    titles = list(missing.values_list("title", flat=True))
+    return not titles or _go_on_without(task, titles)
+
+
+def _go_on_without(task: Task, titles: Sequence[str]) -> bool:
+    given_up = ", ".join(f"“{title}”" for title in titles)
+    request = requests.open(
+        Request.Kind.BLOCKED,
+        task.issue,
+        key=f"without:{task.pk}",
+        task=task,
+        question=f"“{task.title}” builds on {given_up}, which was given up. What now?",
+        options=[WITHOUT, staffing.CANCEL_TASK, staffing.CANCEL_ISSUE],
+        default=staffing.CANCEL_TASK.value,
+    )
+    return request.answer == WITHOUT.value
 
 
 def overlap(task: Task, other: Task) -> bool:

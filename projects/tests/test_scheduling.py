@@ -298,14 +298,29 @@ def test_a_run_that_ends_without_its_work_is_put_before_a_person(outcome):
     assert factories.latest(task).run.conversation == request.run.conversation
 
 
-def test_a_task_may_be_given_up_and_what_builds_on_it_goes_on():
-    issue = at_work({"key": "a"}, {"key": "b", "depends_on": ["a"]})
+@pytest.mark.parametrize(
+    ("choice", "outcome"),
+    [
+        ("without", {"a": "cancelled", "b": "coding", "c": "pending"}),
+        ("cancel_task", {"a": "cancelled", "b": "cancelled", "c": "pending"}),
+        ("cancel_issue", {"a": "cancelled", "b": "cancelled", "c": "cancelled"}),
+    ],
+)
+def test_what_builds_on_a_task_that_was_given_up_waits_for_a_person(choice, outcome):
+    issue = at_work({"key": "a"}, {"key": "b", "depends_on": ["a"]}, {"key": "c", "depends_on": ["b"]})
     factories.finish(factories.latest(issue.tasks.get(key="a")).run, "stuck")
     scheduling.advance(issue.pk)
-
     answer(open_request(issue), "cancel_task")
 
-    assert statuses(issue) == {"a": "cancelled", "b": "coding"}
+    asked = open_request(issue)
+    assert statuses(issue) == {"a": "cancelled", "b": "pending", "c": "pending"}
+    assert asked.question == "“B” builds on “A”, which was given up. What now?"
+    scheduling.advance(issue.pk)
+    assert open_request(issue) == asked, "asked once"
+    answer(asked, choice)
+
+    assert statuses(issue) == outcome
+    assert Request.objects.open().filter(issue=issue).exists() == (choice == "cancel_task"), "then c is in question"
 
 
 def test_an_issue_all_of_whose_tasks_were_given_up_is_cancelled():
