@@ -10,7 +10,8 @@ TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 COLOURS = {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}
 RUN = """async (only) => {
   const found = await axe.run(document, { runOnly: only, resultTypes: ['violations'] });
-  return found.violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.target.join(' ')} ${n.any[0]?.message ?? ''}`));
+  const sentence = (rule, node) => `${rule}: ${node.target.join(' ')} ${node.any[0]?.message ?? ''}`;
+  return found.violations.flatMap((rule) => rule.nodes.map((node) => sentence(rule.id, node)));
 }"""
 
 

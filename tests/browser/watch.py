@@ -12,7 +12,7 @@ IGNORED_FAILURES = {"net::ERR_ABORTED"}
 
 
 class Watch:
-    """``wrongs`` of a page: complaints in the console, breaches of the policy, requests that failed or went elsewhere."""
+    """``wrongs`` of a page: what its console says, breaches of the policy, requests that failed or went elsewhere."""
 
     def __init__(self, page: Page, host: str) -> None:
         self.host = host
@@ -32,6 +32,10 @@ class Watch:
         wrongs, self.wrongs = self.wrongs, []
         broken = self.page.evaluate("const broken = window.broken ?? []; window.broken = []; broken")
         return wrongs + [f"policy: {directive}" for directive in broken]
+
+    def forgive(self, *words: str) -> None:
+        """Forget what was wrong by one of these words: the test did it."""
+        self.wrongs = [wrong for wrong in self.wrongs if not any(word in wrong for word in words)]
 
     def _heard(self, message: ConsoleMessage) -> None:
         if message.type not in ("error", "warning"):
