@@ -1,6 +1,7 @@
 """A company that has been at work: one issue done, one that waits for its plan, one for its merge, one in hand."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from tests.browser.people import PEOPLE
 from tests.journeys.company import ROOT, Company
 
 LATENCY_S = "0.2"
+LABORATORY = "LAB"
 
 
 def until(is_true: Callable[[], object], timeout_s: float = 60, pause_s: float = 0.1) -> object:
@@ -31,6 +33,7 @@ class Office(Company):
     def __init__(self, home: Path) -> None:
         directory = plays.write(home / "plays")
         super().__init__(home, MCC_REHEARSAL_PLAYS=str(directory), MCC_REHEARSAL_LATENCY_S=LATENCY_S)
+        self.project = 0
         self.sessions: dict[str, str] = {}
         self.issues: dict[str, dict] = {}
 
@@ -49,6 +52,7 @@ class Office(Company):
             assert "blocked" not in done.result()
 
     def _fill(self) -> None:
+        self.project = self._found_laboratory()
         self.sessions = self._let_people_in()
         for title in plays.TITLES:
             self.issues[title] = self.file(title)
@@ -61,7 +65,7 @@ class Office(Company):
 
     def file(self, title: str) -> dict:
         body = plays.HOSTILE_TEXT if title == plays.HOSTILE else "Please."
-        return self.call("POST", "projects/1/issues/", {"title": title, "body": body, "start": False})
+        return self.call("POST", f"projects/{self.project}/issues/", {"title": title, "body": body, "start": False})
 
     def begin(self, title: str) -> None:
         self.call("POST", f"issues/{self.issues[title]['id']}/start/")
@@ -90,6 +94,16 @@ class Office(Company):
     def row(self, query: str, *values: object) -> int:
         """Return the only value of the first row."""
         return self.rows(query, *values)[0][0]
+
+    def _found_laboratory(self) -> int:
+        """Found a project beside the demo: what was learned there shall not speak in the tests' issues."""
+        [demo] = self.call("GET", "projects/")["results"]
+        repository = self.home / "laboratory.git"
+        shutil.copytree(demo["repository"], repository)
+        subprocess.run(["chmod", "-R", "a+rX", repository], check=True)  # whoever reads repositories is not us
+        described = {name: demo[name] for name in ("default_branch", "checks")}
+        named = {"key": LABORATORY, "name": "Laboratory", "repository": str(repository)}
+        return self.call("POST", "projects/", named | described)["id"]
 
     def _let_people_in(self) -> dict[str, str]:
         command = [sys.executable, "manage.py", "shell", "-v", "0", "-c", PEOPLE]

@@ -18,6 +18,7 @@ def session(user):
 admin = User.objects.get(username="admin")
 viewer = User.objects.create_user("vera", first_name="Vera", last_name="Lindgren")
 stranger = User.objects.create_user("sven")
-Membership.objects.create(project=Project.objects.get(key="DEMO"), user=viewer, role=Membership.Role.VIEWER)
+for project in Project.objects.all():
+    Membership.objects.create(project=project, user=viewer, role=Membership.Role.VIEWER)
 print("sessions", json.dumps({"admin": session(admin), "viewer": session(viewer), "stranger": session(stranger)}))
 """

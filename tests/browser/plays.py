@@ -58,7 +58,11 @@ def write(directory: Path) -> Path:
     shout = run("printf '%s' '" + HOSTILE_TEXT.replace("'", '"') + "'")
     look = turn(LONG_TEXT, ("view", {"path": "README.md"}), run("ls -la && seq 1 40"))
     plays = [
-        play("day", DAY, plan=(turn("This takes a while.", run("sleep 100", timeout_s=110)),)),
+        play(
+            "day",
+            DAY,
+            plan=tuple(turn(f"Part {n} takes a while.", run(f"sleep {n}", timeout_s=600)) for n in (500, 501)),
+        ),
         play("greeting", GREETING, plan=(look, turn("One thing I cannot know.", ("ask", question)))),
         play("goodbye", WAITING),
         play("count", READY),

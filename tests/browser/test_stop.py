@@ -1,0 +1,36 @@
+"""The emergency stop, from a page: everybody sees it at once, and the work goes on afterwards."""
+
+import time
+
+import pytest
+
+from tests.browser import plays
+
+pytestmark = [pytest.mark.browser, pytest.mark.sandbox, pytest.mark.timeout(400)]
+
+SEEN_WITHIN_S = 2
+
+
+def test_a_stop_is_seen_everywhere_and_the_work_goes_on(office, visit):
+    page, _ = visit("/agents/")
+    other, _ = visit("/issues/DEMO-1/", who="viewer")
+    other.locator("html[data-live=on]").wait_for()
+    page.get_by_role("link", name="Stop all").click()
+    dialog = page.get_by_role("dialog", name="Stop all agents?")
+    dialog.get_by_label("Why").fill("the coffee is out")
+    try:
+        dialog.get_by_role("button", name="Stop all agents").click()
+        pressed = time.monotonic()
+        banner = other.locator("#stop-banner .banner", has_text="the coffee is out")
+        banner.wait_for(timeout=SEEN_WITHIN_S * 1_000)
+        assert time.monotonic() - pressed < SEEN_WITHIN_S
+        assert other.get_by_role("button", name="Resume").count() == 0, "a viewer may not"
+
+        office.issues["stopped"] = office.file(plays.WAITING)
+        office.begin("stopped")
+        page.get_by_role("button", name="Resume", exact=True).first.click()
+        page.locator("#stop-banner .banner").wait_for(state="detached")
+        banner.wait_for(state="detached")
+        office.wait_for_request("stopped", "plan")
+    finally:
+        office.call("DELETE", "stop/?scope=company")
