@@ -120,7 +120,7 @@ def test_what_is_said_while_the_line_is_cut_arrives_exactly_once(office, visit):
     page.reload()
     assert page.locator("#log").evaluate(IDS) == ids
     assert said(page) == live
-    watch.forgive("WebSocket connection", "htmx:ws:error", "ERR_CONNECTION", "ERR_EMPTY_RESPONSE")
+    watch.forgive("WebSocket connection", "htmx:ws:error", "Failed to fetch", "ERR_CONNECTION", "ERR_EMPTY_RESPONSE")
 
 
 def cut(office) -> None:
