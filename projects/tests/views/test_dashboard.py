@@ -41,7 +41,7 @@ def test_a_line_says_what_the_agent_does_this_second(people, project, issue):
 
     line = queries.dashboard(people.owner).lines[0]
 
-    assert [work.doing for work in line.work] == ["run pytest -q"]
+    assert [work.doing for work in line.work] == ["pytest -q"]
     assert (line.dot, line.word, line.tasks, line.tasks_settled) == ("live", "working", 1, 0)
 
 
