@@ -53,6 +53,7 @@ class Samples:
             project=self.project,
             issue=self._issue(12, "Read durations with units"),
             number=7,
+            status="open",
             title="Multiply by the unit",
             additions=4,
             deletions=2,
@@ -103,7 +104,7 @@ class Samples:
             Standing(
                 Limit(amount_nanousd=nanousd(limit), period=period, action=action),
                 self.now,
-                self.now + timedelta(days=5),
+                None if period == "total" else self.now + timedelta(days=5),
                 nanousd(spent),
                 nanousd(held),
                 nanousd(limit),
@@ -140,7 +141,7 @@ class Samples:
             ("error", None, ""),
             ("running", None, ""),
         )
-        return [
+        checks = [
             Check(
                 pk=pk,
                 name="tests",
@@ -148,11 +149,13 @@ class Samples:
                 sha="0a307aa1e4f4",
                 status=status,
                 exit_code=code,
-                log=log,
                 on="merged_tree" if pk == 1 else "head",
             )
-            for pk, (status, code, log) in enumerate(kinds, start=1)
+            for pk, (status, code, _) in enumerate(kinds, start=1)
         ]
+        for check, (_, _, tail) in zip(checks, kinds, strict=True):
+            vars(check)["tail"] = tail  # as the query of the page annotates it
+        return checks
 
     def votes(self) -> list[Vote]:
         tester, reviewer = self.agents[Role.TESTER], self.agents[Role.REVIEWER]

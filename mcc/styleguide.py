@@ -93,7 +93,7 @@ def _series() -> list[charts.Series]:
 
 
 def _graph() -> str:
-    tasks = (("units", "merged"), ("refuse", "running"), ("docs", "pending"), ("release", "pending"))
+    tasks = (("units", "merged"), ("refuse", "coding"), ("docs", "pending"), ("release", "pending"))
     nodes = [graphs.Node(key, f"Task {key}", stage, stage, "#graph") for key, stage in tasks]
     edges = [("units", "refuse"), ("units", "docs"), ("refuse", "release"), ("docs", "release")]
     return graphs.graph(nodes, edges, title="Four tasks and what they wait for")
