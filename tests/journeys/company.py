@@ -21,6 +21,8 @@ from psycopg.rows import dict_row
 from tests.ports import free_port
 
 Row = Mapping[str, object] | sqlite3.Row
+DIE_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
+"""The tests may be interrupted, and no server of theirs outlives them. A ``preexec_fn`` would fork among threads."""
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -103,7 +105,7 @@ class Company:
         """Start and wait until it is ready for work."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "manage.py", "up"],
+                [*DIE_WITH_US, sys.executable, "manage.py", "up"],
                 cwd=ROOT,
                 env=self.environment,
                 stdout=log,

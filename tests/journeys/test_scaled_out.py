@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from tests.journeys import auditor
-from tests.journeys.company import ROOT, Company, descendants, stat_of
+from tests.journeys.company import DIE_WITH_US, ROOT, Company, descendants, stat_of
 from tests.journeys.test_stopped import TWO_AT_WORK
 
 pytestmark = [
@@ -38,7 +38,7 @@ def start_second_cluster(company: Company) -> subprocess.Popen[bytes]:
     """Start what would run on another machine: ``manage.py qcluster`` on the same database."""
     with company.log.open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "manage.py", "qcluster"],
+            [*DIE_WITH_US, sys.executable, "manage.py", "qcluster"],
             cwd=ROOT,
             env={**company.environment, "MCC_ROLE": "worker"},
             stdout=log,
