@@ -1,7 +1,9 @@
 """An issue's page while agents work: what they say arrives by itself, and the reader stays where they are."""
 
+import contextlib
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -83,7 +85,7 @@ def test_a_conversation_is_followed_and_steered_on_its_page(office, visit):
 
     pill.click()
     until(lambda: page.evaluate(END))
-    assert not pill.is_visible()
+    expect(pill).to_be_hidden()
     card(page, "Is this the right plan").get_by_role("button").first.click()
     card(page, "Is this the right plan").locator(".answered").wait_for()
 
@@ -107,10 +109,10 @@ def test_what_is_said_while_the_line_is_cut_arrives_exactly_once(office, visit):
     _, page, watch = begin(office, visit)
     page.locator(".msg.run").first.wait_for()
 
-    cut(office)
-    page.locator(".livepill.lost").wait_for()
-    asked = "select count(*) from projects_request where issue_id = ? and kind = 'question'"
-    until(lambda: office.row(asked, office.issues["live"]["id"]))
+    with nobody_serves(office):
+        page.locator(".livepill.lost").wait_for()
+        asked = "select count(*) from projects_request where issue_id = ? and kind = 'question'"
+        until(lambda: office.row(asked, office.issues["live"]["id"]))
     card(page, "Which language").get_by_role("button", name="English").wait_for()
     page.locator("html[data-live=on]").wait_for()
     expect(page.locator(".streaming:not(:empty)")).to_have_count(0)
@@ -123,10 +125,14 @@ def test_what_is_said_while_the_line_is_cut_arrives_exactly_once(office, visit):
     watch.forgive("WebSocket connection", "htmx:ws:error", "Failed to fetch", "ERR_CONNECTION", "ERR_EMPTY_RESPONSE")
 
 
-def cut(office) -> None:
-    """Kill the process that serves pages and sockets. The supervisor starts it again."""
-    for pid in office.processes():
-        if b"\0MCC_ROLE=web\0" in b"\0" + Path(f"/proc/{pid}/environ").read_bytes():
-            os.kill(pid, signal.SIGKILL)
-            return
-    raise AssertionError("there is no web process")
+@contextlib.contextmanager
+def nobody_serves(office) -> Iterator[None]:
+    """Kill the process that serves pages and sockets, and keep the supervisor from starting it again for a while."""
+    supervisor = int((office.home / "var" / "up.lock").read_text())
+    [web] = [pid for pid in office.processes() if b"\0MCC_ROLE=web\0" in Path(f"/proc/{pid}/environ").read_bytes()]
+    os.kill(supervisor, signal.SIGSTOP)
+    try:
+        os.kill(web, signal.SIGKILL)
+        yield
+    finally:
+        os.kill(supervisor, signal.SIGCONT)

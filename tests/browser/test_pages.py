@@ -11,6 +11,12 @@ pytestmark = [pytest.mark.browser, pytest.mark.sandbox, pytest.mark.timeout(400)
 
 NOWHERE = "/nowhere/"
 LOGIN = "/accounts/login/"
+HIDDEN = """() => {
+  scrollTo(0, document.documentElement.scrollHeight);
+  const bar = document.querySelector('.tabbar')?.getBoundingClientRect().top ?? innerHeight;
+  const parts = [...document.querySelectorAll('main :is(a, button, input, textarea, p)')];
+  return parts.filter((e) => e.checkVisibility() && e.getBoundingClientRect().bottom > bar + 1).map((e) => e.outerHTML);
+}"""
 OVERFLOW = "document.documentElement.scrollWidth - innerWidth"
 
 
@@ -53,6 +59,7 @@ def test_every_page_is_for_everybody(office, visit, theme, size):
     page, watch = visit(LOGIN, who="nobody", theme=theme, size=size)
     wrongs = {LOGIN: wrongs_of(page, watch, theme)}
     page, watch = visit("/", theme=theme, size=size, statuses=[404])
+    page.add_init_script(axe.SOURCE)
     for address in addresses(office):
         answer = page.goto(address)
         assert answer.status == (404 if address == NOWHERE else 200), address
@@ -67,6 +74,7 @@ def wrongs_of(page, watch, theme) -> list[str]:
     found += [f"wider than the screen by {over}" for over in [page.evaluate(OVERFLOW)] if over > 0]
     size = page.viewport_size
     if size["width"] == NARROW[0]:
+        found += [f"under the bar: {part[:90]}" for part in page.evaluate(HIDDEN)]
         page.set_viewport_size({"width": 320, "height": size["height"]})
         found += [f"wider than 320 pixels by {over}" for over in [page.evaluate(OVERFLOW)] if over > 0]
         page.set_viewport_size(size)
