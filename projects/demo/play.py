@@ -330,7 +330,8 @@ COMMAND_REVIEW = (
 
 ORBIT = Play(
     name="orbit",
-    matches=re.escape(story.TITLE),
+    # As the requirement itself, not where a later issue is told what was done before.
+    matches=rf"(?m)^`{{3,}}\n{re.escape(story.TITLE)}$",
     moves={
         "plan": PLAN,
         "implement:durations": DURATIONS,
