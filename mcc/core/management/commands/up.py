@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
-from mcc.core import seeding, staticfiles, supervisor
+from mcc.core import seeding, sqlitefile, staticfiles, supervisor
 
 
 class Command(BaseCommand):
@@ -52,6 +52,7 @@ class Command(BaseCommand):
         return lock
 
     def _set_up(self) -> None:
+        sqlitefile.keep_private()
         migrations = MigrationExecutor(connection)
         if migrations.migration_plan(migrations.loader.graph.leaf_nodes()):
             self.stdout.write("Setting up the database ...")
