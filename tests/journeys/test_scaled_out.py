@@ -1,5 +1,6 @@
 """On PostgreSQL and Redis, with two clusters: work moves from one that dies to the one that lives."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -51,7 +52,9 @@ def kill_cluster_of(worker: int) -> None:
     """``kill -9`` for the cluster to which ``worker`` belongs, from its sentinel's parent down."""
     cluster = parent_of(parent_of(worker))
     for pid in [*(process.pid for process in descendants(cluster)), cluster]:
-        os.kill(pid, signal.SIGKILL)
+        # A sandbox among them may have ended by itself, or with its parent.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def parent_of(pid: int) -> int:
