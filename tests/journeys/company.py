@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
@@ -47,13 +47,14 @@ class Process:
 
     pid: int
     began: str
+    command: str = field(default="", compare=False)
 
     def is_alive(self) -> bool:
         return stat_of(self.pid) is not None and self == Process.of(self.pid)
 
     @classmethod
-    def of(cls, pid: int) -> "Process":
-        return cls(pid, (stat_of(pid) or [""] * 20)[19])
+    def of(cls, pid: int, command: str = "") -> "Process":
+        return cls(pid, (stat_of(pid) or [""] * 20)[19], command)
 
 
 def stat_of(pid: int) -> list[str] | None:
@@ -130,13 +131,26 @@ class Company:
         """``kill -9`` every process of the company at once, as a power cut would. Sandboxes die with their parents."""
         if self.process is None:
             return
-        below = descendants(self.process.pid)
+        # Halted first: a worker that is still alive while the others die starts sandboxes that nobody listed.
         for pid in self.processes():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+            self._signal(pid, signal.SIGSTOP)
+        others = {*descendants(self.process.pid), *self.strangers()}
+        for pid in self.processes():
+            self._signal(pid, signal.SIGKILL)
         self.process.wait(10)
         wait_until(lambda: not self.processes(), 5)
-        wait_until(lambda: not [process for process in below if process.is_alive()], 5)
+
+        def are_gone() -> bool:
+            # What a sandbox runs names no file of this company: it is gone when the first process of its namespace is.
+            others.update(self.strangers())
+            return not any(process.is_alive() for process in others)
+
+        wait_until(are_gone, 5, lambda: "\n".join(process.command for process in others if process.is_alive()))
+
+    @staticmethod
+    def _signal(pid: int, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
     def stop(self) -> int:
         """Stop as Ctrl-C does; return the exit code."""
@@ -158,14 +172,14 @@ class Company:
                         found.append(int(entry.name))
         return found
 
-    def strangers(self) -> list[str]:
-        """Return the commands of processes that work on this company's files without being its own: git, sandboxes."""
+    def strangers(self) -> list["Process"]:
+        """Return the processes that work on this company's files without being its own: git, sandboxes."""
         mark, found = str(self.home).encode(), []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and int(entry.name) != os.getpid():
                 with contextlib.suppress(OSError):
                     if mark in (command := (entry / "cmdline").read_bytes()):
-                        found.append(command.replace(b"\0", b" ").decode(errors="replace"))
+                        found.append(Process.of(int(entry.name), command.replace(b"\0", b" ").decode(errors="replace")))
         return found
 
     def call(self, method: str, path: str, body: dict | None = None) -> dict:
