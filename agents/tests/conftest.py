@@ -1,14 +1,14 @@
 import pytest
 
 from agents.models import Provider
-from agents.tests.provider import FakeProvider
+from tests.provider import Server
 
 
 @pytest.fixture
 def fake(monkeypatch):
     """A provider of models on this machine. Its key is in ``ACME_KEY``."""
     monkeypatch.setenv("ACME_KEY", "sk-acme-secret")
-    provider = FakeProvider()
+    provider = Server()
     yield provider
     provider.close()
 

@@ -13,11 +13,11 @@ from agents.rehearsal.plays import Turn
 from agents.runner.places import Nowhere
 from agents.services import memory, runs
 from agents.tests import calls, workbench
-from agents.tests import provider as modes
 from agents.tests.workbench import book, call, finished, hosted, rehearsed, start, until
 from agents.workplaces import register
 from budgets.models import Usage
 from mcc.core.models import User
+from tests.provider import modes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

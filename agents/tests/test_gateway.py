@@ -10,7 +10,6 @@ from agents.errors import CallFailed, LeaseLost, ModelUnavailable
 from agents.gateway import Patience, ToolCall, complete
 from agents.gateway.pricing import prompt_bound
 from agents.models import Message, Provider
-from agents.tests import provider as modes
 from agents.tests.calls import (
     PROMPT,
     Heard,
@@ -28,6 +27,7 @@ from budgets.errors import AccountFrozen, BudgetExceeded
 from budgets.models import Hold, Posting, Reconciliation, Usage
 from budgets.services import accounts, ledger, pricing
 from budgets.signals import bill_differs
+from tests.provider import faults, modes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -52,7 +52,7 @@ def test_an_answer_is_streamed_journaled_and_charged_to_every_account(fake, run)
         50,
         10,
     )
-    assert spent_nanousd() == fake.total_nanousd
+    assert spent_nanousd() == fake.books.total_nanousd
     assert states() == ["captured"]
     assert sorted(Posting.objects.values_list("account__kind", flat=True)) == ["agent", "agent_type", "global", "issue"]
 
@@ -166,7 +166,7 @@ def test_more_than_was_set_aside_is_charged_all_the_same(fake, run):
 
     ask(call_of(run))
 
-    assert Usage.objects.get().cost_nanousd == fake.total_nanousd > Hold.objects.get().amount_nanousd
+    assert Usage.objects.get().cost_nanousd == fake.books.total_nanousd > Hold.objects.get().amount_nanousd
 
 
 def test_an_answer_shrinks_to_what_the_budget_allows(fake, acme):
@@ -206,7 +206,7 @@ def test_thirty_callers_at_once_never_pass_the_limit(fake, acme):
     refused = [answer for answer in answers if isinstance(answer, BudgetExceeded)]
     assert len(refused) + Usage.objects.count() == 30
     assert refused
-    assert spent_nanousd() == fake.total_nanousd <= limit
+    assert spent_nanousd() == fake.books.total_nanousd <= limit
 
 
 def test_nothing_is_sent_when_not_even_a_short_answer_fits(fake, acme):
@@ -271,7 +271,7 @@ def test_who_lost_the_lease_pays_and_journals_nothing(fake, run):
     with pytest.raises(LeaseLost):
         ask(call_of(run), store=store)
 
-    assert spent_nanousd() == fake.total_nanousd
+    assert spent_nanousd() == fake.books.total_nanousd
     assert (Message.objects.count(), states()) == (0, ["captured"])
 
 
@@ -281,7 +281,7 @@ def test_an_answer_that_cannot_be_journaled_is_paid(fake, run):
     with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
         ask(call_of(run))
 
-    assert spent_nanousd() == fake.total_nanousd == 8_200_000
+    assert spent_nanousd() == fake.books.total_nanousd == 8_200_000
     assert Message.objects.count() == 1
     run.refresh_from_db()
     assert run.cost_nanousd == 4_100_000
@@ -298,7 +298,7 @@ def test_attempts_of_a_step_are_numbered_through_over_restarts(fake, run):
 def test_the_book_is_held_against_the_bill(fake, run):
     ask(call_of(run))
     tasks.reconcile_bills()
-    fake.bill["gen-of-somebody-else"] = Decimal("0.5")
+    fake.books.enter("gen-of-somebody-else", Decimal("0.5"))
     heard = []
 
     def hear(reconciliation, **kwargs):
@@ -315,7 +315,7 @@ def test_the_book_is_held_against_the_bill(fake, run):
 
 
 def test_a_call_in_flight_may_explain_what_the_provider_billed_more(fake, run):
-    fake.plan.append(modes.ending_early)
+    fake.plan.append(faults.ending_early)
     fake.answers_look_ups = False
     with pytest.raises(CallFailed):
         ask(call_of(run, patience=Patience(attempts=1)))

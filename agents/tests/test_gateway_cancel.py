@@ -8,9 +8,9 @@ import pytest
 from agents import tasks
 from agents.gateway import complete
 from agents.models import Message
-from agents.tests import provider as modes
 from agents.tests.calls import Heard, ask, call_of, journal, make_card, make_run, on_a_loop, spent_nanousd, states
 from budgets.models import Hold
+from tests.provider import faults, modes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -41,15 +41,16 @@ async def until(condition):
 
 
 def test_a_stop_closes_the_stream_at_once_and_keeps_the_money_on_hold(fake, run):
-    fake.plan.append(modes.slow)
+    fake.plan.append(modes.slow())
     heard = Heard()
 
     cancelled_at, took_s = cancel_after(run, heard=heard, moment=lambda: until(lambda: len(heard.pieces) > 3))
 
     deadline = time.monotonic() + 2
-    while not fake.hung_up_at and time.monotonic() < deadline:
+    [generation] = fake.books
+    while not generation.hung_up and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert fake.hung_up_at[0] - cancelled_at < 0.3
+    assert generation.hung_up_at - cancelled_at < 0.3
     assert took_s < 0.3
     assert (states(), heard.text, Message.objects.count()) == (["unresolved"], "", 0)
     assert Hold.objects.get().generation_id == "gen-1"
@@ -57,13 +58,13 @@ def test_a_stop_closes_the_stream_at_once_and_keeps_the_money_on_hold(fake, run)
     tasks.sweep_holds()
     tasks.sweep_holds()
     assert states() == ["captured"]
-    assert spent_nanousd() == fake.total_nanousd
+    assert spent_nanousd() == fake.books.total_nanousd
     run.refresh_from_db()
-    assert run.cost_nanousd == fake.total_nanousd, "what a lost attempt cost is the run's"
+    assert run.cost_nanousd == fake.books.total_nanousd, "what a lost attempt cost is the run's"
 
 
 def test_a_stop_before_the_first_byte_of_the_answer_keeps_the_money_on_hold(fake, run):
-    fake.plan.append(modes.silent)
+    fake.plan.append(faults.silent(10))
 
     _, took_s = cancel_after(run, heard=Heard(), moment=lambda: until(lambda: fake.requests))
 
@@ -72,7 +73,7 @@ def test_a_stop_before_the_first_byte_of_the_answer_keeps_the_money_on_hold(fake
 
 
 def test_a_stop_during_a_pause_leaves_nothing_behind(fake, run):
-    fake.plan.append(modes.refusing(429, headers={"Retry-After": "30"}))
+    fake.plan.append(faults.refusing(429, headers={"Retry-After": "30"}))
 
     async def pausing():
         await until(lambda: fake.requests)
@@ -106,5 +107,5 @@ def test_a_stop_at_any_moment_leaves_the_ledger_true(fake, acme):
         assert Message.objects.filter(run=run).count() == states(run).count("captured") - answered.count()
 
     named = set(Hold.objects.exclude(generation_id=None).values_list("generation_id", flat=True))
-    assert spent_nanousd() == sum(int(cost * 1_000_000_000) for name, cost in fake.bill.items() if name in named)
+    assert spent_nanousd() == sum(generation.cost_nanousd for generation in fake.books if generation.id in named)
     assert ends <= {"captured", "released", "unresolved"}

@@ -12,9 +12,9 @@ from agents import tasks
 from agents.errors import CallFailed
 from agents.gateway import Patience
 from agents.models import Provider
-from agents.tests import provider as modes
 from agents.tests.calls import Heard, ask, call_of, make_card, make_run, spent_nanousd, states
 from budgets.models import Hold, Usage
+from tests.provider import faults, modes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -27,11 +27,11 @@ def run(acme):
 def test_a_broken_stream_is_tried_again_and_both_are_paid(fake, acme):
     card = make_card(acme)
     for fault in (
-        modes.breaking_off(429),
-        modes.breaking_off("server_error"),
-        modes.ending_in_error,
-        modes.cut,
-        modes.ending_early,
+        faults.breaking_off(429),
+        faults.breaking_off("server_error"),
+        faults.ending_in_error,
+        faults.cut,
+        faults.ending_early,
     ):
         run, heard = make_run(card), Heard()
         fake.plan.append(fault)
@@ -42,7 +42,7 @@ def test_a_broken_stream_is_tried_again_and_both_are_paid(fake, acme):
         assert states(run) == ["unresolved", "captured"]
         tasks.sweep_holds()
         assert states(run) == ["captured", "captured"]
-        assert spent_nanousd() == fake.total_nanousd
+        assert spent_nanousd() == fake.books.total_nanousd
     assert set(Usage.objects.values_list("cost_source", flat=True)) == {"response", "generation"}
 
 
@@ -50,7 +50,7 @@ def test_a_refusal_for_good_costs_nothing_and_is_not_repeated(fake, acme):
     card = make_card(acme)
     for status in (400, 401, 402, 403, 404, 413, 422):
         run = make_run(card)
-        fake.plan.append(modes.refusing(status))
+        fake.plan.append(faults.refusing(status))
 
         with pytest.raises(CallFailed, match=str(status)) as failure:
             ask(call_of(run))
@@ -64,19 +64,19 @@ def test_trouble_before_the_generation_is_tried_again_for_nothing(fake, acme):
     card = make_card(acme)
     for status in (429, 500, 502, 503, 529):
         run = make_run(card)
-        fake.plan.append(modes.refusing(status))
+        fake.plan.append(faults.refusing(status))
 
         ask(call_of(run))
 
         assert (status, states(run)) == (status, ["released", "captured"])
-    assert spent_nanousd() == fake.total_nanousd
+    assert spent_nanousd() == fake.books.total_nanousd
 
 
 def test_a_time_out_of_the_provider_stays_on_hold(fake, acme):
     card = make_card(acme)
     for status in (408, 504, 524):
         run = make_run(card)
-        fake.plan.append(modes.refusing(status))
+        fake.plan.append(faults.refusing(status))
 
         ask(call_of(run))
 
@@ -85,7 +85,8 @@ def test_a_time_out_of_the_provider_stays_on_hold(fake, acme):
 
 def test_an_error_that_names_its_generation_is_settled_by_its_record(fake, run):
     def failing_late(answer):
-        answer.charge(Decimal("0.002"))
+        answer.cost = Decimal("0.002")
+        answer.charge()
         answer.refuse(502, {"code": 502, "message": "gone"}, {"X-Generation-Id": answer.id})
 
     fake.plan.append(failing_late)
@@ -94,17 +95,17 @@ def test_an_error_that_names_its_generation_is_settled_by_its_record(fake, run):
     tasks.sweep_holds()
 
     assert states() == ["captured", "captured"]
-    assert spent_nanousd() == fake.total_nanousd == 6_100_000
+    assert spent_nanousd() == fake.books.total_nanousd == 6_100_000
 
 
 def test_a_402_because_of_other_requests_in_flight_is_tried_again(fake, run):
-    fake.plan.append(modes.refusing(402, metadata={"limit_source": "openrouter_in_flight_budget"}))
+    fake.plan.append(faults.refusing(402, metadata={"limit_source": "openrouter_in_flight_budget"}))
 
     assert ask(call_of(run)).text == "Hello"
 
 
 def test_retry_after_is_honoured(fake, run):
-    fake.plan.append(modes.refusing(429, headers={"Retry-After": "0.4"}))
+    fake.plan.append(faults.refusing(429, headers={"Retry-After": "0.4"}))
     started = time.monotonic()
 
     ask(call_of(run))
@@ -113,7 +114,7 @@ def test_retry_after_is_honoured(fake, run):
 
 
 def test_a_wait_longer_than_patience_is_left_to_the_caller(fake, run):
-    fake.plan.append(modes.refusing(429, headers={"Retry-After": "3600"}))
+    fake.plan.append(faults.refusing(429, headers={"Retry-After": "3600"}))
 
     with pytest.raises(CallFailed) as failure:
         ask(call_of(run))
@@ -123,7 +124,7 @@ def test_a_wait_longer_than_patience_is_left_to_the_caller(fake, run):
 
 
 def test_patience_ends(fake, run):
-    fake.plan.extend([modes.refusing(503)] * 9)
+    fake.plan.extend([faults.refusing(503)] * 9)
 
     with pytest.raises(CallFailed, match="503"):
         ask(call_of(run))
@@ -133,7 +134,7 @@ def test_patience_ends(fake, run):
 
 def test_the_next_model_answers_when_the_first_fails_for_good(fake, acme, run):
     run.agent.fallbacks.add(make_card(acme, "acme/small"))
-    fake.plan.append(modes.refusing(404))
+    fake.plan.append(faults.refusing(404))
 
     completion = ask(call_of(run))
 
@@ -150,7 +151,7 @@ def test_an_answer_without_usage_is_looked_up(fake, run):
     assert ask(call_of(run)).text == "whole"
 
     assert Usage.objects.get().cost_source == "generation"
-    assert spent_nanousd() == fake.total_nanousd
+    assert spent_nanousd() == fake.books.total_nanousd
 
 
 def test_an_answer_without_usage_and_without_a_record_stays_on_hold(fake, run):
@@ -162,7 +163,7 @@ def test_an_answer_without_usage_and_without_a_record_stays_on_hold(fake, run):
 
     fake.answers_look_ups = True
     tasks.sweep_holds()
-    assert spent_nanousd() == fake.total_nanousd == 8_200_000
+    assert spent_nanousd() == fake.books.total_nanousd == 8_200_000
 
 
 def test_a_server_that_tells_neither_cost_nor_tokens_is_charged_at_the_hold(fake):
@@ -176,7 +177,7 @@ def test_a_server_that_tells_neither_cost_nor_tokens_is_charged_at_the_hold(fake
 
 
 def test_a_provider_that_falls_silent_is_lost(fake, run):
-    fake.plan.append(modes.silent)
+    fake.plan.append(faults.silent(10))
 
     ask(call_of(run, patience=Patience(attempts=2, first_pause_s=0.01, silence_s=0.2)))
 
@@ -217,7 +218,7 @@ def test_no_error_carries_the_key(fake, run, caplog):
 
 
 def test_what_nobody_can_tell_is_charged_at_the_hold_after_a_day(fake, run):
-    fake.plan.append(modes.cut)
+    fake.plan.append(faults.cut)
     fake.answers_look_ups = False
     ask(call_of(run))
     Hold.objects.update(created_at=timezone.now() - timedelta(days=2), lease_until=timezone.now())

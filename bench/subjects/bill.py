@@ -21,13 +21,14 @@ from agents.errors import CallFailed
 from agents.gateway import ModelCall, Patience, complete
 from agents.models import Provider, Run
 from agents.services import reconcile
-from agents.tests import provider as faults
 from agents.tests.calls import PROMPT, Heard, forget, make_card, make_run, on_a_loop
 from bench.finding import Finding, Scale, Target
 from budgets import audit
 from budgets.models import Hold, Usage
 from budgets.services.sweep import sweep
 from mcc.core.dbthread import DatabaseThread
+from tests.provider import Server, faults, modes
+from tests.provider.answer import Mode
 
 AT_ONCE = 10
 SWEEPS = 20
@@ -38,14 +39,14 @@ FAULTS = [
     faults.ending_in_error,
     faults.ending_early,
     faults.cut,
-    faults.without_usage,
+    modes.without_usage,
 ]
 
 
 def measure(scale: Scale) -> Iterator[Finding]:
     calls = scale.of(20, 400, 4_000)
     chance = random.Random(1)  # noqa: S311 - a schedule, not a secret
-    provider = faults.FakeProvider()
+    provider = Server()
     try:
         row = Provider.objects.create(name="acme", kind=Provider.Kind.OPENROUTER, base_url=provider.url)
         run = make_run(make_card(row), limit_nanousd=10**15)
@@ -58,20 +59,20 @@ def measure(scale: Scale) -> Iterator[Finding]:
     charged = Usage.objects.aggregate(total=Sum("cost_nanousd", default=0))["total"]
     assert audit.differences() == []
     note = f"{calls} calls, {len(provider.requests)} requests, {lost} of them left to the sweeper"
-    off = abs(charged - provider.total_nanousd)
+    off = abs(charged - provider.books.total_nanousd)
     yield Finding("difference from the provider's bill", "nano-dollars", [off], Target("equal to", 0), note)
     still = Hold.objects.filter(state__in=Hold.OPEN)
     named = still.filter(generation_id__isnull=False).count()
     yield Finding("answers with a name that nobody settled", "holds", [named], Target("equal to", 0))
     note = "cancelled before the provider named them: they count in full for a day, then are charged"
     yield Finding("calls without a name", "holds", [still.count() - named], None, note)
-    yield Finding("billed by the provider", "USD", [provider.total_nanousd / 1e9])
+    yield Finding("billed by the provider", "USD", [provider.books.total_nanousd / 1e9])
 
 
-def _mode(chance: random.Random) -> faults.Mode:
+def _mode(chance: random.Random) -> Mode:
     """Return how the provider takes the next request: half of them well."""
     if chance.random() < 0.5:
-        return faults.costing(str(Decimal(chance.randint(1, 9_000_000)).scaleb(-9)))
+        return modes.costing(str(Decimal(chance.randint(1, 9_000_000)).scaleb(-9)))
     return chance.choice(FAULTS)
 
 

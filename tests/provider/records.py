@@ -1,0 +1,69 @@
+"""What the provider tells when it is asked: records of generations, its bill, its models."""
+
+from dataclasses import asdict
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+from tests.provider.books import Books, Generation
+
+if TYPE_CHECKING:
+    from tests.provider.server import Server
+
+Told = tuple[int, object]
+NOT_FOUND: Told = (404, {"error": {"code": 404, "message": "not found"}})
+
+
+def tell(server: "Server", path: str) -> Told:
+    """Return the status and the JSON under ``path``."""
+    url = urlsplit(path)
+    query = {name: values[0] for name, values in parse_qs(url.query).items()}
+    match url.path.rpartition("/")[2]:
+        case "generation":
+            return _generation(server, query.get("id", ""))
+        case "key":
+            return 200, {"data": _key(server.books)}
+        case "activity":
+            day = date.fromisoformat(query["date"]) if "date" in query else None
+            return 200, {"data": server.books.activity(day)}
+        case "models":
+            return 200, {"data": server.cards}
+        case "books":
+            return 200, [asdict(one) | {"cost_usd": str(one.cost_usd)} for one in server.books]
+    return NOT_FOUND
+
+
+def _generation(server: "Server", name: str) -> Told:
+    if server.look_up_plan:
+        return server.look_up_plan.popleft()
+    found = server.books.record(name) if server.answers_look_ups else None
+    return NOT_FOUND if found is None else (200, {"data": _record(found)})
+
+
+def _record(found: Generation) -> dict:
+    return {
+        "id": found.id,
+        "model": found.model,
+        "provider_name": found.provider,
+        "total_cost": float(found.cost_usd),
+        "cancelled": found.hung_up,
+        "created_at": found.begun_at.isoformat(),
+        "native_tokens_prompt": found.input_tokens,
+        "native_tokens_completion": found.output_tokens,
+        "native_tokens_reasoning": found.reasoning_tokens,
+        "native_tokens_cached": found.cached_tokens,
+        "is_byok": False,
+        "upstream_inference_cost": None,
+    }
+
+
+def _key(books: Books) -> dict:
+    today = books.clock().replace(hour=0, minute=0, second=0, microsecond=0)
+    begins = {
+        "usage": datetime.min.replace(tzinfo=today.tzinfo),
+        "usage_daily": today,
+        "usage_weekly": today - timedelta(days=today.weekday()),
+        "usage_monthly": today.replace(day=1),
+    }
+    used = {name: float(books.usage_usd(since)) for name, since in begins.items()}
+    return {"label": "sk", **used, "byok_usage_daily": 0, "limit": None, "limit_remaining": 7.5}

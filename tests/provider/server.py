@@ -1,0 +1,89 @@
+"""The HTTP server around it all: a thread for each request."""
+
+import contextlib
+import json
+import threading
+import time
+from collections import deque
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.provider import modes, records
+from tests.provider.answer import Answer, Gone, Mode
+from tests.provider.books import Books
+
+
+class _Listener(ThreadingHTTPServer):
+    request_queue_size = 256
+    """A hundred callers knock at once; whom the usual queue of five turns away comes back a second later."""
+
+
+class Server:
+    """Listens from the moment it is made until ``close()``.
+
+    ``plan`` holds how the next requests are taken; when it is empty, ``usual`` says it. ``look_up_plan`` holds what the
+    next look-ups of a record are told, as (status, content). ``cards`` are its models.
+    """
+
+    def __init__(self, port: int = 0, *, usual: Mode = modes.plain) -> None:
+        self.usual = usual
+        self.plan: deque[Mode] = deque()
+        self.look_up_plan: deque[records.Told] = deque()
+        self.answers_look_ups = True
+        self.books = Books()
+        self.cards: list[dict] = []
+        self.requests: list[dict] = []
+        self.headers: list[dict] = []
+        self._listener = _Listener(("127.0.0.1", port), self._handler())
+        self._thread = threading.Thread(target=self._listener.serve_forever, args=(0.02,))
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._listener.server_port}/v1"
+
+    def close(self) -> None:
+        self._listener.shutdown()
+        self._thread.join()
+        self._listener.server_close()
+
+    def complete(self, handler: BaseHTTPRequestHandler, body: dict) -> None:
+        """Take one request, as planned."""
+        self.requests.append(body)
+        self.headers.append({name.lower(): value for name, value in handler.headers.items()})
+        generation = self.books.begin(handler.headers.get("Idempotency-Key", ""), body["model"])
+        answer = Answer(handler, body, generation)
+        mode = self.plan.popleft() if self.plan else self.usual
+        try:
+            mode(answer)
+        except (Gone, ConnectionError):
+            answer.over()
+            generation.hung_up_at = time.monotonic()
+        finally:
+            answer.over()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                self.close_connection = True
+                server.complete(self, json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+            def do_GET(self) -> None:
+                self.close_connection = True
+                status, content = records.tell(server, self.path)
+                payload = content if isinstance(content, bytes) else json.dumps(content, default=str).encode()
+                with contextlib.suppress(ConnectionError):
+                    self.send_response(status)
+                    self.send_header("Content-Type", "application/json")
+                    self.send_header("Content-Length", str(len(payload)))
+                    self.send_header("Connection", "close")
+                    self.end_headers()
+                    self.wfile.write(payload)
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        return Handler
