@@ -37,13 +37,17 @@ def of_project(project: Project) -> str:
         [
             f"# {project.name} ({project.key})\n{fenced(project.description)}",
             _section("Open issues", (_issue_line(issue, costs[issue.account_id]) for issue in open_issues)),
-            _section("Waits for a person", (f"{row.issue.key}: {' '.join(row.question.split())}" for row in asked)),
+            _section("Waits for a person", map(_request_line, asked)),
             _section("Done lately", (_issue_line(issue, costs[issue.account_id]) for issue in done)),
             _section("Checks", (f"{check['name']}: `{check['command']}`" for check in project.checks)),
             _section("Budget of the project", map(_standing_line, standings(project.account))),
             _section("Decisions", _known(project)),
         ]
     )
+
+
+def _request_line(request: Request) -> str:
+    return f"{request.issue.key if request.issue else 'Money'}: {' '.join(request.question.split())}"
 
 
 def _issue_line(issue: Issue, cost_nanousd: int) -> str:

@@ -112,14 +112,16 @@ def _questions(projects: QuerySet[Project], shown: int) -> Iterator[Happening]:
     """Questions of agents, and what people decided. Decisions about merges show as votes."""
     asked = Request.objects.filter(project__in=projects).exclude(kind=Request.Kind.MERGE)
     shown_ones = asked.filter(Q(answered_by__isnull=False) | Q(kind=Request.Kind.QUESTION))
-    for request in shown_ones.select_related("issue__project", "agent", "answered_by").order_by("-pk")[:shown]:
-        place = _issue_url(request.issue)
+    rows = shown_ones.select_related("issue__project", "project", "agent", "answered_by")
+    for request in rows.order_by("-pk")[:shown]:
+        place = _issue_url(request.issue) if request.issue else reverse("projects:project", args=[request.project.key])
+        about = request.issue.key if request.issue else request.project.name
         if request.answered_by and request.answered_at:
             kind = Request.Kind(request.kind)
             did = DECIDED.get((kind, request.answer)) or DECIDED[kind]
-            yield Happening(request.answered_at, did, request.issue.key, place, who=request.answered_by)
+            yield Happening(request.answered_at, did, about, place, who=request.answered_by)
         if request.kind == Request.Kind.QUESTION:
-            yield Happening(request.created_at, "asks about", request.issue.key, place, who=request.agent)
+            yield Happening(request.created_at, "asks about", about, place, who=request.agent)
 
 
 def _issue_url(issue: Issue) -> str:

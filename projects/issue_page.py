@@ -132,8 +132,8 @@ class IssuePage:
 def issue_page(issue: Issue) -> IssuePage:
     """Return the issue with its tasks, evidence, questions and history: about a dozen queries."""
     runs = list(conversation.runs_of(issue))
-    requests = Request.objects.filter(issue=issue).select_related(
-        "agent", "user", "answered_by", "task", "pull_request__project", "issue__project"
+    requests = Request.objects.about(issue).select_related(
+        "agent", "user", "answered_by", "task", "pull_request__project", "issue__project", "project"
     )
     return IssuePage(
         issue=issue,

@@ -41,7 +41,7 @@ class Need:
     @property
     def title(self) -> str:
         asked = self.request
-        if asked.kind == Request.Kind.PLAN:
+        if asked.kind == Request.Kind.PLAN and asked.issue:
             return f"Approve the plan for “{asked.issue.title}”"
         if asked.kind == Request.Kind.MERGE and asked.pull_request:
             return f"Merge “{asked.pull_request.title}”"
@@ -65,12 +65,17 @@ class Need:
         if self.request.kind == Request.Kind.MERGE and pull:
             page = reverse("projects:pull_request", args=[self.request.project.key, pull.number])
         else:
-            page = reverse("projects:issue", args=[self.request.issue.key])
+            page = home(self.request)
         return f"{page}#request-{self.request.pk}"
 
     @property
     def _look(self) -> tuple[str, str, str]:
         return LOOKS[Request.Kind(self.request.kind)]
+
+
+def home(request: Request) -> str:
+    """Return the address of the page where the question was asked: its issue, or the inbox."""
+    return reverse("projects:issue", args=[request.issue.key]) if request.issue else reverse("projects:inbox")
 
 
 def open_needs(user: User, project: Project | None = None) -> Sequence[Need]:

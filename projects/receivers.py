@@ -1,5 +1,6 @@
 """The company's answer to news from the floors below: ring the scheduler, tell the pages."""
 
+from django.db import transaction
 from django.db.models import Q
 from django.dispatch import receiver
 
@@ -8,7 +9,7 @@ from agents.signals import run_finished, run_waiting
 from budgets.models import Account
 from budgets.signals import account_frozen, account_thawed
 from mcc.core.queue import enqueue
-from projects.models import Issue, IssueStatus, Task, TaskStatus, Transition
+from projects.models import Issue, IssueStatus, Project, Task, TaskStatus, Transition
 from projects.services import money, news, tidying
 from projects.services.coding import SETTLED
 from projects.signals import task_moved
@@ -46,10 +47,13 @@ def tidy_up_after_the_run(sender: type[Run], run: Run, **kwargs: object) -> None
     tidying.order_for(run)
 
 
-@receiver(run_waiting, dispatch_uid="projects.end_unless_asked")
-def end_unless_asked(sender: type[Run], run: Run, **kwargs: object) -> None:
-    """A talk or a stand-up that has no money left is over: it belongs to no issue whose people could be asked."""
-    money.end_unless_asked(run)
+@receiver(run_waiting, dispatch_uid="projects.ask_for_money")
+def ask_for_money(sender: type[Run], run: Run, **kwargs: object) -> None:
+    """Ask for a talk or a stand-up that has no money left: no issue is looked at that would."""
+    if run.waits_for == money.BUDGET:
+        for project in Project.objects.filter(account__in=run.accounts.all()):
+            with transaction.atomic():
+                money.ask_for(project)
 
 
 @receiver(account_thawed, dispatch_uid="projects.go_on_after_a_stop")

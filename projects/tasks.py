@@ -11,8 +11,16 @@ def advance(issue_id: int) -> None:
         scheduling.advance(issue_id)
 
 
+def settle_shortage(request_id: int) -> None:
+    """Act on an answer about money."""
+    for request in money.unsettled().filter(pk=request_id):
+        money.settle(request)
+
+
 def advance_all() -> None:
     """Ring for every issue at work, in the order of their priority: whatever a lost doorbell missed happens now."""
+    for request in money.unsettled():
+        money.settle(request)
     money.wake_waiting()
     at_work = Issue.objects.open().filter(started_at__isnull=False)
     for issue_id in at_work.order_by("-priority", "pk").values_list("pk", flat=True):

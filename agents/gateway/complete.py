@@ -5,6 +5,7 @@ import logging
 import time
 
 from agents.errors import CallFailed
+from agents.gateway import settlements
 from agents.gateway.attempt import Attempt
 from agents.gateway.call import Completion, ModelCall, OnText, Store
 from agents.gateway.candidate import Candidate, accounts_of, candidates
@@ -50,19 +51,27 @@ async def _persist(
     before a person is asked for more.
     """
     failures = 0
-    money_by = time.monotonic() + call.patience.money_s
+    short_since: float | None = None
     while True:
         try:
-            return await Attempt(call, model, accounts, db=db, on_text=on_text, store=store).make()
+            completion = await Attempt(call, model, accounts, db=db, on_text=on_text, store=store).make()
         except BudgetExceeded as refusal:
-            if not refusal.may_pass or time.monotonic() > money_by:
+            short_since = short_since or time.monotonic()
+            left_s = short_since + call.patience.money_s - time.monotonic()
+            if not refusal.may_pass or left_s <= 0:
                 raise
-            pause_s = call.patience.money_pause_s
+            await settlements.wait(min(left_s, call.patience.money_pause_s))
+            continue
         except CallFailed as failure:
+            settlements.tell()
+            short_since = None
             failures += 1
             wait_s = call.patience.pause_s(failures, failure.retry_after_s)
             if failure.permanent or wait_s is None:
                 raise
             pause_s = wait_s
             logger.info("%s: %s; again in %.1f s", call.reference_prefix, failure, pause_s)
+        else:
+            settlements.tell()
+            return completion
         await asyncio.sleep(pause_s)

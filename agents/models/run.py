@@ -12,7 +12,7 @@ from django.db.models import Q
 from agents.models.agent import Agent
 from agents.models.catalogue import ModelCard
 from agents.models.conversation import Conversation
-from budgets.models import Account
+from budgets.models import Account, Limit
 
 
 class Purpose(models.TextChoices):
@@ -77,6 +77,9 @@ class Run(models.Model):
     control = models.CharField(max_length=6, choices=Control.choices, default=Control.RUN)
     waits_for = models.CharField(max_length=40, blank=True, help_text="why it waits: answer, budget")
     needs_nanousd = models.BigIntegerField(null=True, help_text="waits for budget: what the next call needs at least")
+    short_of = models.ForeignKey(
+        Limit, models.SET_NULL, null=True, related_name="+", help_text="waits for budget: the limit that refused it"
+    )
     outcome = models.CharField(max_length=12, choices=Outcome.choices, blank=True)
     outcome_detail = models.TextField(blank=True)
     priority = models.SmallIntegerField(default=0)

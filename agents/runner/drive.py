@@ -130,7 +130,8 @@ class Drive:
         logger.info("run %s waits for money: %s", self.lease.run_id, refusal.detail)
         needs = refusal.needed_nanousd
         why = f"The next call needs {usd_display(needs)}. {refusal.detail}"
-        await self._db.run(journal.park, self.lease, "budget", self._worked_ms(), why=why, needs_nanousd=needs)
+        needed = {"needs_nanousd": needs, "short_of": refusal.limit.pk}
+        await self._db.run(journal.park, self.lease, "budget", self._worked_ms(), why=why, **needed)
 
     async def _put_down(self) -> None:
         if self._stop is not Stop.LOST:

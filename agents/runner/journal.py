@@ -227,13 +227,25 @@ def finish_cancelled(lease: Lease, worked_ms: int) -> None:
 
 
 @transaction.atomic
-def park(lease: Lease, waits_for: str, worked_ms: int, *, why: str = "", needs_nanousd: int | None = None) -> None:
-    """Let the run wait for somebody, without a lease. ``run_waiting`` is sent after commit."""
+def park(
+    lease: Lease,
+    waits_for: str,
+    worked_ms: int,
+    *,
+    why: str = "",
+    needs_nanousd: int | None = None,
+    short_of: int | None = None,
+) -> None:
+    """Let the run wait for somebody, without a lease. ``run_waiting`` is sent after commit.
+
+    ``short_of`` is the key of the limit that refused what the run needs.
+    """
     lease.fence(
         status=Run.Status.WAITING,
         waits_for=waits_for,
         outcome_detail=why,
         needs_nanousd=needs_nanousd,
+        short_of=short_of,
         worked_ms=F("worked_ms") + worked_ms,
         lease_owner="",
         lease_until=None,

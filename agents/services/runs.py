@@ -100,7 +100,7 @@ def say(conversation: Conversation, text: str, *, user: User | None = None, agen
 def wake(run: Run) -> bool:
     """Let a waiting run go on. Says whether it was waiting; anything else is left alone."""
     waiting = Run.objects.filter(pk=run.pk, status=Run.Status.WAITING)
-    forget = {"waits_for": "", "needs_nanousd": None, "outcome_detail": ""}
+    forget = {"waits_for": "", "needs_nanousd": None, "short_of": None, "outcome_detail": ""}
     if not waiting.update(status=Run.Status.QUEUED, lease_until=None, **forget):
         return False
     announce(run)
@@ -127,7 +127,7 @@ def conclude(runs: QuerySet[Run], outcome: Outcome, detail: str = "", **changes:
     if run is None:
         return False
     changes |= {"status": Run.Status.FINISHED, "outcome": outcome, "outcome_detail": detail, "waits_for": ""}
-    changes["needs_nanousd"] = None
+    changes |= {"needs_nanousd": None, "short_of": None}
     changes |= {"finished_at": timezone.now(), "lease_owner": "", "lease_until": None}
     Run.objects.filter(pk=run.pk).update(**changes)
     announce(run)

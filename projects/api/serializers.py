@@ -137,6 +137,9 @@ class OptionOut(serializers.Serializer):
     value = serializers.CharField()
     label = serializers.CharField()  # type: ignore[assignment]
     wants_text = serializers.BooleanField()
+    amount = serializers.CharField(
+        required=False, help_text="proposed USD: `text` of the answer may say another amount; empty: no amount is asked"
+    )
 
 
 class RequestOut(serializers.ModelSerializer):
@@ -148,7 +151,7 @@ class RequestOut(serializers.ModelSerializer):
         model = Request
         fields = (
             "id", "project", "issue", "task", "pull_request", "kind", "question", "detail", "options", "default",
-            "asked_by", "is_open", "answer", "answer_text", "answered_at", "created_at",
+            "resets_at", "asked_by", "is_open", "answer", "answer_text", "answered_at", "created_at",
         )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models import Q
 
 from agents.models import Acted, Run
+from budgets.models import Limit
 from mcc.core.models import User
 from projects.models.issue import Issue, Task
 from projects.models.project import Project
@@ -21,6 +22,12 @@ class RequestQuerySet(models.QuerySet["Request"]):
     def open(self) -> Self:
         return self.filter(answered_at__isnull=True, withdrawn_at__isnull=True)
 
+    def about(self, issue: Issue) -> Self:
+        """Those of ``issue``, and the open ones of its project about money that its own runs wait for."""
+        short = Run.objects.filter(accounts=issue.account_id, status=Run.Status.WAITING).values("short_of")
+        shared = Q(issue=None, project=issue.project_id, answered_at=None, withdrawn_at=None, limit__in=short)
+        return self.filter(Q(issue=issue) | shared)
+
 
 class Request(Acted):
     """Needs you: one question to a person, with options and a default. ``agent`` is who asks, if an agent does."""
@@ -36,17 +43,23 @@ class Request(Acted):
     """The answer to an agent's question in the person's own words."""
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="requests")
-    issue = models.ForeignKey(Issue, models.CASCADE, related_name="requests")
+    issue = models.ForeignKey(
+        Issue, models.CASCADE, null=True, related_name="requests", help_text="empty: about money that several share"
+    )
     task = models.ForeignKey(Task, models.CASCADE, null=True, related_name="requests")
     pull_request = models.ForeignKey(PullRequest, models.CASCADE, null=True, related_name="requests")
     run = models.ForeignKey(Run, models.CASCADE, null=True, related_name="requests", help_text="waits for the answer")
+    limit = models.ForeignKey(Limit, models.SET_NULL, null=True, related_name="+", help_text="the one that is short")
+    resets_at = models.DateTimeField(null=True, help_text="when the limit's period ends: so long a person can wait")
     key = models.CharField(
         max_length=120, unique=True, help_text="says it once: plan:12:1, merge:7:<sha>, ask:5:<call>"
     )
     kind = models.CharField(max_length=8, choices=Kind.choices)
     question = models.TextField()
     detail = models.TextField(blank=True)
-    options = models.JSONField(default=list, help_text="[{value, label}]; the first is the one that goes on")
+    options = models.JSONField(
+        default=list, help_text="[{value, label, wants_text, amount}]; the first is the one that goes on"
+    )
     default = models.CharField(max_length=200, blank=True)
     answer = models.CharField(max_length=200, blank=True)
     answer_text = models.TextField(blank=True)
@@ -67,6 +80,14 @@ class Request(Acted):
                 | Q(answered_at__isnull=False, answered_by__isnull=False, answer__gt=""),
                 name="request_answered_by_somebody",
             ),
+            models.CheckConstraint(
+                condition=Q(issue__isnull=False) | Q(kind="budget"), name="request_of_an_issue_unless_about_money"
+            ),
+            models.UniqueConstraint(
+                fields=["project", "limit"],
+                condition=Q(answered_at__isnull=True, withdrawn_at__isnull=True),
+                name="request_one_open_per_limit",
+            ),
         ]
         indexes = [models.Index(fields=["project", "answered_at"])]
 
@@ -78,6 +99,11 @@ class Request(Acted):
         labels = {option["value"]: option["label"] for option in self.options}
         label = str(labels.get(self.answer, self.answer))
         return f"{label}: {self.answer_text}" if self.answer_text else label
+
+    @property
+    def amount(self) -> str:
+        """The amount in USD that one of the answers proposes, or ""."""
+        return next((str(option["amount"]) for option in self.options if option.get("amount")), "")
 
     @property
     def wants_text(self) -> list[str]:

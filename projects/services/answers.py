@@ -1,7 +1,6 @@
 """What the company does when a person has answered."""
 
-from agents.models import Purpose, Run
-from agents.services import runs
+from agents.models import Purpose
 from projects.models import Issue, Request, TaskStatus, Vote
 from projects.services import (
     aftercare,
@@ -11,10 +10,8 @@ from projects.services import (
     issues,
     judging,
     merging,
-    money,
     planning,
     proof,
-    requests,
     staffing,
 )
 
@@ -23,8 +20,12 @@ REJECT = "reject"
 
 
 def act_on(issue: Issue) -> None:
-    """Act on every answer that was not acted on yet, in the order in which they were given."""
+    """Act on every answer that was not acted on yet, in the order in which they were given.
+
+    Those about money are for more than this issue, and acted on by ``money.settle``.
+    """
     answered = Request.objects.filter(issue=issue, answered_at__isnull=False, handled=False)
+    answered = answered.exclude(kind=Request.Kind.BUDGET)
     for request in answered.select_related("task__issue__project", "pull_request", "run").order_by("answered_at"):
         request.handled = True
         request.save(update_fields=["handled"])
@@ -60,22 +61,6 @@ def _merge(issue: Issue, request: Request) -> None:
 
 def _question(issue: Issue, request: Request) -> None:
     """Nothing: the run that asked is woken by the scheduler, and reads the answer itself."""
-
-
-def _budget(issue: Issue, request: Request) -> None:
-    run = request.run
-    if run is None or not run.is_open:
-        return
-    if request.answer == money.RAISE.value:
-        money.raise_limit(issue, run.assignment, requests.amount_of_money(request.answer_text))
-        if run.status == Run.Status.WAITING:
-            runs.wake(run)
-        return
-    money.stop(run)
-    if request.task is not None and request.task.is_open:
-        issues.close_task(request.task, user=request.answered_by, reason="no money for it")
-    else:
-        issues.close(issue, user=request.answered_by, reason="no money for it")
 
 
 def _blocked(issue: Issue, request: Request) -> None:
@@ -114,6 +99,5 @@ HANDLERS = {
     Request.Kind.PLAN: _plan,
     Request.Kind.MERGE: _merge,
     Request.Kind.QUESTION: _question,
-    Request.Kind.BUDGET: _budget,
     Request.Kind.BLOCKED: _blocked,
 }

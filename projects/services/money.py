@@ -1,101 +1,275 @@
-"""When a run has to wait for money: asking for more, and going on when there is some."""
+"""When runs have to wait for money: one question for each limit that is short, and going on when there is some.
+
+A run that waits says which limit refused it (``Run.short_of``), and all runs of a project that wait for one limit share
+a question. About the limit of an issue it is the issue's; about a wider one it is the project's, so that runs that
+belong to no issue have somebody to ask, too. A limit wider than a project is asked about in each project that it stops:
+people see only their own, and whoever is answered with money goes on everywhere.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
 
 from agents.models import Outcome, Run
 from agents.services import runs
+from budgets import queries
 from budgets.models import Account, Limit
-from budgets.queries import Standing, standings
+from budgets.queries import Standing
 from budgets.services import accounts, ledger
-from mcc.core.money import usd_display
-from projects.models import Assignment, Issue, Request
-from projects.services import requests
+from mcc.core.money import NANOUSD, usd_display, usd_string
+from projects.models import Assignment, Issue, Project, Request
+from projects.services import issues, news, requests
 from projects.services.requests import Option
 
 BUDGET = "budget"
 """What a run waits for when a hold did not fit (``Run.waits_for``)."""
-RAISE = Option("raise", "Add money (say how much, in USD)", wants_text=True)
-STOP = Option("stop", "Stop this work")
+RAISE, WAIT, CANCEL = "raise", "wait", "cancel"
+NO_MONEY = "no money for it"
+PERIODS = {
+    Limit.Period.DAILY.value: "a day",
+    Limit.Period.WEEKLY.value: "a week",
+    Limit.Period.MONTHLY.value: "a month",
+    Limit.Period.TOTAL.value: "in all",
+}
 
 
-def accounts_of(issue: Issue, assignment: Assignment) -> list[Account]:
-    """Return all accounts that the run is charged to, from the narrowest to the widest."""
-    agent = assignment.run.agent
-    return [
-        issue.account,
-        issue.project.account,
-        agent.account,
-        accounts.agent_type_account(agent.role),
-        accounts.global_account(),
-    ]
+@dataclass(frozen=True)
+class Shortage:
+    """A limit, and the runs of one project that wait for it."""
+
+    project: Project
+    standing: Standing
+    runs: Sequence[Run]
+
+    @property
+    def limit(self) -> Limit:
+        return self.standing.limit
+
+    @property
+    def next_nanousd(self) -> int:
+        """What the most modest of the runs needs for its next call."""
+        return min(run.needs_nanousd or 1 for run in self.runs)
+
+    @property
+    def missing_nanousd(self) -> int:
+        """What all of them lack for their next calls."""
+        return sum(run.needs_nanousd or 1 for run in self.runs) - self.standing.remaining_nanousd
+
+    @property
+    def proposal_nanousd(self) -> int:
+        """A raise that lasts for a while: a quarter of the limit, or some calls, rounded up to 1, 2 or 5."""
+        return _rounded_up(max(4 * self.missing_nanousd, self.limit.amount_nanousd // 4))
+
+    @property
+    def question(self) -> str:
+        who = self.runs[0].agent.name if len(self.runs) == 1 else f"{len(self.runs)} agents"
+        cannot = "cannot go on" if len(self.runs) == 1 else "cannot go on together"
+        short = usd_display(self.missing_nanousd)
+        return f"{who} {cannot}: the {self.limit.period} limit of {_name(self.limit.account)} is {short} short."
+
+    @property
+    def detail(self) -> str:
+        limit, standing = self.limit, self.standing
+        lines = [
+            f"- Limit: {usd_display(limit.amount_nanousd)} {PERIODS[limit.period]}",
+            f"- Spent: {usd_display(standing.spent_nanousd)}",
+            f"- Set aside for calls under way: {usd_display(standing.held_nanousd)}",
+            f"- Left: {usd_display(standing.remaining_nanousd)}",
+            f"- Needed for the next call: at least {usd_display(self.next_nanousd)}",
+        ]
+        if len(self.runs) > 1:
+            lines.append(f"- Waiting: {', '.join(sorted({run.agent.name for run in self.runs}))}")
+        if limit.account.kind not in (Account.Kind.PROJECT, Account.Kind.ISSUE):
+            lines.append("- Only an administrator may raise it.")
+        return "\n".join(lines)
+
+    @property
+    def options(self) -> list[Option]:
+        offered = [Option(RAISE, "Raise the limit", amount=usd_string(self.proposal_nanousd))]
+        if end := self.standing.period_end:
+            offered.append(Option(WAIT, f"Wait until it resets: {timezone.localtime(end):%a %-d %b, %H:%M %Z}"))
+        return [*offered, Option(CANCEL, "Cancel what waits")]
 
 
-def shortest(candidates: list[Account]) -> Standing | None:
-    """Return the blocking limit with the least left, or None when nothing limits these accounts."""
-    blocking = [standing for account in candidates for standing in standings(account) if standing.blocks]
-    return min(blocking, key=lambda standing: standing.remaining_nanousd, default=None)
+def waiting(project: Project) -> QuerySet[Run]:
+    """Return the runs of ``project`` that wait for money, the longest waiting first."""
+    charged = Run.objects.filter(accounts=project.account_id, status=Run.Status.WAITING, waits_for=BUDGET)
+    return charged.select_related("agent__account").order_by("pk")
 
 
-def ask(issue: Issue, assignment: Assignment) -> Request:
-    """Ask a person for money for a waiting run. Asked once until the question is answered or void."""
-    run = assignment.run
-    asked = Request.objects.filter(run=run, kind=Request.Kind.BUDGET)
-    over = asked.exclude(answered_at=None, withdrawn_at=None).count()
-    short = shortest(accounts_of(issue, assignment))
-    question = f"{run.agent.name} has no money left for {issue.key}."
-    if short is not None:
-        limit = short.limit
-        spent = f"{usd_display(short.spent_nanousd)} of {usd_display(limit.amount_nanousd)}"
-        question = f"{question} The {limit.period} limit of {limit.account.name} is short: {spent} spent."
-    return requests.open(
-        Request.Kind.BUDGET,
-        issue,
-        key=f"budget:{run.pk}:{over}",
-        task=assignment.task,
-        run=run,
-        agent=run.agent,
-        question=question,
-        detail=run.outcome_detail,
-        options=[RAISE, STOP],
-        default=RAISE.value,
-    )
+def ask_for(project: Project) -> None:
+    """Ask about each limit that runs of ``project`` wait for, unless a person chose to wait; void what is not short.
+
+    Level-triggered. Runs in the caller's transaction.
+    """
+    short = _shortages(project)
+    for shortage in short:
+        if not _is_patient(shortage):
+            _ask(shortage)
+    asked = Request.objects.open().filter(project=project, kind=Request.Kind.BUDGET)
+    requests.withdraw(asked.exclude(limit__in=[shortage.limit.pk for shortage in short]))
 
 
-def raise_limit(issue: Issue, assignment: Assignment, extra_nanousd: int) -> Limit | None:
-    """Add ``extra_nanousd`` to the limit that is short. None when nothing limits the run any more."""
-    short = shortest(accounts_of(issue, assignment))
-    if short is None:
+def _shortages(project: Project) -> list[Shortage]:
+    """Return what is short now. A run whose next call fits by now is left to `wake_waiting`."""
+    found: dict[int, Standing] = {}
+    by_limit: dict[int, list[Run]] = defaultdict(list)
+    for run in waiting(project):
+        standing = _short_for(run)
+        if standing is not None:
+            found[standing.limit.pk] = standing
+            by_limit[standing.limit.pk].append(run)
+    return [Shortage(project, found[key], short) for key, short in by_limit.items()]
+
+
+def _short_for(run: Run) -> Standing | None:
+    """Return the limit that stops ``run`` now: the one that refused it, or, once that has enough, the shortest."""
+    groups = queries.standings_of([*_charged(run), accounts.global_account()]).values()
+    blocking = [standing for group in groups for standing in group if standing.blocks]
+    short = [standing for standing in blocking if standing.remaining_nanousd < (run.needs_nanousd or 1)]
+    if not short:
         return None
-    limit = short.limit
-    return accounts.set_limit(
+    worst = min(short, key=lambda each: (each.limit.pk != run.short_of_id, each.remaining_nanousd))
+    if worst.limit.pk != run.short_of_id:
+        Run.objects.filter(pk=run.pk).update(short_of=worst.limit)
+    return worst
+
+
+def _charged(run: Run) -> list[Account]:
+    """Return the accounts that ``run`` is charged to, beside the global one."""
+    return [*run.accounts.all(), run.agent.account, accounts.agent_type_account(run.agent.role)]
+
+
+def _is_patient(shortage: Shortage) -> bool:
+    """Whether somebody chose to wait until this very period of the limit is over."""
+    chosen = Request.objects.filter(project=shortage.project, limit=shortage.limit, answer=WAIT)
+    return chosen.filter(resets_at=shortage.standing.period_end).exists()
+
+
+def _ask(shortage: Shortage) -> None:
+    """Ask, or let the open question say how many wait by now."""
+    limit, project, first = shortage.limit, shortage.project, shortage.runs[0]
+    issue = Issue.objects.filter(account=limit.account_id).select_related("project").first()
+    asked = Request.objects.filter(project=project, limit=limit)
+    over = asked.exclude(answered_at=None, withdrawn_at=None).count()
+    alone = Assignment.objects.filter(run=first, issue=issue).first() if len(shortage.runs) == 1 else None
+    request = requests.open(
+        Request.Kind.BUDGET,
+        issue or project,
+        key=f"budget:{project.pk}:{limit.pk}:{over}",
+        task=alone.task if alone else None,
+        agent=first.agent,
+        limit=limit,
+        resets_at=shortage.standing.period_end,
+        question=shortage.question,
+        detail=shortage.detail,
+        options=shortage.options,
+        default=RAISE,
+    )
+    if request.question != shortage.question:
+        requests.reword(request, shortage.question, detail=shortage.detail, options=shortage.options)
+
+
+@transaction.atomic
+def settle(request: Request) -> None:
+    """Do what a person answered, once, for all runs that wait for the limit."""
+    answered = Request.objects.filter(pk=request.pk, answered_at__isnull=False, handled=False)
+    if not answered.update(handled=True):
+        return
+    concerned = Issue.objects.filter(project=request.project_id, account__in=_waiting_for(request).values("accounts"))
+    for key in list(concerned.values_list("pk", flat=True)):
+        news.ring(key)
+    ANSWERS[request.answer](request)
+    ask_for(request.project)
+
+
+def unsettled() -> QuerySet[Request]:
+    """Return the answers about money that nobody acted on yet."""
+    answered = Request.objects.filter(kind=Request.Kind.BUDGET, answered_at__isnull=False, handled=False)
+    return answered.select_related("project__account", "issue", "limit__account", "answered_by")
+
+
+def _waiting_for(request: Request) -> QuerySet[Run]:
+    return waiting(request.project).filter(short_of=request.limit_id)
+
+
+def _raise(request: Request) -> None:
+    limit = request.limit
+    if limit is None:
+        return
+    accounts.set_limit(
         limit.account,
-        limit.amount_nanousd + extra_nanousd,
+        limit.amount_nanousd + requests.amount_of_money(request.answer_text),
         period=limit.period,
         action=limit.action,
         warn_ratio=limit.warn_ratio,
     )
+    wake_waiting()
 
 
-def wake_waiting() -> int:
-    """Let the runs go on that waited for money and whose accounts have what they need; return how many."""
-    waiting = Run.objects.filter(status=Run.Status.WAITING, waits_for=BUDGET).select_related("agent__account")
-    woken = [run for run in waiting if _has_enough(run) and runs.wake(run)]
-    return len(woken)
+def _wait(request: Request) -> None:
+    """Nothing: `ask_for` asks no more in this period, and the clock wakes who waits when the next one begins."""
 
 
-def _has_enough(run: Run) -> bool:
-    agent = run.agent
-    own = [agent.account, accounts.agent_type_account(agent.role), accounts.global_account()]
-    left = ledger.headroom([*run.accounts.all(), *own])
-    return left is None or left >= (run.needs_nanousd or 1)
-
-
-def end_unless_asked(run: Run) -> None:
-    """End a run of the company that waits for money and belongs to no issue: nobody could be asked for it."""
-    ours = run.workplace.partition(":")[0] in ("project", "issue", "task")
-    if ours and run.waits_for == BUDGET and not Assignment.objects.filter(run=run).exists():
+def _cancel(request: Request) -> None:
+    """End the runs that wait. A task of which one was goes with it, and an issue that has no plan yet."""
+    short = list(_waiting_for(request))
+    work = Assignment.objects.filter(run__in=short).select_related("task__issue__project", "run")
+    keys = work.order_by("issue").values_list("issue", flat=True)
+    concerned = Issue.objects.select_for_update(of=("self",)).select_related("project").filter(pk__in=list(keys))
+    by_key = {issue.pk: issue for issue in concerned.order_by("pk")}
+    for run in short:
         stop(run)
+    for assignment in work:
+        issue, task = by_key[assignment.issue_id], assignment.task
+        if task is not None and task.is_open:
+            issues.close_task(task, user=request.answered_by, reason=NO_MONEY)
+        elif task is None and issue.is_open:
+            issues.close(issue, user=request.answered_by, reason=NO_MONEY)
+
+
+ANSWERS: dict[str, Callable[[Request], None]] = {RAISE: _raise, WAIT: _wait, CANCEL: _cancel}
+
+
+def wake_waiting(*, at: datetime | None = None) -> int:
+    """Let the runs go on that waited for money and whose accounts have what they need; return how many.
+
+    ``at`` is now, except in tests.
+    """
+    short = Run.objects.filter(status=Run.Status.WAITING, waits_for=BUDGET).select_related("agent__account")
+    return len([run for run in short.order_by("pk") if _has_enough(run, at) and runs.wake(run)])
+
+
+def _has_enough(run: Run, at: datetime | None) -> bool:
+    left = ledger.headroom(_charged(run), at=at)
+    return left is None or left >= (run.needs_nanousd or 1)
 
 
 def stop(run: Run) -> bool:
     """End a run that waits for money for want of it. False: it does not wait any more."""
-    waiting = Run.objects.filter(pk=run.pk, status=Run.Status.WAITING, waits_for=BUDGET)
-    return runs.conclude(waiting, Outcome.BUDGET, run.outcome_detail)
+    short = Run.objects.filter(pk=run.pk, status=Run.Status.WAITING, waits_for=BUDGET)
+    return runs.conclude(short, Outcome.BUDGET, run.outcome_detail)
+
+
+def _rounded_up(amount_nanousd: int) -> int:
+    """Return the next of 1, 2, 5, 10, 20, … cents that is not less."""
+    step = NANOUSD // 100
+    while True:
+        for factor in (1, 2, 5):
+            if factor * step >= amount_nanousd:
+                return factor * step
+        step *= 10
+
+
+def _name(account: Account) -> str:
+    """Return the account as people call it: the company, project Atlas, all coders."""
+    if account.kind == Account.Kind.GLOBAL:
+        return "the company"
+    if account.kind == Account.Kind.AGENT_TYPE:
+        return f"all {account.name}s"
+    return f"{Account.Kind(account.kind).label.lower()} {account.name}"

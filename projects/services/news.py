@@ -10,6 +10,7 @@ from functools import partial
 
 from django.db import transaction
 
+from agents.models import Run
 from mcc.core import live
 from mcc.core.queue import enqueue
 from projects.models import Check, Issue, PullRequest, Request, Task, Vote
@@ -26,7 +27,17 @@ def task_changed(task: Task) -> None:
 
 
 def request_changed(request: Request) -> None:
-    _tell(request.issue, "request", request=request.pk)
+    """A question about money that several issues share goes to the streams of all those whose runs wait for it."""
+    if request.issue is not None:
+        _tell(request.issue, "request", request=request.pk)
+        return
+    short = Run.objects.filter(status=Run.Status.WAITING, short_of=request.limit_id).values("accounts")
+    concerned = Issue.objects.filter(project=request.project_id, account__in=short)
+    streams = [*(issue.stream for issue in concerned), f"project:{request.project_id}", COMPANY]
+    news: list[tuple[str, str, dict[str, object]]] = [
+        (stream, "request", {"request": request.pk}) for stream in streams
+    ]
+    transaction.on_commit(partial(live.publish_many, news), robust=True)
 
 
 def check_changed(check: Check) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 
 from django.db import transaction
@@ -9,13 +10,16 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from agents.models import Agent, Run
+from budgets.models import Limit
 from mcc.core import audit
 from mcc.core.errors import InvalidInput
 from mcc.core.models import User
-from mcc.core.money import nanousd
+from mcc.core.money import nanousd, usd_string
+from mcc.core.queue import enqueue
 from projects.errors import RequestClosed
-from projects.models import Issue, PullRequest, Request, Task
+from projects.models import Issue, Project, PullRequest, Request, Task
 from projects.services import news
+from projects.services.account_rights import require_account_manager
 from projects.services.rights import require_decider
 from projects.signals import request_answered, request_opened
 
@@ -25,20 +29,23 @@ STOPS_WORK = (Request.Kind.BLOCKED, Request.Kind.BUDGET, Request.Kind.QUESTION)
 
 @dataclass(frozen=True)
 class Option:
-    """One way to answer. ``wants_text``: it says nothing without words."""
+    """One way to answer. ``wants_text``: it says nothing without words. ``amount``: its words are an amount in USD,
+    this one when there are none.
+    """
 
     value: str
     label: str
     wants_text: bool = False
+    amount: str = ""
 
     def as_json(self) -> dict[str, object]:
-        return {"value": self.value, "label": self.label, "wants_text": self.wants_text}
+        return {"value": self.value, "label": self.label, "wants_text": self.wants_text, "amount": self.amount}
 
 
 @transaction.atomic
 def open(
     kind: Request.Kind,
-    issue: Issue,
+    about: Issue | Project,
     *,
     key: str,
     question: str,
@@ -49,17 +56,25 @@ def open(
     pull_request: PullRequest | None = None,
     run: Run | None = None,
     agent: Agent | None = None,
+    limit: Limit | None = None,
+    resets_at: datetime | None = None,
 ) -> Request:
-    """Return the request ``key``, asked now unless it was asked before. Listeners hear ``request_opened``."""
+    """Return the request ``key``, asked now unless it was asked before. Listeners hear ``request_opened``.
+
+    ``about`` a project are only questions about money that several of its issues share.
+    """
+    issue = about if isinstance(about, Issue) else None
     request, is_new = Request.objects.get_or_create(
         key=key,
         defaults={
-            "project": issue.project,
+            "project": about.project if isinstance(about, Issue) else about,
             "issue": issue,
             "task": task,
             "pull_request": pull_request,
             "run": run,
             "agent": agent,
+            "limit": limit,
+            "resets_at": resets_at,
             "kind": kind,
             "question": question,
             "detail": detail,
@@ -69,9 +84,18 @@ def open(
     )
     if is_new:
         news.request_changed(request)
-        refresh_blocked(issue)
+        if issue is not None:
+            refresh_blocked(issue)
         transaction.on_commit(partial(request_opened.send_robust, Request, request=request))
     return request
+
+
+def reword(request: Request, question: str, *, detail: str, options: Sequence[Option]) -> None:
+    """Let an open question say how things stand by now. Runs in the caller's transaction."""
+    request.question, request.detail = question, detail
+    request.options = [option.as_json() for option in options]
+    request.save(update_fields=["question", "detail", "options"])
+    news.request_changed(request)
 
 
 @transaction.atomic
@@ -82,7 +106,8 @@ def answer(request: Request, *, user: User, choice: str, text: str = "") -> Requ
     that says nothing without words. Listeners hear ``request_answered``.
     """
     require_decider(user, request.project)
-    request = Request.objects.select_for_update().select_related("issue", "project").get(pk=request.pk)
+    asked = Request.objects.select_for_update(of=("self",))
+    request = asked.select_related("issue__project", "project", "limit__account").get(pk=request.pk)
     if not request.is_open:
         raise RequestClosed("This question is answered already, or void because the work moved on.")
     offered = {option["value"]: option for option in request.options}
@@ -90,17 +115,27 @@ def answer(request: Request, *, user: User, choice: str, text: str = "") -> Requ
         raise InvalidInput("This answer was not offered.", fields={"choice": [f"One of {', '.join(offered)}."]})
     if offered[choice].get("wants_text") and not text.strip():
         raise InvalidInput("Say what you mean.", fields={"text": ["This answer needs words."]})
-    if request.kind == Request.Kind.BUDGET and offered[choice].get("wants_text"):
-        amount_of_money(text)
+    if proposed := str(offered[choice].get("amount") or ""):
+        text = _amount(request, user, text.strip() or proposed)
     request.answer, request.answer_text = choice, text.strip()
     request.answered_by, request.answered_at = user, timezone.now()
     request.save(update_fields=["answer", "answer_text", "answered_by", "answered_at"])
     audit.record(user, f"projects.answer_{request.kind}", f"projects.request:{request.pk}", {"choice": choice})
     news.request_changed(request)
-    refresh_blocked(request.issue)
-    news.ring(request.issue_id)
+    if request.kind == Request.Kind.BUDGET:
+        enqueue("projects.tasks.settle_shortage", request.pk)
+    if request.issue is not None:
+        refresh_blocked(request.issue)
+        news.ring(request.issue.pk)
     transaction.on_commit(partial(request_answered.send_robust, Request, request=request))
     return request
+
+
+def _amount(request: Request, user: User, text: str) -> str:
+    """Return the amount in words, when it is one and ``user`` may change the limit that it is for."""
+    if request.limit is not None:
+        require_account_manager(user, request.limit.account)
+    return f"${usd_string(amount_of_money(text))}"
 
 
 def amount_of_money(text: str) -> int:
@@ -113,16 +148,19 @@ def amount_of_money(text: str) -> int:
 
 def withdraw(requests: QuerySet[Request]) -> None:
     """Void the open ones of ``requests``: the work moved on without their answer. Runs in the caller's transaction."""
-    for request in requests.filter(answered_at__isnull=True, withdrawn_at__isnull=True).select_related("issue"):
+    for request in requests.filter(answered_at__isnull=True, withdrawn_at__isnull=True).select_related(
+        "issue__project", "project"
+    ):
         request.withdrawn_at = timezone.now()
         request.save(update_fields=["withdrawn_at"])
         news.request_changed(request)
-        refresh_blocked(request.issue)
+        if request.issue is not None:
+            refresh_blocked(request.issue)
 
 
 def refresh_blocked(issue: Issue) -> None:
     """Let the issue's flag say whether a question stops its work."""
-    blocked = issue.is_open and Request.objects.open().filter(issue=issue, kind__in=STOPS_WORK).exists()
+    blocked = issue.is_open and Request.objects.open().about(issue).filter(kind__in=STOPS_WORK).exists()
     if Issue.objects.filter(pk=issue.pk).exclude(blocked=blocked).update(blocked=blocked):
         issue.blocked = blocked
         news.issue_changed(issue)

@@ -81,11 +81,8 @@ def _see_to_waiting_runs(issue: Issue) -> None:
     for run in Run.objects.filter(status=Run.Status.WAITING, requests__issue=issue).distinct():
         if run.waits_for != money.BUDGET and not Request.objects.open().filter(run=run).exists():
             runs.wake(run)
-    short = issue.assignments.filter(run__status=Run.Status.WAITING, run__waits_for=money.BUDGET)
-    for assignment in short.select_related("run__agent__account", "task"):
-        money.ask(issue, assignment)
-    about_money = Request.objects.filter(issue=issue, kind=Request.Kind.BUDGET)
-    requests.withdraw(about_money.exclude(run__status=Run.Status.WAITING))
+    money.ask_for(issue.project)
+    requests.refresh_blocked(issue)
 
 
 def _work_on(issue: Issue) -> None:

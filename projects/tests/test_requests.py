@@ -71,7 +71,7 @@ def test_an_answer_must_be_one_of_those_offered_and_say_something(issue, owner, 
 @pytest.mark.parametrize("text", ["much", "0", "-5", "$"])
 def test_an_amount_of_money_must_be_one(issue, owner, text):
     request = requests.open(
-        Request.Kind.BUDGET, issue, key="b", question="?", options=[Option("raise", "More", wants_text=True)]
+        Request.Kind.BUDGET, issue, key="b", question="?", options=[Option("raise", "More", amount="1")]
     )
     with pytest.raises(InvalidInput):
         requests.answer(request, user=owner, choice="raise", text=text)

@@ -7,13 +7,12 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from agents.models import Agent, Message, Purpose, Role, Run
-from agents.services import runs
 from budgets.services import accounts
 from mcc.core.models import Errand
 from projects import briefing, workflow
 from projects.models import Assignment, Check, Issue, Request, Task, TaskStatus, Transition, Vote
 from projects.plans import parse
-from projects.services import issues, money, pausing, planning, requests, scheduling, staffing
+from projects.services import issues, pausing, planning, requests, scheduling, staffing
 from projects.services.pausing import Scope
 from projects.tests import factories
 from projects.tests.factories import HEAD
@@ -552,89 +551,6 @@ def test_a_run_that_was_answered_before_it_lay_down_goes_on_too():
 
     run.refresh_from_db()
     assert run.status == "queued"
-
-
-def test_a_run_without_money_goes_on_when_a_person_adds_some():
-    issue = at_work()
-    run = factories.latest(issue.tasks.get()).run
-    accounts.set_limit(issue.account, 1_000_000_000, period="total")
-    wait(run, "budget")
-    scheduling.advance(issue.pk)
-    assert "$0.00 of $1.00 spent" in open_request(issue).question
-
-    answer(open_request(issue), "raise", "$2.50")
-
-    run.refresh_from_db()
-    assert run.status == "queued"
-    assert issue.account.limits.get(active=True).amount_nanousd == 3_500_000_000
-
-
-def test_a_run_without_money_may_be_stopped():
-    issue = at_work({"key": "a"}, {"key": "b"})
-    task = issue.tasks.get(key="a")
-    wait(factories.latest(task).run, "budget")
-    scheduling.advance(issue.pk)
-
-    answer(open_request(issue), "stop")
-
-    assert statuses(issue)["a"] == "cancelled"
-    assert factories.latest(task).run.outcome == "budget"
-
-
-def test_the_question_about_money_is_void_once_there_is_some():
-    issue = at_work()
-    run = factories.latest(issue.tasks.get()).run
-    wait(run, "budget")
-    scheduling.advance(issue.pk)
-    Run.objects.filter(pk=run.pk).update(status="running", waits_for="")
-
-    scheduling.advance(issue.pk)
-
-    assert not Request.objects.open().exists()
-
-
-def test_a_run_that_is_short_of_money_again_asks_again():
-    issue = at_work()
-    run = factories.latest(issue.tasks.get()).run
-    wait(run, "budget")
-    scheduling.advance(issue.pk)
-    runs.wake(run)
-    scheduling.advance(issue.pk)
-    assert not Request.objects.open().exists()
-
-    wait(run, "budget")
-    scheduling.advance(issue.pk)
-
-    assert open_request(issue).kind == "budget"
-
-
-def test_only_a_run_whose_next_call_fits_is_woken_by_the_clock():
-    issue = at_work()
-    run = factories.latest(issue.tasks.get()).run
-    wait(run, "budget")
-    Run.objects.filter(pk=run.pk).update(needs_nanousd=300)
-    accounts.set_limit(issue.account, 299, period="total")
-    assert money.wake_waiting() == 0
-
-    accounts.set_limit(issue.account, 300, period="total")
-
-    assert money.wake_waiting() == 1
-    run.refresh_from_db()
-    assert (run.status, run.needs_nanousd) == ("queued", None)
-
-
-def test_a_run_that_belongs_to_no_issue_ends_when_its_money_does():
-    project = factories.project()
-    place = f"project:{project.pk}"
-    run = runs.start(project.team.first(), purpose="chat", title="A talk", order="Hello.", workplace=place)
-    wait(run, "budget")
-    run.refresh_from_db()
-    run.outcome_detail = "too little"
-
-    money.end_unless_asked(run)
-
-    run.refresh_from_db()
-    assert (run.outcome, run.outcome_detail) == ("budget", "too little")
 
 
 # The end

@@ -2,7 +2,6 @@
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 from django.views.decorators.vary import vary_on_headers
 
@@ -10,6 +9,7 @@ from mcc.core import pages
 from mcc.core.errors import DomainError
 from projects.models import Request
 from projects.models.request import RequestQuerySet
+from projects.needs import home
 from projects.services import requests
 
 
@@ -26,9 +26,8 @@ def answer(request: HttpRequest, pk: int) -> HttpResponse:
         except DomainError as error:
             refusal = error
         row = _requests().get(pk=pk)
-    home = f"{reverse('projects:issue', args=[row.issue.key])}#request-{pk}"
     if not refusal and not pages.wants_fragment(request):
-        return pages.go(request, pages.back(request, home))
+        return pages.go(request, pages.back(request, f"{home(row)}#request-{pk}"))
     context = {
         "request_": row,
         "may_answer": Request.objects.maintained_by(user).filter(pk=pk).exists(),
@@ -41,5 +40,5 @@ def answer(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _requests() -> RequestQuerySet:
     return Request.objects.select_related(
-        "issue__project", "agent", "user", "answered_by", "task", "pull_request__project"
+        "issue__project", "project", "agent", "user", "answered_by", "task", "pull_request__project"
     )

@@ -1,0 +1,290 @@
+"""When money is short: one question for each limit, its three answers, and the clock."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from agents.models import Run
+from agents.runner import journal
+from agents.runner.claims import Lease
+from agents.services import runs
+from budgets import periods
+from budgets.models import Limit
+from budgets.services import accounts
+from budgets.tests import factories as books
+from mcc.core.errors import InvalidInput, NotAllowed
+from mcc.core.models import User
+from mcc.core.money import NANOUSD
+from projects import tasks
+from projects.models import Issue, Membership, Project, Request
+from projects.services import money, requests, scheduling
+from projects.tests import factories
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def boss() -> User:
+    return factories.user(is_superuser=True)
+
+
+def at_work(project: Project | None = None, *planned: dict) -> Issue:
+    issue = factories.planned(project or factories.project(coders=3), *planned)
+    scheduling.advance(issue.pk)
+    return issue
+
+
+def coding_runs(issue: Issue) -> list[Run]:
+    return list(Run.objects.filter(assignment__task__issue=issue).order_by("pk"))
+
+
+def starve(run: Run, limit: Limit, needs_nanousd: int) -> None:
+    """Let ``run`` lie down for want of money, as the runner does."""
+    Run.objects.filter(pk=run.pk).update(status="running", lease_owner="here", lease_epoch=1)
+    journal.park(Lease(run.pk, "here", 1), "budget", 0, needs_nanousd=needs_nanousd, short_of=limit.pk)
+
+
+def look(issue: Issue) -> None:
+    """Let the scheduler do what it was rung for."""
+    tasks.advance_all()
+    scheduling.advance(issue.pk)
+
+
+def answer(request: Request, user: User, choice: str, text: str = "") -> None:
+    requests.answer(request, user=user, choice=choice, text=text)
+    tasks.settle_shortage(request.pk)
+
+
+def status(run: Run) -> str:
+    run.refresh_from_db()
+    return run.status
+
+
+def test_the_question_says_which_limit_is_short_and_by_how_much():
+    issue = at_work()
+    limit = accounts.set_limit(issue.account, NANOUSD, period="daily")
+    starve(coding_runs(issue)[0], limit, 1_250_000_000)
+
+    look(issue)
+
+    asked = Request.objects.open().get()
+    assert (asked.issue, asked.limit, asked.kind) == (issue, limit, "budget")
+    assert asked.question.endswith(f"cannot go on: the daily limit of issue {issue.key} is $0.25 short.")
+    lines = ["Limit: $1.00 a day", "Spent: $0.00", "under way: $0.00", "Left: $1.00", "next call: at least $1.25"]
+    assert all(line in asked.detail for line in lines)
+    _, midnight = periods.bounds("daily", timezone.now())
+    assert [option["value"] for option in asked.options] == ["raise", "wait", "cancel"]
+    assert (asked.options[0]["amount"], asked.resets_at) == ("1.00", midnight)
+    assert f"{timezone.localtime(midnight):%-d %b, %H:%M %Z}" in asked.options[1]["label"]
+    issue.refresh_from_db()
+    assert issue.blocked
+
+
+def test_a_total_never_resets_so_nobody_is_offered_to_wait():
+    issue = at_work()
+    limit = accounts.set_limit(issue.account, NANOUSD, period="total")
+    starve(coding_runs(issue)[0], limit, 2 * NANOUSD)
+    look(issue)
+    assert [option["value"] for option in Request.objects.get().options] == ["raise", "cancel"]
+
+
+@pytest.mark.parametrize(("text", "cents"), [("", 200), ("$2.50", 350)])
+def test_one_click_takes_the_proposal_and_another_amount_may_be_said(boss, text, cents):
+    issue = at_work()
+    run = coding_runs(issue)[0]
+    limit = accounts.set_limit(issue.account, NANOUSD, period="total")
+    starve(run, limit, 1_200_000_000)
+    look(issue)
+
+    answer(Request.objects.get(), boss, "raise", text)
+
+    assert (status(run), run.short_of, run.needs_nanousd) == ("queued", None, None)
+    assert issue.account.limits.get(active=True).amount_nanousd == cents * NANOUSD // 100
+    issue.refresh_from_db()
+    assert not issue.blocked
+
+
+@pytest.mark.parametrize("text", ["much", "-1", "0"])
+def test_what_is_no_amount_is_refused(boss, text):
+    issue = at_work()
+    starve(coding_runs(issue)[0], accounts.set_limit(issue.account, 1, period="total"), NANOUSD)
+    look(issue)
+    with pytest.raises(InvalidInput):
+        requests.answer(Request.objects.get(), user=boss, choice="raise", text=text)
+
+
+def test_a_raise_that_is_too_small_is_asked_about_again(boss):
+    issue = at_work()
+    run = coding_runs(issue)[0]
+    starve(run, accounts.set_limit(issue.account, NANOUSD, period="total"), 3 * NANOUSD)
+    look(issue)
+
+    answer(Request.objects.get(), boss, "raise", "1")
+
+    assert status(run) == "waiting"
+    assert "is $1.00 short" in Request.objects.open().get().question
+
+
+def test_whoever_chose_to_wait_is_not_asked_again_and_the_reset_wakes_the_run(boss):
+    issue = at_work()
+    run = coding_runs(issue)[0]
+    limit = accounts.set_limit(issue.account, NANOUSD, period="daily")
+    books.spend(issue.account, cost=NANOUSD)
+    starve(run, limit, 500_000_000)
+    look(issue)
+
+    answer(Request.objects.get(), boss, "wait")
+    look(issue)
+
+    assert status(run) == "waiting"
+    assert not Request.objects.open().exists()
+    issue.refresh_from_db()
+    assert not issue.blocked
+    _, midnight = periods.bounds("daily", timezone.now())
+    assert midnight is not None
+    assert money.wake_waiting(at=midnight - timedelta(seconds=1)) == 0
+    assert money.wake_waiting(at=midnight) == 1
+    assert status(run) == "queued"
+
+
+def test_to_cancel_gives_up_the_task_whose_run_waits_and_no_other(boss):
+    issue = at_work(None, {"key": "a"}, {"key": "b"})
+    short, other = coding_runs(issue)
+    starve(short, accounts.set_limit(issue.account, 1, period="total"), NANOUSD)
+    look(issue)
+
+    answer(Request.objects.get(), boss, "cancel")
+
+    assert (status(short), short.outcome, status(other)) == ("finished", "budget", "queued")
+    assert dict(issue.tasks.values_list("key", "status")) == {"a": "cancelled", "b": "coding"}
+
+
+def test_ten_runs_short_of_one_limit_ask_one_question_and_its_answer_serves_them_all(boss):
+    project = factories.project(coders=10)
+    issue = at_work(project, *({"key": f"t{number}"} for number in range(5)))
+    Project.objects.filter(pk=project.pk).update(parallel_coders=10)
+    other = at_work(Project.objects.get(pk=project.pk), *({"key": f"u{number}"} for number in range(5)))
+    waiting = [*coding_runs(issue), *coding_runs(other)]
+    limit = accounts.set_limit(project.account, 2 * NANOUSD, period="monthly")
+    for run in waiting:
+        starve(run, limit, 3 * NANOUSD)
+    look(issue)
+    scheduling.advance(other.pk)
+
+    asked = Request.objects.open().get()
+    assert (asked.issue, asked.project) == (None, project)
+    assert asked.question.startswith(f"{len(waiting)} agents cannot go on together")
+    for each in (issue, other):
+        each.refresh_from_db()
+        assert each.blocked
+        assert asked in Request.objects.about(each)
+
+    answer(asked, boss, "raise", "100")
+    assert {status(run) for run in waiting} == {"queued"}
+
+
+def test_each_limit_that_is_short_has_its_question():
+    issue = at_work(None, {"key": "a"}, {"key": "b"})
+    first, second = coding_runs(issue)
+    starve(first, accounts.set_limit(issue.account, 1, period="total"), NANOUSD)
+    starve(second, accounts.set_limit(issue.project.account, 1, period="daily"), NANOUSD)
+    look(issue)
+    assert Request.objects.open().count() == 2
+
+
+def test_a_second_limit_that_is_short_is_asked_about_when_the_first_was_raised(boss):
+    issue = at_work()
+    run = coding_runs(issue)[0]
+    limit = accounts.set_limit(issue.account, 1, period="total")
+    wider = accounts.set_limit(issue.project.account, 1, period="total")
+    starve(run, limit, NANOUSD)
+    look(issue)
+
+    answer(Request.objects.get(), boss, "raise", "5")
+
+    assert Request.objects.open().get().limit == wider
+    assert status(run) == "waiting"
+
+
+def test_a_talk_that_belongs_to_no_issue_asks_the_people_of_its_project(boss, django_capture_on_commit_callbacks):
+    project = factories.project()
+    run = runs.start(
+        project.team.first(),
+        purpose="chat",
+        title="A talk",
+        order="Hello.",
+        workplace=f"project:{project.pk}",
+        accounts=[project.account],
+    )
+    limit = accounts.set_limit(project.account, 1, period="weekly")
+
+    with django_capture_on_commit_callbacks(execute=True):
+        starve(run, limit, NANOUSD)
+
+    asked = Request.objects.open().get()
+    assert (asked.issue, asked.project, asked.agent) == (None, project, run.agent)
+    answer(asked, boss, "cancel")
+    assert (status(run), run.outcome) == ("finished", "budget")
+
+
+def test_only_who_may_limit_an_account_may_raise_its_limit():
+    owner = factories.user()
+    project = factories.project(owner=owner)
+    issue = at_work(project)
+    run = coding_runs(issue)[0]
+    starve(run, accounts.set_limit(accounts.global_account(), 1, period="daily"), NANOUSD)
+    look(issue)
+    asked = Request.objects.open().get()
+
+    with pytest.raises(NotAllowed):
+        requests.answer(asked, user=owner, choice="raise")
+    viewer = factories.user()
+    Membership.objects.create(project=project, user=viewer, role=Membership.Role.VIEWER)
+    with pytest.raises(NotAllowed):
+        requests.answer(asked, user=viewer, choice="wait")
+
+    answer(asked, owner, "wait")
+    assert "Only an administrator" in asked.detail
+
+
+def test_the_question_is_void_once_nobody_waits_for_the_limit():
+    issue = at_work()
+    run = coding_runs(issue)[0]
+    limit = accounts.set_limit(issue.account, 1, period="total")
+    starve(run, limit, NANOUSD)
+    look(issue)
+
+    accounts.set_limit(issue.account, 2 * NANOUSD, period="total")
+    look(issue)
+
+    assert not Request.objects.open().exists()
+    assert status(run) == "queued"
+
+
+def test_a_run_that_is_short_again_asks_again():
+    issue = at_work()
+    run = coding_runs(issue)[0]
+    limit = accounts.set_limit(issue.account, 1, period="total")
+    starve(run, limit, NANOUSD)
+    look(issue)
+    runs.wake(run)
+    look(issue)
+    assert not Request.objects.open().exists()
+
+    starve(run, limit, NANOUSD)
+    look(issue)
+
+    assert Request.objects.open().get().limit == limit
+
+
+def test_only_a_run_whose_next_call_fits_is_woken_by_the_clock():
+    issue = at_work()
+    run = coding_runs(issue)[0]
+    starve(run, accounts.set_limit(issue.account, 299, period="total"), 300)
+    assert money.wake_waiting() == 0
+
+    accounts.set_limit(issue.account, 300, period="total")
+
+    assert money.wake_waiting() == 1
+    assert (status(run), run.needs_nanousd) == ("queued", None)
