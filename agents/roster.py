@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Max, QuerySet
-from django.utils import timezone
 
 from agents import doing
 from agents.models import Agent, Message, Run
 from budgets import access, periods, queries
-from budgets.models import Account, Limit
+from budgets.models import Account
 from mcc.core.models import User
 
 THINKS = "thinks"
@@ -67,8 +66,7 @@ def cards(user: User, agents: Iterable[Agent] | None = None) -> list[AgentCard]:
         agents = Agent.objects.select_related("model__provider", "account").order_by("-active", "pk")
     agents = list(agents)
     accounts = [agent.account for agent in agents]
-    midnight, _ = periods.bounds(Limit.Period.DAILY, timezone.now())
-    today, total = queries.totals(accounts, since=midnight), queries.totals(accounts)
+    today, total = queries.totals(accounts, since=periods.today()), queries.totals(accounts)
     opened = Run.objects.filter(agent__in=agents, status__in=Run.OPEN)
     seen = list(visible(opened, user).select_related("conversation").order_by("pk"))
     now = doing_now(seen)

@@ -6,9 +6,10 @@ from datetime import UTC, date, datetime
 from django.db.models import BigIntegerField, Count, F, OuterRef, Q, QuerySet, Subquery, Sum, Value
 from django.db.models.functions import Coalesce, TruncDate
 
+from budgets import periods
 from budgets.models import Bucket, DaySpend, Hold, HoldLine, Posting, Unfolded, Usage
 
-NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+BEGINNING, NEVER = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,13 @@ def differences(*, since: datetime | None = None) -> list[Difference]:
     Each check is one statement, so it sees one state of the database while others spend. ``since`` leaves out
     what was settled, and periods that ended, before: a recount of everything reads every posting.
     """
-    since = since or datetime.min.replace(tzinfo=UTC)
+    since = since or BEGINNING
     buckets = Bucket.objects.filter(Q(period_end=None) | Q(period_end__gt=since))
     return [
         *_buckets(buckets),
         *_postings(Usage.objects.filter(at__gte=since)),
         *_charges(Hold.objects.filter(Q(settled_at=None) | Q(settled_at__gte=since))),
-        *_rollups(since.date()),
+        *_rollups(periods.day(since)),
     ]
 
 
@@ -92,8 +93,8 @@ def _charges(holds: QuerySet[Hold]) -> list[Difference]:
 
 def _rollups(since: date) -> list[Difference]:
     """What pages say that an account spent on a day, against its postings. One statement."""
-    begin = datetime(since.year, since.month, since.day, tzinfo=UTC)
-    postings = Posting.objects.order_by().filter(at__gte=begin).annotate(day=TruncDate("at", tzinfo=UTC))
+    postings = Posting.objects.order_by().filter(at__gte=periods.midnight(since))
+    postings = postings.annotate(day=TruncDate("at", tzinfo=periods.zone()))
     shown = [rows.order_by().filter(day__gte=since) for rows in (DaySpend.objects.all(), Unfolded.objects.all())]
     parts = [
         rows.values_list("account", "day").annotate(which=Value(which), total=Sum("amount_nanousd"))

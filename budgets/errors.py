@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Protocol
 
+from django.utils import timezone
+
 from mcc.core.errors import DomainError
 from mcc.core.money import usd_display
 
@@ -49,7 +51,7 @@ class BudgetExceeded(DomainError):
         needed_nanousd: int = 0,
         may_pass: bool = False,
     ) -> None:
-        until = f" It resets at {resets_at:%Y-%m-%d %H:%M} UTC." if resets_at else ""
+        until = f" It resets at {timezone.localtime(resets_at):%Y-%m-%d %H:%M %Z}." if resets_at else ""
         super().__init__(
             f"{account} is {usd_display(short_nanousd)} short: "
             f"its {limit.period} limit of {usd_display(limit.amount_nanousd)} is spent or set aside.{until}"

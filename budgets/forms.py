@@ -1,7 +1,9 @@
 from decimal import Decimal
+from typing import Any
 
 from django import forms
 
+from budgets import periods
 from budgets.models import Limit
 from mcc.core.money import NANOUSD, nanousd
 
@@ -23,11 +25,14 @@ class LimitForm(forms.Form):
         min_value=0,
         max_value=HIGHEST_USD,
         decimal_places=4,
-        help_text="UTC days, weeks from Monday.",
     )
     period = forms.ChoiceField(label="Every", choices=PERIODS)
     warn_percent = forms.IntegerField(label="Warn at %", min_value=1, max_value=100, initial=80)
     action = forms.ChoiceField(label="When it is used up", choices=ACTIONS)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (the signature is Django's)
+        super().__init__(*args, **kwargs)
+        self.fields["amount_usd"].help_text = f"Days begin at midnight {periods.zone_words()}, weeks on Monday."
 
     @classmethod
     def of(cls, limit: Limit) -> "LimitForm":

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
@@ -67,19 +67,19 @@ class Standing:
 
 @dataclass(frozen=True)
 class DaySpent:
-    """What an account spent on one UTC day."""
+    """What an account spent on one day."""
 
     day: date
     amount_nanousd: int
 
 
 def spent_nanousd(account: Account, since: date | None = None) -> int:
-    """Return what was charged to ``account`` for calls admitted since that UTC day, or ever."""
+    """Return what was charged to ``account`` for calls admitted since that day, or ever."""
     return totals([account], since)[account.pk]
 
 
 def totals(accounts: Iterable[Account], since: date | None = None) -> dict[int, int]:
-    """Return what each account was charged since that UTC day, or ever, by primary key, zeros included. One query."""
+    """Return what each account was charged since that day, or ever, by primary key, zeros included. One query."""
     spent = {account.pk: 0 for account in accounts}
     folded, fresh = _both(spent, since)
     parts = [part.values_list("account").annotate(total=Sum("amount_nanousd")) for part in (folded, fresh)]
@@ -89,7 +89,7 @@ def totals(accounts: Iterable[Account], since: date | None = None) -> dict[int, 
 
 
 def by_day(accounts: Iterable[Account], since: date) -> dict[tuple[int, date], int]:
-    """Return what each account was charged on each UTC day since then on which it was charged anything. One query."""
+    """Return what each account was charged on each day since then on which it was charged anything. One query."""
     folded, fresh = _both({account.pk for account in accounts}, since)
     parts = [part.values_list("account", "day").annotate(total=Sum("amount_nanousd")) for part in (folded, fresh)]
     spent: dict[tuple[int, date], int] = {}
@@ -104,7 +104,7 @@ def _both(accounts: Iterable[int], since: date | None) -> tuple[QuerySet[DaySpen
     """
     concerned = Q(account__in=list(accounts))
     if since is not None:
-        concerned &= Q(day__gte=date(since.year, since.month, since.day))
+        concerned &= Q(day__gte=since)
     return DaySpend.objects.order_by().filter(concerned), Unfolded.objects.order_by().filter(concerned)
 
 
@@ -117,21 +117,26 @@ def standings_of(accounts: Iterable[Account], *, at: datetime | None = None) -> 
     """Return the standings of many accounts by primary key. Two queries, and two more for each limit not used yet."""
     at = at or timezone.now()
     found: dict[int, list[Standing]] = {account.pk: [] for account in accounts}
-    opened = {bucket.limit_id: bucket for bucket in buckets.at_time(at).filter(limit__account__in=found)}
+    # Of two that overlap (the time zone was changed) both hold: the fuller one, that comes last here, is felt.
+    opened = {
+        bucket.limit_id: bucket
+        for bucket in sorted(buckets.at_time(at).filter(limit__account__in=found), key=lambda each: each.taken_nanousd)
+    }
     limits = Limit.objects.filter(account__in=found, active=True).select_related("account")
     for limit in sorted(limits, key=lambda limit: Limit.Period.values.index(limit.period)):
-        start, end = periods.bounds(limit.period, at)
         if bucket := opened.get(limit.pk):
+            start, end = bucket.period_start, bucket.period_end
             spent, held = bucket.spent_nanousd, bucket.held_nanousd
         else:
+            start, end = periods.bounds(limit.period, at)
             spent, held = buckets.count(limit.account_id, start, end)
         found[limit.account_id].append(Standing(limit, start, end, spent, held, limit.amount_nanousd))
     return found
 
 
 def daily_spend(account: Account, days: int = 30, *, today: date | None = None) -> list[DaySpent]:
-    """Return what ``account`` spent on each of the last ``days`` UTC days, oldest first, idle days included."""
-    today = today or timezone.now().astimezone(UTC).date()
+    """Return what ``account`` spent on each of the last ``days`` days, oldest first, idle days included."""
+    today = today or periods.today()
     first = today - timedelta(days=days - 1)
     spent = by_day([account], first)
     dates = [first + timedelta(days=number) for number in range(days)]

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, timedelta
+from datetime import date, timedelta
 
 from django.db.models import Prefetch, QuerySet
-from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from budgets import access, queries
+from budgets import access, periods, queries
 from budgets.models import Account, Limit, Posting, Usage
 from budgets.queries import Standing
 from mcc.core import charts
@@ -52,8 +51,8 @@ def rows(accounts: Iterable[Account]) -> list[AccountRow]:
 
 
 def chart(accounts: Iterable[Account], *, title: str, days: int = DAYS, limit: Standing | None = None) -> SpendChart:
-    """Draw what ``accounts`` spent on each of the last ``days`` UTC days. The accounts must not overlap. One query."""
-    today = timezone.now().astimezone(UTC).date()
+    """Draw what ``accounts`` spent on each of the last ``days`` days. The accounts must not overlap. One query."""
+    today = periods.today()
     dates = [today - timedelta(days=distance) for distance in range(days - 1, -1, -1)]
     names = {account.pk: account.name for account in accounts}
     by_account: dict[str, dict[date, int]] = {}

@@ -6,8 +6,9 @@ from datetime import timedelta
 from django.db.models import Count, Sum
 from django.utils import timezone
 
-from budgets import audit, queries
+from budgets import audit, periods, queries
 from budgets.models import Hold, Reconciliation, Unfolded
+from budgets.services import rollups
 from budgets.services.accounts import global_account
 from mcc.core import metrics
 from mcc.core.doctor import Finding, check, fail, ok, warn
@@ -50,6 +51,15 @@ def books() -> Finding:
         text = f"they balance; nobody knows yet what {lost.count()} lost calls cost, at most {usd_display(amount)}"
         return warn(text, "Nothing to do: they count in full, and are settled when the provider can tell, or in a day.")
     return ok("they balance")
+
+
+@check("Time zone")
+def time_zone() -> Finding:
+    counted, ours = rollups.calendar_zone(), periods.zone_name()
+    if counted != ours:
+        text = f"the sums per day are those of {counted}, this process goes by {ours}"
+        return warn(text, "Set MCC_TIME_ZONE alike for every process and start them anew: that adds the days up again.")
+    return ok(f"days, weeks and months begin in {ours}")
 
 
 @check("Bill")

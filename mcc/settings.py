@@ -13,6 +13,7 @@ import sys
 import tempfile
 from datetime import timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -58,6 +59,18 @@ def _secret_key() -> str:
     with os.fdopen(descriptor, "w") as file:
         file.write(key := secrets.token_urlsafe(50))
     return key
+
+
+def _time_zone() -> str:
+    """Return where days begin: the periods of limits, the sums per day, the times on pages. The API speaks UTC."""
+    name = env.str("MCC_TIME_ZONE", default="UTC")
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError) as error:  # unknown, a directory of names, a path out of it
+        raise ImproperlyConfigured(
+            f"MCC_TIME_ZONE is {name!r}, which is no time zone: write an IANA name, as in Europe/Berlin"
+        ) from error
+    return name
 
 
 SECRET_KEY = _secret_key()
@@ -294,7 +307,7 @@ STORAGES = {
 # Tests and development serve static files from where they lie; production from the collected, hashed ones.
 WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = DEBUG or TESTING
 USE_TZ = True
-TIME_ZONE = "UTC"
+TIME_ZONE = _time_zone()
 LANGUAGE_CODE = "en-us"
 
 LOGGING = {

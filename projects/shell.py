@@ -10,7 +10,6 @@ from typing import Any
 from django.db.models import Count
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
-from django.utils import timezone
 
 from agents.models import Run
 from budgets import periods, queries
@@ -165,8 +164,7 @@ class Shell:
         for standing in queries.standings(self._company):
             if standing.limit.period == Limit.Period.DAILY:
                 return Today(standing.spent_nanousd, standing.amount_nanousd)
-        midnight, _ = periods.bounds(Limit.Period.DAILY, timezone.now())
-        return Today(queries.spent_nanousd(self._company, since=midnight), None)
+        return Today(queries.spent_nanousd(self._company, since=periods.today()), None)
 
     @cached_property
     def stopped(self) -> Account | None:

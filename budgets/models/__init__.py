@@ -2,12 +2,13 @@ from budgets.models.account import Account, Alert, Bucket, Limit
 from budgets.models.ledger import Hold, HoldLine, Posting, Usage
 from budgets.models.price import Price
 from budgets.models.reconciliation import Reconciliation
-from budgets.models.rollup import DaySpend, Unfolded
+from budgets.models.rollup import Calendar, DaySpend, Unfolded
 
 __all__ = [
     "Account",
     "Alert",
     "Bucket",
+    "Calendar",
     "DaySpend",
     "Hold",
     "HoldLine",

@@ -93,6 +93,11 @@ class Bucket(models.Model):
     def __str__(self) -> str:
         return f"{self.limit} from {self.period_start:%Y-%m-%d}"
 
+    @property
+    def taken_nanousd(self) -> int:
+        """What is spent or set aside."""
+        return self.spent_nanousd + self.held_nanousd
+
 
 class Alert(models.Model):
     """A threshold of a bucket that was crossed: written once, so that it is told once."""

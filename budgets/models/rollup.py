@@ -6,8 +6,20 @@ from budgets.models.account import Account
 from budgets.models.ledger import Posting
 
 
+class Calendar(models.Model):
+    """The time zone in which the days below are days; no row: UTC. One row, changed with all of them at once."""
+
+    zone = models.CharField(max_length=100, help_text="IANA name")
+    since = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return self.zone
+
+
 class DaySpend(models.Model):
-    """What one account paid for one model on one UTC day, as far as it is folded in. Days are those of the holds."""
+    """What one account paid for one model on one day, as far as it is folded in. Days are those of the holds, in the
+    zone of the Calendar.
+    """
 
     account = models.ForeignKey(Account, models.PROTECT, related_name="day_spends")
     day = models.DateField()

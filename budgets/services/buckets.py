@@ -2,6 +2,10 @@
 
 For every bucket, at every commit, ``held`` is the sum of the open holds and ``spent`` the sum of the postings on its
 account whose hold was admitted in its period, whether its limit is active or not. `budgets.audit` recomputes both.
+
+When the time zone of the deployment changes, a bucket whose period still runs goes on until its end; the next one is of
+the new zone and counts from its own beginning. So two may overlap by some hours: what was admitted then counts in both,
+for the new limit would otherwise let through what was spent that day already. Each is exact, whatever the zone is.
 """
 
 from collections.abc import Collection, Sequence
@@ -83,14 +87,19 @@ def open_one(limit: Limit, at: datetime) -> Bucket:
 
     The caller holds `locks.alone` on the account: nothing is spent or set aside while it counts.
     """
-    start, end = periods.bounds(limit.period, at)
-    bucket = Bucket.objects.filter(limit=limit, period_start=start).first()
-    if bucket is None:
-        spent, held = count(limit.account_id, start, end)
-        bucket = Bucket(limit=limit, period_start=start, period_end=end, spent_nanousd=spent, held_nanousd=held)
-        bucket.save()
+    bucket = at_time(at).filter(limit=limit).order_by("period_start").last() or _open(limit, at)
     bucket.limit = limit
     alerts.tell_crossed(bucket)
+    return bucket
+
+
+def _open(limit: Limit, at: datetime) -> Bucket:
+    start, end = periods.bounds(limit.period, at)
+    # One that began then and is over ended by another zone: it goes on until the end of ours.
+    bucket = Bucket.objects.filter(limit=limit, period_start=start).first() or Bucket(limit=limit, period_start=start)
+    bucket.period_end = end
+    bucket.spent_nanousd, bucket.held_nanousd = count(limit.account_id, start, end)
+    bucket.save()
     return bucket
 
 

@@ -9,7 +9,7 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from budgets import periods
-from budgets.models import Hold, Limit, Reconciliation, Usage
+from budgets.models import Hold, Reconciliation, Usage
 from budgets.signals import bill_differs
 from mcc.core.money import NANOUSD, usd_display
 
@@ -29,7 +29,7 @@ def compare(provider: str, theirs_nanousd: int, *, at: datetime | None = None) -
     when that is not enough. ``at`` is now, except in tests.
     """
     at = at or timezone.now()
-    midnight, _ = periods.bounds(Limit.Period.DAILY, at)
+    midnight = periods.utc_midnight(at)
     sent = Hold.objects.filter(provider=provider, sent_at__gte=midnight)
     ours = Usage.objects.filter(hold__in=sent).aggregate(total=Sum("cost_nanousd", default=0))["total"]
     pending = sent.filter(state__in=[Hold.State.SENT, Hold.State.UNRESOLVED])

@@ -3,17 +3,22 @@
 A charge writes its postings and, in the same transaction, an Unfolded for each. ``fold`` adds those up and deletes them
 in one transaction: each posting is in a DaySpend or is Unfolded, never both and never neither. Readers ask for both at
 once (``budgets.queries``), so they are current, however long ago the last fold was.
+
+Days are those of one time zone, which the Calendar names: whatever zone a process was started with, ``fold`` keeps to
+it, and ``follow_zone`` changes it, with all days at once.
 """
 
 from collections.abc import Iterable
-from datetime import UTC, date
+from datetime import date
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from django.db import connection, transaction
 from django.db.models import Count, F, QuerySet, Sum
 from django.db.models.functions import TruncDate
 
-from budgets.models import DaySpend, Posting, Unfolded
+from budgets import periods
+from budgets.models import Calendar, DaySpend, Posting, Unfolded
 
 BATCH: Final = 5_000
 FOLD: Final = 0x6D636364
@@ -29,7 +34,7 @@ def note(postings: Iterable[Posting]) -> None:
         Unfolded(
             posting=posting,
             account_id=posting.account_id,
-            day=posting.at.astimezone(UTC).date(),
+            day=periods.day(posting.at),
             amount_nanousd=posting.amount_nanousd,
         )
         for posting in postings
@@ -40,20 +45,44 @@ def note(postings: Iterable[Posting]) -> None:
 def fold(most: int = BATCH) -> int:
     """Fold in up to ``most`` postings and return how many there were. Harmless in several processes at once."""
     _alone()
-    keys = list(Unfolded.objects.order_by("pk").values_list("pk", flat=True)[:most])
-    if keys:
-        _add(_added_up(Posting.objects.filter(pk__in=keys)))
-        Unfolded.objects.filter(pk__in=keys).delete()
-    return len(keys)
+    return _fold(most, calendar_zone())
 
 
 @transaction.atomic
 def rebuild() -> None:
-    """Add everything up anew from the postings. Slow on a long history, and spending waits for it on SQLite."""
+    """Add everything up anew from the postings, by the zone of the deployment. Nothing is lost or counted twice though
+    others charge meanwhile. Slow on a long history, and spending waits for it on SQLite.
+    """
     _alone()
-    Unfolded.objects.all().delete()
+    zone = periods.zone_name()
+    Calendar.objects.update_or_create(pk=1, defaults={"zone": zone})
     DaySpend.objects.all().delete()
-    _add(_added_up(Posting.objects.all()))
+    # One statement: a posting that it does not see is Unfolded once it can be seen.
+    _add(_added_up(Posting.objects.exclude(pk__in=Unfolded.objects.values("pk")), zone))
+    while _fold(BATCH, zone):
+        pass
+
+
+def follow_zone() -> str | None:
+    """Add the days up anew if ``MCC_TIME_ZONE`` is not what they were added up by; return what there is to say."""
+    before, now = calendar_zone(), periods.zone_name()
+    if before == now:
+        return None
+    rebuild()
+    return f"Days now begin at midnight in {now}, no longer in {before}: the sums per day were added up anew."
+
+
+def calendar_zone() -> str:
+    """Return the name of the time zone by which the days are added up."""
+    return Calendar.objects.values_list("zone", flat=True).first() or "UTC"
+
+
+def _fold(most: int, zone: str) -> int:
+    keys = list(Unfolded.objects.order_by("pk").values_list("pk", flat=True)[:most])
+    if keys:
+        _add(_added_up(Posting.objects.filter(pk__in=keys), zone))
+        Unfolded.objects.filter(pk__in=keys).delete()
+    return len(keys)
 
 
 def _alone() -> None:
@@ -62,8 +91,9 @@ def _alone() -> None:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [FOLD])
 
 
-def _added_up(postings: QuerySet[Posting]) -> dict[Key, dict[str, int]]:
-    rows = postings.order_by().values_list("account", TruncDate("at", tzinfo=UTC), F("usage__model_used"))
+def _added_up(postings: QuerySet[Posting], zone: str) -> dict[Key, dict[str, int]]:
+    day = TruncDate("at", tzinfo=ZoneInfo(zone))
+    rows = postings.order_by().values_list("account", day, F("usage__model_used"))
     sums = rows.annotate(
         Sum("amount_nanousd"),
         Count("pk"),

@@ -1,7 +1,10 @@
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from datetime import UTC
+from typing import Any, TypeVar
 
 from django.db import models
+from django.http import HttpRequest, HttpResponseBase
+from django.utils import timezone
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -18,7 +21,11 @@ def caller(request: Request) -> User:
 
 
 class Endpoint(GenericAPIView):
-    """What the endpoints share: lists come in pages."""
+    """What the endpoints share: lists come in pages, times in UTC, wherever the deployment is."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # noqa: ANN401 (DRF's)
+        with timezone.override(UTC):
+            return super().dispatch(request, *args, **kwargs)
 
     def paged(self, rows: models.QuerySet[Row], show: Callable[[Sequence[Row]], object]) -> Response:
         """Answer with one page of ``rows``; ``show`` turns the rows of a page into what is sent."""
