@@ -1,7 +1,6 @@
-"""Providers, models and agents can be edited; what agents said and did can only be read."""
+"""Agents can be edited; providers and models are on their pages, what agents said and did can only be read."""
 
 from django.contrib import admin
-from django.db import models
 from django.forms import BaseModelForm
 from django.http import HttpRequest
 
@@ -12,13 +11,15 @@ from budgets.services import accounts
 
 
 @admin.register(Provider)
-class ProviderAdmin(admin.ModelAdmin):
-    list_display = ["name", "kind", "base_url", "key_setting", "active"]
-    formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
+class ProviderAdmin(ReadOnly, admin.ModelAdmin):
+    """Never shows the key. Providers are changed on their pages, which know what hangs on an address and take keys."""
+
+    list_display = ["name", "kind", "base_url", "key_setting", "api_key_set_at", "active"]
+    exclude = ["api_key"]
 
 
 @admin.register(ModelCard)
-class ModelCardAdmin(admin.ModelAdmin):
+class ModelCardAdmin(ReadOnly, admin.ModelAdmin):
     list_display = ["name", "provider", "context_tokens", "max_output_tokens", "active"]
     list_filter = ["provider", "active"]
     list_select_related = ["provider"]

@@ -21,6 +21,7 @@ from agents.endpoint import Endpoint
 from agents.errors import CallFailed
 from agents.meter import Metered, decimal
 from agents.rehearsal.transport import RehearsalTransport
+from mcc.core.encryption import Undecipherable
 from mcc.core.money import nanousd
 
 JSON = dict[str, Any]
@@ -108,7 +109,7 @@ async def answering(endpoint: Endpoint, request: ChatRequest) -> AsyncIterator[A
     Costs money: hold first. Raises CallFailed.
     """
     options: openai.RequestOptions = {
-        "headers": {"Idempotency-Key": request.idempotency_key},
+        "headers": {"Idempotency-Key": request.idempotency_key, **_authorization(endpoint)},
         "timeout": _timeout(request.silence_s),
     }
     try:
@@ -183,28 +184,32 @@ async def close() -> None:
         await client.close()
 
 
-_clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Endpoint, openai.AsyncOpenAI]]" = WeakKeyDictionary()
-"""A connection belongs to the loop that opened it."""
+_clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, openai.AsyncOpenAI]]" = WeakKeyDictionary()
+"""By base URL. A connection belongs to the loop that opened it; keys come and go without it."""
 
 
 def _client(endpoint: Endpoint) -> openai.AsyncOpenAI:
     clients = _clients.setdefault(asyncio.get_running_loop(), {})
-    if endpoint not in clients:
-        clients[endpoint] = openai.AsyncOpenAI(
+    place = endpoint.base_url
+    if place not in clients:
+        clients[place] = openai.AsyncOpenAI(
             **_settings(endpoint),
             http_client=httpx2.AsyncClient(transport=RehearsalTransport()) if endpoint.is_rehearsal else None,
         )
-    return clients[endpoint]
+    return clients[place]
 
 
 def _get(endpoint: Endpoint, path: str, query: dict[str, str]) -> JSON:
     """Return the JSON under ``path``: no float touches what may be money."""
     http_client = httpx2.Client(transport=RehearsalTransport()) if endpoint.is_rehearsal else None
+    options: openai.RequestOptions = {
+        "params": query,
+        "headers": _authorization(endpoint),
+        "timeout": LOOK_UP_TIMEOUT_S,
+    }
     try:
         with openai.OpenAI(**_settings(endpoint), http_client=http_client) as client:
-            response = client.get(
-                path, cast_to=httpx2.Response, options={"params": query, "timeout": LOOK_UP_TIMEOUT_S}
-            )
+            response = client.get(path, cast_to=httpx2.Response, options=options)
             answer = json.loads(response.text, parse_float=Decimal)
     except (openai.APIError, httpx2.HTTPError, ValueError) as error:
         raise _failed(endpoint, error) from None
@@ -214,14 +219,19 @@ def _get(endpoint: Endpoint, path: str, query: dict[str, str]) -> JSON:
 
 
 def _settings(endpoint: Endpoint) -> JSON:
-    key = endpoint.key()
+    """Return what a client is made with. The key is not in it: each request brings the one that counts by then."""
+    return {"api_key": "none", "base_url": endpoint.base_url or "http://rehearsal.invalid/v1", "max_retries": 0}
+
+
+def _authorization(endpoint: Endpoint) -> dict[str, str]:
+    """Return the header with the key. Raises CallFailed when there should be one and is none, or none to be read."""
+    try:
+        key = endpoint.key()
+    except Undecipherable as error:
+        raise CallFailed(f"the key stored for {endpoint.name} cannot be read: {error}", permanent=True) from None
     if endpoint.key_variable and not key:
         raise CallFailed(f"{endpoint.key_variable} is not set, so {endpoint.name} cannot be called", permanent=True)
-    return {
-        "api_key": key or "none",
-        "base_url": endpoint.base_url or "http://rehearsal.invalid/v1",
-        "max_retries": 0,
-    }
+    return {"Authorization": f"Bearer {key or 'none'}"}
 
 
 def _timeout(silence_s: float) -> httpx2.Timeout:

@@ -1,24 +1,37 @@
 """Where a model is called: a provider without its row, so that the client needs no database."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import environ
 
 from agents.models import Provider
+from mcc.core.encryption import Secret
+
+NO_SECRET = Secret()
+
+
+class KeySource(StrEnum):
+    """Where the API key of a provider comes from."""
+
+    STORED = "stored"
+    ENVIRONMENT = "environment"
+    NONE = "none"
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An OpenAI-compatible endpoint. Holds the name of the variable with the key, never the key."""
+    """An OpenAI-compatible endpoint. Holds its key encrypted, or the name of the variable with the key."""
 
     name: str
     kind: str
     base_url: str = ""
     key_variable: str = ""
+    stored_key: Secret = NO_SECRET
 
     @classmethod
     def of(cls, provider: Provider) -> "Endpoint":
-        return cls(provider.name, provider.kind, provider.base_url, provider.key_setting)
+        return cls(provider.name, provider.kind, provider.base_url, provider.key_setting, provider.api_key)
 
     @property
     def is_rehearsal(self) -> bool:
@@ -29,6 +42,17 @@ class Endpoint:
         """Whether it takes OpenRouter's fields, tells the cost and keeps a record of every generation."""
         return self.kind in (Provider.Kind.OPENROUTER, Provider.Kind.REHEARSAL)
 
+    @property
+    def key_source(self) -> KeySource:
+        """Where the key comes from. What a person stored last wins: it takes effect without a restart."""
+        if self.stored_key:
+            return KeySource.STORED
+        return KeySource.ENVIRONMENT if self._key_of_environment() else KeySource.NONE
+
     def key(self) -> str:
-        """Return the API key from the environment (``X``, or the file that ``X_FILE`` names); may be empty."""
+        """Return the API key, or "" when there is none. Raises Undecipherable."""
+        return self.stored_key.reveal() if self.stored_key else self._key_of_environment()
+
+    def _key_of_environment(self) -> str:
+        """Return the value of the variable (``X``, or the file that ``X_FILE`` names)."""
         return environ.FileAwareEnv().str(self.key_variable, default="") if self.key_variable else ""

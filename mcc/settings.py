@@ -1,6 +1,6 @@
 """Settings of Mission Control Center: one file, every value from the environment or ``.env``.
 
-With nothing set it boots safely on one machine: SQLite, no Redis, the rehearsal model, a secret key made once
+With nothing set it boots safely on one machine: SQLite, no Redis, the rehearsal model, secret keys made once
 and kept in the data directory. ``X_FILE`` names a file that holds the value of ``X`` (Docker and systemd secrets).
 Every variable is described in ``.env.example``.
 """
@@ -11,11 +11,15 @@ import secrets
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import environ
+from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -41,24 +45,22 @@ DATA_DIR = _data_dir()
 DEBUG = env.bool("DEBUG", default=False)
 
 
-def _secret_key() -> str:
-    """Return ``SECRET_KEY``, or the key made at the first start and kept for the next ones.
+def _kept(name: str, make: Callable[[], str], *, variable: str) -> str:
+    """Return the secret in the file ``name`` of the data directory, made at the first start and kept for the next ones.
 
-    django-q2 signs its jobs with it and sessions hang on it, so it must survive a restart; a default that is
-    the same on every installation would let anybody forge both.
+    Written whole, then linked into place: of two processes that start at the same moment one makes it, both use it.
     """
-    if key := env.str("SECRET_KEY", default=""):
-        return key
-    path = DATA_DIR / "secret_key"
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        if key := path.read_text().strip():
-            return key
-        raise ImproperlyConfigured(f"{path} is empty: delete it, or set SECRET_KEY") from None
-    with os.fdopen(descriptor, "w") as file:
-        file.write(key := secrets.token_urlsafe(50))
-    return key
+    path = DATA_DIR / name
+    if not path.exists():
+        descriptor, draft = tempfile.mkstemp(prefix=f".{name}-", dir=DATA_DIR)  # mode 0600
+        with os.fdopen(descriptor, "w") as file:
+            file.write(make())
+        with suppress(FileExistsError):
+            os.link(draft, path)
+        Path(draft).unlink()
+    if secret := path.read_text().strip():
+        return secret
+    raise ImproperlyConfigured(f"{path} is empty: delete it, or set {variable}")
 
 
 def _time_zone() -> str:
@@ -73,7 +75,31 @@ def _time_zone() -> str:
     return name
 
 
-SECRET_KEY = _secret_key()
+# django-q2 signs its jobs with it and sessions hang on it, so it must survive a restart; a default that is the same on
+# every installation would let anybody forge both.
+SECRET_KEY = env.str("SECRET_KEY", default="") or _kept(
+    "secret_key", partial(secrets.token_urlsafe, 50), variable="SECRET_KEY"
+)
+
+
+def _encryption_keys() -> list[str]:
+    """Return the keys of stored secrets: the first encrypts, all decrypt.
+
+    The kept one goes on decrypting after the variable was set, until its file is deleted.
+    """
+    keys = [key for word in env.list("MCC_ENCRYPTION_KEYS", default=[]) if (key := word.strip())]
+    if not keys or (DATA_DIR / "encryption_keys").exists():
+        kept = _kept("encryption_keys", lambda: Fernet.generate_key().decode(), variable="MCC_ENCRYPTION_KEYS")
+        keys += kept.replace(",", " ").split()
+    for number, key in enumerate(keys, start=1):
+        try:
+            Fernet(key)
+        except ValueError:
+            raise ImproperlyConfigured(f"number {number} of MCC_ENCRYPTION_KEYS is not 32 bytes in Base64") from None
+    return keys
+
+
+MCC_ENCRYPTION_KEYS = _encryption_keys()
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 HTTPS = env.bool("MCC_HTTPS", default=False)

@@ -1,24 +1,58 @@
+import re
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ValidationError
 from django.db import models
+from django.db.models import F, Subquery, Sum, TextChoices, Value
 
 from budgets.models import Price
+from mcc.core.encryption import EncryptedTextField
+
+
+def validate_base_url(url: str) -> None:
+    """Accept what a path can be added to. Names without a dot count: many servers stand in a network of containers."""
+    try:
+        parts = urlsplit(url)
+        complete = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port)
+    except ValueError:
+        complete = False
+    if not complete or re.search(r"[\s\\]", url):
+        raise ValidationError("Write an address as in https://openrouter.ai/api/v1.")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValidationError("No name, password or query in the address: the key has a field of its own.")
 
 
 class Provider(models.Model):
-    """An OpenAI-compatible endpoint. The key itself stays in the environment; the row names the variable."""
+    """An OpenAI-compatible endpoint. A key that is stored here wins over the one in the environment."""
 
-    class Kind(models.TextChoices):
+    class Kind(TextChoices):
         OPENROUTER = "openrouter"
         OPENAI_COMPATIBLE = "openai_compatible", "OpenAI-compatible"
         REHEARSAL = "rehearsal"
 
     name = models.CharField(max_length=100, unique=True)
     kind = models.CharField(max_length=20, choices=Kind.choices)
-    base_url = models.URLField(blank=True)
+    base_url = models.CharField(max_length=300, blank=True, validators=[validate_base_url])
     key_setting = models.CharField(max_length=100, blank=True, help_text="environment variable that holds the API key")
+    api_key = EncryptedTextField()
+    api_key_set_at = models.DateTimeField(null=True, editable=False)
     active = models.BooleanField(default=True)
+    changes = models.PositiveBigIntegerField(
+        default=0, editable=False, help_text="how often it, its models or its prices changed: runs under way look again"
+    )
 
     def __str__(self) -> str:
         return self.name
+
+    def note_change(self) -> None:
+        """Let the next call of every run see what changed. Call it in the transaction of the change."""
+        Provider.objects.filter(pk=self.pk).update(changes=F("changes") + 1)
+
+    @staticmethod
+    def all_changes() -> Subquery:
+        """Return the expression of how often anything in the catalogue changed: it never shrinks."""
+        together = Provider.objects.order_by().values(all=Value(1)).annotate(total=Sum("changes"))
+        return Subquery(together.values("total"), output_field=models.BigIntegerField())
 
 
 class ModelCard(models.Model):

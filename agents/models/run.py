@@ -59,6 +59,9 @@ class Run(models.Model):
 
     OPEN = (Status.QUEUED, Status.RUNNING, Status.WAITING)
 
+    catalogue: int | None = None
+    """How often the catalogue had changed when the run's models were read; only while it is driven."""
+
     agent = models.ForeignKey(Agent, models.PROTECT, related_name="runs")
     model = models.ForeignKey(ModelCard, models.PROTECT, related_name="+")
     conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="runs")

@@ -14,7 +14,7 @@ from django.db.models import Count
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from mcc.core import metrics, pulse, staticfiles
+from mcc.core import metrics, pulse, rekeying, staticfiles
 from mcc.core.doctor import Finding, check, fail, ok, warn
 from mcc.core.models import Errand, Event
 
@@ -121,6 +121,16 @@ def secrets() -> Finding:
     if path.stat().st_mode & 0o066:
         return warn(f"others on this machine can read {path}", f"chmod 711 {path}")
     return ok(f"nobody else can read {path}")
+
+
+@check("Stored secrets")
+def stored_secrets() -> Finding:
+    if rows := rekeying.unreadable():
+        return fail(
+            f"none of MCC_ENCRYPTION_KEYS decrypts {', '.join(rows)}",
+            "Add the key that they were encrypted with, or enter the secrets anew.",
+        )
+    return ok("each can be decrypted")
 
 
 @check("Exposure")

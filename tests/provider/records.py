@@ -14,6 +14,11 @@ Told = tuple[int, object]
 NOT_FOUND: Told = (404, {"error": {"code": 404, "message": "not found"}})
 
 
+def stranger(authorization: str) -> Told:
+    """Return what somebody with another key is told: as some servers do, with the key that he sent."""
+    return 401, {"error": {"code": 401, "message": f"Incorrect API key provided: {authorization}"}}
+
+
 def tell(server: "Server", path: str) -> Told:
     """Return the status and the JSON under ``path``."""
     url = urlsplit(path)

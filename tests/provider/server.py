@@ -21,7 +21,8 @@ class Server:
     """Listens from the moment it is made until ``close()``.
 
     ``plan`` holds how the next requests are taken; when it is empty, ``usual`` says it. ``look_up_plan`` holds what the
-    next look-ups of a record are told, as (status, content). ``cards`` are its models.
+    next look-ups of a record are told, as (status, content). ``cards`` are its models. ``keys`` are those that it
+    takes; empty: any. Its models it shows to everybody, unless ``hides_models``.
     """
 
     def __init__(self, port: int = 0, *, usual: Mode = modes.plain) -> None:
@@ -31,6 +32,8 @@ class Server:
         self.answers_look_ups = True
         self.books = Books()
         self.cards: list[dict] = []
+        self.keys: set[str] = set()
+        self.hides_models = False
         self.requests: list[dict] = []
         self.headers: list[dict] = []
         self._listener = _Listener(("127.0.0.1", port), self._handler())
@@ -45,6 +48,11 @@ class Server:
         self._listener.shutdown()
         self._thread.join()
         self._listener.server_close()
+
+    def knows(self, handler: BaseHTTPRequestHandler) -> bool:
+        """Whether the request brings a key that is taken here."""
+        scheme, _, key = handler.headers.get("Authorization", "").partition(" ")
+        return not self.keys or (scheme == "Bearer" and key in self.keys)
 
     def complete(self, handler: BaseHTTPRequestHandler, body: dict) -> None:
         """Take one request, as planned."""
@@ -69,11 +77,21 @@ class Server:
 
             def do_POST(self) -> None:
                 self.close_connection = True
-                server.complete(self, json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if server.knows(self):
+                    server.complete(self, body)
+                else:
+                    self._tell(*records.stranger(self.headers.get("Authorization", "")))
 
             def do_GET(self) -> None:
                 self.close_connection = True
-                status, content = records.tell(server, self.path)
+                is_open = self.path.endswith("/models") and not server.hides_models
+                if is_open or server.knows(self):
+                    self._tell(*records.tell(server, self.path))
+                else:
+                    self._tell(*records.stranger(self.headers.get("Authorization", "")))
+
+            def _tell(self, status: int, content: object) -> None:
                 payload = content if isinstance(content, bytes) else json.dumps(content, default=str).encode()
                 with contextlib.suppress(ConnectionError):
                     self.send_response(status)
