@@ -15,5 +15,6 @@ class AgentsConfig(AppConfig):
         seeding.register(catalogue.ensure_catalogue)
         schedules.every_minute("agents.tasks.watch_runs")
         schedules.every_minute("agents.tasks.sweep_holds")
+        schedules.every_minutes(5, "agents.tasks.check_suspended")
         schedules.every_minutes(60, "agents.tasks.reconcile_bills")
         schedules.every_minutes(360, "agents.tasks.refresh_catalogue")

@@ -20,6 +20,7 @@ from agents import refusals
 from agents.endpoint import Endpoint
 from agents.errors import CallFailed
 from agents.meter import Metered, decimal
+from agents.models import Provider
 from agents.rehearsal.transport import RehearsalTransport
 from mcc.core.encryption import Undecipherable
 from mcc.core.money import nanousd
@@ -93,10 +94,28 @@ class Answer:
         self._endpoint = endpoint
         self._stream = stream
         self.generation_id: str = stream.response.headers.get("x-generation-id", "")
+        self._type: str = stream.response.headers.get("content-type", "")
+        self._is_stream = "html" not in self._type and "json" not in self._type
+
+    async def _whole(self) -> Piece:
+        """Return the answer of a server that does not stream, in one piece."""
+        if "json" not in self._type:
+            raise refusals.no_stream(self._endpoint.name, self._type)
+        answer = json.loads(await self._stream.response.aread())
+        if error := _error_of(answer):
+            # A refusal that came with the wrong status: only one that names a generation had begun.
+            body = _without_key(error, self._endpoint)
+            raise refusals.broken_off(self._endpoint.name, body, may_be_billed=bool(self.generation_id))
+        return _piece(answer)
 
     async def __aiter__(self) -> AsyncIterator[Piece]:
         try:
+            if not self._is_stream:
+                yield await self._whole()
+                return
             async for chunk in self._stream:
+                if error := _error_of(chunk):
+                    raise refusals.broken_off(self._endpoint.name, _without_key(error, self._endpoint))
                 yield _piece(chunk)
         except (openai.APIError, httpx2.HTTPError, ValueError) as error:
             raise _failed(self._endpoint, error, answering=True) from None
@@ -172,6 +191,16 @@ def key(endpoint: Endpoint) -> Key:
     return Key(nanousd(today + upstream), None if left is None else nanousd(left))
 
 
+def credit_nanousd(endpoint: Endpoint) -> int | None:
+    """Return what the account has left; None where the key may not know, as most keys may not. Blocks."""
+    try:
+        found = _get(endpoint, "/credits", {}).get("data") or {}
+    except CallFailed:
+        return None
+    bought, used = decimal(found.get("total_credits")), decimal(found.get("total_usage"))
+    return None if bought is None or used is None else nanousd(max(Decimal(0), bought - used))
+
+
 def models(endpoint: Endpoint) -> list[JSON]:
     """Return what the endpoint lists under ``/models``, with numbers as Decimal. Blocks. Raises CallFailed."""
     listed = _get(endpoint, "/models", {}).get("data")
@@ -228,9 +257,17 @@ def _authorization(endpoint: Endpoint) -> dict[str, str]:
     try:
         key = endpoint.key()
     except Undecipherable as error:
-        raise CallFailed(f"the key stored for {endpoint.name} cannot be read: {error}", permanent=True) from None
+        raise CallFailed(
+            f"the key stored for {endpoint.name} cannot be read: {error}",
+            permanent=True,
+            suspends=Provider.Suspension.KEY,
+        ) from None
     if endpoint.key_variable and not key:
-        raise CallFailed(f"{endpoint.key_variable} is not set, so {endpoint.name} cannot be called", permanent=True)
+        raise CallFailed(
+            f"{endpoint.key_variable} is not set, so {endpoint.name} cannot be called",
+            permanent=True,
+            suspends=Provider.Suspension.KEY,
+        )
     return {"Authorization": f"Bearer {key or 'none'}"}
 
 
@@ -242,12 +279,12 @@ def _piece(chunk: object) -> Piece:
     """Read a chunk with tolerance: anything may be missing, null, or something else than it should be."""
     found = _object(chunk)
     choice = _object(next(iter(_list(found.get("choices"))), None))
-    delta = _object(choice.get("delta"))
+    delta = _object(choice.get("delta") or choice.get("message"))
     usage = _object(found.get("usage"))
     return Piece(
         generation_id=_text(found.get("id")),
         text=_text(delta.get("content")),
-        calls=tuple(_call_piece(_object(call)) for call in _list(delta.get("tool_calls"))),
+        calls=tuple(_call_piece(place, _object(call)) for place, call in enumerate(_list(delta.get("tool_calls")))),
         finish_reason=_text(choice.get("finish_reason")),
         model=_text(found.get("model")),
         provider=_text(found.get("provider")),
@@ -255,10 +292,18 @@ def _piece(chunk: object) -> Piece:
     )
 
 
-def _call_piece(call: JSON) -> CallPiece:
+def _error_of(chunk: object) -> JSON:
+    """Return the error that an answer with status 200 carries, in itself or in its choice; empty if none."""
+    found = _object(chunk)
+    choice = _object(next(iter(_list(found.get("choices"))), None))
+    return _object(found.get("error")) or _object(choice.get("error"))
+
+
+def _call_piece(place: int, call: JSON) -> CallPiece:
+    """Read a piece of a call. In an answer that is not streamed only its place in the list tells them apart."""
     index, function = call.get("index"), _object(call.get("function"))
     return CallPiece(
-        index=index if isinstance(index, int) else 0,
+        index=index if isinstance(index, int) else place,
         name=_text(function.get("name")),
         arguments=_text(function.get("arguments")),
     )

@@ -1,5 +1,7 @@
 """Refusals and failures of the engine."""
 
+from datetime import datetime
+
 from mcc.core.errors import DomainError, ProviderError
 
 
@@ -22,6 +24,8 @@ class CallFailed(ProviderError):
 
     ``may_be_billed``: the provider may have generated something, so the money stays on hold until its record is read.
     ``generation_id`` names that record, if the provider got as far as telling it. ``status`` is that of HTTP, if any.
+    ``suspends`` (a ``Provider.Suspension``): no call of anybody can succeed there now; ``resets_at`` when that ends, if
+    it was told.
     """
 
     def __init__(
@@ -33,8 +37,22 @@ class CallFailed(ProviderError):
         may_be_billed: bool = False,
         generation_id: str = "",
         status: int | None = None,
+        suspends: str | None = None,
+        resets_at: datetime | None = None,
     ) -> None:
         super().__init__(detail, permanent=permanent, retry_after_s=retry_after_s)
         self.may_be_billed = may_be_billed
         self.generation_id = generation_id
         self.status = status
+        self.suspends = suspends
+        self.resets_at = resets_at
+
+
+class BreakerOpen(CallFailed):
+    """Calls of the model are kept away for ``retry_after_s``: it failed again and again. Nothing was sent."""
+
+
+class ProviderSuspended(DomainError):
+    """Nobody can call that provider until a person has put something right there."""
+
+    code = "provider_suspended"

@@ -13,7 +13,11 @@ from budgets.models import Account
 from mcc.core.models import User
 
 THINKS = "thinks"
-WAITS = {"answer": "waits for an answer", "budget": "waits for money"}
+WAITS = {
+    "answer": "waits for an answer",
+    "budget": "waits for money",
+    "provider": "waits for the provider of its models",
+}
 
 
 @dataclass(frozen=True)

@@ -7,3 +7,6 @@ run_finished = Signal()
 
 run_waiting = Signal()
 """A run stopped to wait for somebody. Sent with ``run`` (Run); ``run.waits_for`` says for what."""
+
+supply_changed = Signal()
+"""A provider was suspended, checked or lifted, or the breaker of a model changed while open. Sent with nothing."""

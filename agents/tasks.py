@@ -6,7 +6,7 @@ from agents import client
 from agents.endpoint import Endpoint
 from agents.models import Provider
 from agents.runner import claims
-from agents.services import catalogue, reconcile, runs
+from agents.services import catalogue, reconcile, runs, suspensions
 from budgets.services import reconciling, sweep
 from mcc.core import worker
 from mcc.core.errors import ProviderError
@@ -19,6 +19,14 @@ def watch_runs() -> None:
     if count := claims.free_expired_leases():
         logger.warning("%s runs had lost their runner", count)
         worker.ring("runner")
+
+
+def check_suspended() -> None:
+    """Ask the suspended providers whether they can be called again, and wake whoever waits for one that can."""
+    for provider in Provider.objects.filter(active=True, suspended_at__isnull=False):
+        if suspensions.check(provider):
+            logger.info("%s can be called again", provider)
+    suspensions.wake_waiting()
 
 
 def sweep_holds() -> None:

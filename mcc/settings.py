@@ -304,6 +304,7 @@ MCC_RUNNER_MAX_RUNS = env.int("MCC_RUNNER_MAX_RUNS", default=100)
 MCC_DATA_COLLECTION = env.str("MCC_DATA_COLLECTION", default="deny")
 if MCC_DATA_COLLECTION not in ("deny", "allow"):
     raise ImproperlyConfigured("MCC_DATA_COLLECTION is deny or allow")
+MCC_BREAKER_FAILURES = env.int("MCC_BREAKER_FAILURES", default=5)
 MCC_RUN_STEPS = env.int("MCC_RUN_STEPS", default=60)
 MCC_RUN_MINUTES = env.int("MCC_RUN_MINUTES", default=60)
 MCC_RUN_COST_USD = env.str("MCC_RUN_COST_USD", default="2.00")

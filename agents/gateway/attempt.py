@@ -62,12 +62,12 @@ class Attempt:
     async def make(self) -> Completion:
         """Return the answer, paid for and journaled."""
         try:
-            hold = await _to_the_end(self._db.run(self._set_aside))
+            hold = await to_the_end(self._db.run(self._set_aside))
             started = time.monotonic()
             await self._listen(hold)
             bill = await self._bill(hold)
             completion = self._draft.completion(self._step, round(1_000 * (time.monotonic() - started)))
-            await _to_the_end(self._db.run(self._charge, hold, bill, completion))
+            await to_the_end(self._db.run(self._charge, hold, bill, completion))
             return completion
         except BaseException as error:
             await self._give_up(error)
@@ -235,7 +235,7 @@ class Attempt:
         if isinstance(error, CallFailed) and error.generation_id and not self._generation_id:
             self._generation_id = error.generation_id
         try:
-            await _to_the_end(self._db.run(self._let_go, self._hold, error))
+            await to_the_end(self._db.run(self._let_go, self._hold, error))
         except Exception:
             logger.exception("%s is left to the sweeper", self._hold.reference)
 
@@ -249,7 +249,7 @@ class Attempt:
         ledger.lose(hold, note)
 
 
-async def _to_the_end(work: Awaitable[T]) -> T:
+async def to_the_end(work: Awaitable[T]) -> T:
     """Return what ``work`` gives. It finishes though we are cancelled meanwhile; then the cancellation goes on."""
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None

@@ -26,6 +26,9 @@ class Patience:
     money_s: float = 20.0
     """How long to wait for money that is only set aside for other calls."""
     money_pause_s: float = 0.5
+    outage_s: float = 300.0
+    """How long to wait for a model that everybody is kept away from, when there is no other."""
+    outage_pause_s: float = 5.0
 
     def pause_s(self, failures: int, retry_after_s: float | None) -> float | None:
         """Return the seconds to wait after so many failures, or None when it is over."""

@@ -21,6 +21,8 @@ BYTES_PER_TOKEN = 3
 class Candidate:
     """A model with all that a call of it needs from the database."""
 
+    card_id: int
+    provider_id: int
     endpoint: Endpoint
     model: str
     context_tokens: int
@@ -48,7 +50,15 @@ def candidates(call: ModelCall) -> list[Candidate]:
 
 
 def _candidate(card: ModelCard) -> Candidate:
-    return Candidate(Endpoint.of(card.provider), card.name, card.context_tokens, card.max_output_tokens, card.price)
+    return Candidate(
+        card_id=card.pk,
+        provider_id=card.provider_id,
+        endpoint=Endpoint.of(card.provider),
+        model=card.name,
+        context_tokens=card.context_tokens,
+        max_output_tokens=card.max_output_tokens,
+        price=card.price,
+    )
 
 
 def accounts_of(call: ModelCall) -> list[Account]:

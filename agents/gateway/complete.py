@@ -3,33 +3,44 @@
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
 
-from agents.errors import CallFailed
+from agents.errors import BreakerOpen, CallFailed, ProviderSuspended
 from agents.gateway import settlements
-from agents.gateway.attempt import Attempt
-from agents.gateway.call import Completion, ModelCall, OnText, Store
+from agents.gateway.attempt import Attempt, to_the_end
+from agents.gateway.call import Completion, ModelCall, OnText, Patience, Store
 from agents.gateway.candidate import Candidate, accounts_of, candidates
+from agents.services import breakers, outages
 from budgets.errors import BudgetExceeded
 from budgets.models import Account
 from mcc.core.dbthread import DatabaseThread
 
 logger = logging.getLogger(__name__)
 
+Try = Callable[[], Awaitable[Completion]]
+
 
 async def complete(call: ModelCall, *, db: DatabaseThread, on_text: OnText, store: Store) -> Completion:
     """Return the model's answer, paid for and journaled: ``store`` runs in the transaction that charges for it.
 
     Cancel the task to stop: the stream is closed at once and its money stays on hold until the provider's record of
-    the generation is read. Raises BudgetExceeded, AccountFrozen, ModelUnavailable, CallFailed (a ProviderError), and
-    LeaseLost when ``store`` does or when somebody else makes this very attempt.
+    the generation is read. Raises BudgetExceeded, AccountFrozen, ModelUnavailable, ProviderSuspended, CallFailed (a
+    ProviderError), and LeaseLost when ``store`` does or when somebody else makes this very attempt.
     """
     models, accounts = await db.run(_prepare, call)
-    for model in models[:-1]:
+    for model in models:
+        is_last = model is models[-1]
+
+        async def attempt(model: Candidate = model) -> Completion:
+            return await Attempt(call, model, accounts, db=db, on_text=on_text, store=store).make()
+
         try:
-            return await _persist(call, model, accounts, db=db, on_text=on_text, store=store)
-        except CallFailed as failure:
+            return await _persist(model, attempt, call.patience, db=db, is_last=is_last)
+        except (CallFailed, ProviderSuspended) as failure:
+            if is_last:
+                raise
             logger.warning("%s: %s failed for good, next model: %s", call.reference_prefix, model.model, failure)
-    return await _persist(call, models[-1], accounts, db=db, on_text=on_text, store=store)
+    raise AssertionError("unreachable")
 
 
 def _prepare(call: ModelCall) -> tuple[list[Candidate], list[Account]]:
@@ -37,41 +48,64 @@ def _prepare(call: ModelCall) -> tuple[list[Candidate], list[Account]]:
 
 
 async def _persist(
-    call: ModelCall,
-    model: Candidate,
-    accounts: list[Account],
-    *,
-    db: DatabaseThread,
-    on_text: OnText,
-    store: Store,
+    model: Candidate, attempt: Try, patience: Patience, *, db: DatabaseThread, is_last: bool
 ) -> Completion:
     """Make attempts at one model until there is an answer, a failure for good, or the end of patience.
 
     Money that other calls have set aside comes back when they are settled, mostly within seconds: it is waited for
-    before a person is asked for more.
+    before a person is asked for more. For a model that everybody is kept away from only those wait who have no other.
     """
-    failures = 0
+    failures, began = 0, time.monotonic()
     short_since: float | None = None
     while True:
         try:
-            completion = await Attempt(call, model, accounts, db=db, on_text=on_text, store=store).make()
+            return await _admitted(model, attempt, db)
         except BudgetExceeded as refusal:
             short_since = short_since or time.monotonic()
-            left_s = short_since + call.patience.money_s - time.monotonic()
+            left_s = short_since + patience.money_s - time.monotonic()
             if not refusal.may_pass or left_s <= 0:
                 raise
-            await settlements.wait(min(left_s, call.patience.money_pause_s))
+            await settlements.wait(min(left_s, patience.money_pause_s))
             continue
-        except CallFailed as failure:
-            settlements.tell()
-            short_since = None
-            failures += 1
-            wait_s = call.patience.pause_s(failures, failure.retry_after_s)
-            if failure.permanent or wait_s is None:
+        except BreakerOpen as refusal:
+            wait_s = refusal.retry_after_s or 0
+            if not is_last or time.monotonic() - began + wait_s > patience.outage_s:
                 raise
-            pause_s = wait_s
-            logger.info("%s: %s; again in %.1f s", call.reference_prefix, failure, pause_s)
-        else:
-            settlements.tell()
-            return completion
+            pause_s = min(wait_s, patience.outage_pause_s) + patience.first_pause_s / 10
+        except CallFailed as failure:
+            failures += 1
+            longer_s = patience.pause_s(failures, failure.retry_after_s)
+            if failure.permanent or longer_s is None:
+                raise
+            pause_s = longer_s
+            logger.info("%s: %s; again in %.1f s", model.model, failure, pause_s)
+        short_since = None
         await asyncio.sleep(pause_s)
+
+
+async def _admitted(model: Candidate, attempt: Try, db: DatabaseThread) -> Completion:
+    """Make one attempt if the model may be called now, and tell everybody how it went.
+
+    Nothing is set aside before. As long as all is well, that costs neither a query nor a turn of the database thread.
+    """
+    probe = False
+    if outages.in_doubt(model.card_id, model.provider_id):
+        probe = await db.run(outages.admit, model.card_id, model.provider_id)
+    try:
+        answer = await attempt()
+    except CallFailed as failure:
+        settlements.tell()
+        await to_the_end(db.run(_conclude, model, failure, probe))
+        raise
+    except BaseException:
+        if probe:
+            await to_the_end(db.run(breakers.let_go, model.card_id))
+        raise
+    settlements.tell()
+    if probe or outages.failed_lately(model.card_id):
+        await to_the_end(db.run(outages.answered, model.card_id))
+    return answer
+
+
+def _conclude(model: Candidate, failure: CallFailed, probe: bool) -> None:
+    outages.failed(model.card_id, model.provider_id, failure, probe=probe)

@@ -1,4 +1,5 @@
 from agents.models.agent import Acted, Agent, Role
+from agents.models.breaker import Breaker
 from agents.models.catalogue import ModelCard, Provider
 from agents.models.conversation import Artifact, Conversation, Message
 from agents.models.run import Outcome, Purpose, Run
@@ -7,6 +8,7 @@ __all__ = [
     "Acted",
     "Agent",
     "Artifact",
+    "Breaker",
     "Conversation",
     "Message",
     "ModelCard",

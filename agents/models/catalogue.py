@@ -3,7 +3,7 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import F, Subquery, Sum, TextChoices, Value
+from django.db.models import F, Q, Subquery, Sum, TextChoices, Value
 
 from budgets.models import Price
 from mcc.core.encryption import EncryptedTextField
@@ -30,6 +30,14 @@ class Provider(models.Model):
         OPENAI_COMPATIBLE = "openai_compatible", "OpenAI-compatible"
         REHEARSAL = "rehearsal"
 
+    class Suspension(TextChoices):
+        """Why nobody's call can succeed there until a person has done something, or a period has passed."""
+
+        KEY = "key", "the API key is not accepted"
+        CREDITS = "credits", "the account has no credit left"
+        KEY_LIMIT = "key_limit", "the API key has reached its own limit"
+        BUDGET = "budget", "a budget that is set at the provider is used up"
+
     name = models.CharField(max_length=100, unique=True)
     kind = models.CharField(max_length=20, choices=Kind.choices)
     base_url = models.CharField(max_length=300, blank=True, validators=[validate_base_url])
@@ -40,6 +48,19 @@ class Provider(models.Model):
     changes = models.PositiveBigIntegerField(
         default=0, editable=False, help_text="how often it, its models or its prices changed: runs under way look again"
     )
+    suspended_for = models.CharField(max_length=9, choices=Suspension.choices, blank=True)
+    suspended_at = models.DateTimeField(null=True, blank=True)
+    suspended_why = models.CharField(max_length=500, blank=True, help_text="in the words of its refusal")
+    resets_at = models.DateTimeField(null=True, blank=True, help_text="suspended: when it said that this ends")
+    checked_at = models.DateTimeField(null=True, blank=True, help_text="suspended: when it was asked again last")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(suspended_for="", suspended_at=None) | Q(suspended_for__gt="", suspended_at__isnull=False),
+                name="provider_suspended_for_something",
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -78,7 +78,7 @@ class Run(models.Model):
 
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.QUEUED)
     control = models.CharField(max_length=6, choices=Control.choices, default=Control.RUN)
-    waits_for = models.CharField(max_length=40, blank=True, help_text="why it waits: answer, budget")
+    waits_for = models.CharField(max_length=40, blank=True, help_text="why it waits: answer, budget, provider")
     needs_nanousd = models.BigIntegerField(null=True, help_text="waits for budget: what the next call needs at least")
     short_of = models.ForeignKey(
         Limit, models.SET_NULL, null=True, related_name="+", help_text="waits for budget: the limit that refused it"

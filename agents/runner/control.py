@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from agents.runner import claims
 from agents.runner.claims import LEASE_S, Wish
 from agents.runner.drive import Drive, Stop
+from agents.services import outages
 from budgets.services import ledger
 from mcc.core.dbthread import DatabaseThread
 
@@ -30,6 +31,7 @@ class Clock:
     beat_s: float = 4.0
     fence_s: float = 9.0
     wishes_s: float = 0.15
+    supply_s: float = 1.0
     poll_s: float = 1.0
     drain_s: float = 20.0
 
@@ -54,6 +56,7 @@ class Control:
         return [
             every(self._clock.beat_s, self.beat),
             every(self._clock.wishes_s, self.grant_wishes),
+            every(self._clock.supply_s, self.look_at_supply),
             every(self._clock.fence_s / 10, self.fence),
         ]
 
@@ -80,6 +83,11 @@ class Control:
         for run_id, wish in (await self._wishes.run(claims.wishes, self._owner)).items():
             if drive := self._drives.get(run_id):
                 drive.stop(STOPS[wish])
+
+    async def look_at_supply(self) -> None:
+        """Keep in mind which models and providers are in trouble, so that no call has to ask."""
+        if self._drives:
+            await self._wishes.run(outages.look)
 
     async def fence(self) -> None:
         """Stop everything when nobody can say that it is still ours."""

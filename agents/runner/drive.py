@@ -14,7 +14,7 @@ from itertools import zip_longest
 
 from agents import context, gateway, guards
 from agents.context import Call, History
-from agents.errors import Interrupted, LeaseLost, ModelUnavailable
+from agents.errors import Interrupted, LeaseLost, ModelUnavailable, ProviderSuspended
 from agents.gateway import Completion, ModelCall
 from agents.guards import Ending
 from agents.models import Outcome, Run
@@ -25,6 +25,7 @@ from agents.runner.deltas import Deltas
 from agents.runner.journal import Done
 from agents.runner.places import Place
 from agents.sandbox.types import SandboxError, SandboxUnavailable
+from agents.services import suspensions
 from agents.tools import registry
 from agents.tools.registry import ToolContext, ToolResult
 from budgets.errors import AccountFrozen, BudgetExceeded
@@ -119,6 +120,8 @@ class Drive:
                 await self._finish(Ending(Outcome.SANDBOX, str(reason)))
             case SandboxError():
                 await self._crash(reason, Outcome.SANDBOX)
+            case ProviderSuspended():
+                await self._db.run(journal.park, self.lease, suspensions.PROVIDER, self._worked_ms(), why=reason.detail)
             case ProviderError() | ModelUnavailable():
                 await self._finish(Ending(Outcome.PROVIDER, reason.detail))
             case LeaseLost() | SystemExit() | KeyboardInterrupt():

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from agents.endpoint import Endpoint
 from agents.models import Provider
+from agents.services import suspensions
 from mcc.core import audit
 from mcc.core.errors import InvalidInput
 from mcc.core.models import User
@@ -27,7 +28,7 @@ def set_key(provider: Provider, api_key: str, *, user: User) -> None:
         reason = "A key is one word of letters, digits and signs."
         raise InvalidInput(reason, fields={"api_key": [reason]})
     provider.api_key, provider.api_key_set_at = api_key, timezone.now()
-    _save_key(provider)
+    _save_key(provider, user)
     audit.record(user, "agents.set_key", f"agents.provider:{provider.pk}", {"name": provider.name})
 
 
@@ -35,13 +36,15 @@ def set_key(provider: Provider, api_key: str, *, user: User) -> None:
 def remove_key(provider: Provider, *, user: User) -> None:
     """Forget the stored key. Then the one in the environment counts, if there is any."""
     provider.api_key, provider.api_key_set_at = "", None
-    _save_key(provider)
+    _save_key(provider, user)
     left = Endpoint.of(provider).key_source
     audit.record(
         user, "agents.remove_key", f"agents.provider:{provider.pk}", {"name": provider.name, "left": left.value}
     )
 
 
-def _save_key(provider: Provider) -> None:
+def _save_key(provider: Provider, user: User) -> None:
+    """Store the change. If another key was missing, whoever waits for the provider goes on."""
     provider.save(update_fields=["api_key", "api_key_set_at"])
     provider.note_change()
+    suspensions.lift(provider, user=user)

@@ -29,4 +29,4 @@ def test_a_tool_call_may_come_without_its_parts():
 
     piece = _piece({"choices": [{"delta": {"tool_calls": calls}}]})
 
-    assert piece.calls == (CallPiece(0, "", ""),) * 3 + (CallPiece(2, "run", ""),)
+    assert piece.calls == (CallPiece(0, "", ""), CallPiece(1, "", ""), CallPiece(2, "", ""), CallPiece(2, "run", ""))

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from agents import tasks
-from agents.errors import CallFailed
+from agents.errors import CallFailed, ProviderSuspended
 from agents.gateway import Patience
 from agents.models import Provider
 from agents.tests.calls import Heard, ask, call_of, make_card, make_run, spent_nanousd, states
@@ -48,7 +48,7 @@ def test_a_broken_stream_is_tried_again_and_both_are_paid(fake, acme):
 
 def test_a_refusal_for_good_costs_nothing_and_is_not_repeated(fake, acme):
     card = make_card(acme)
-    for status in (400, 401, 402, 403, 404, 413, 422):
+    for status in (400, 403, 404, 413, 422):
         run = make_run(card)
         fake.plan.append(faults.refusing(status))
 
@@ -193,13 +193,13 @@ def test_a_provider_that_is_not_there_was_sent_nothing(fake, run):
     assert states() == ["released"] * 3
 
 
-def test_a_missing_key_is_a_failure_for_good_and_costs_nothing(fake, run, monkeypatch):
+def test_a_missing_key_suspends_the_provider_and_costs_nothing(fake, run, monkeypatch):
     monkeypatch.delenv("ACME_KEY")
 
-    with pytest.raises(CallFailed, match="ACME_KEY is not set") as failure:
+    with pytest.raises(ProviderSuspended, match="ACME_KEY is not set"):
         ask(call_of(run))
 
-    assert (failure.value.permanent, states(), fake.requests) == (True, ["released"], [])
+    assert (states(), fake.requests) == (["released"], [])
 
 
 def test_no_error_carries_the_key(fake, run, caplog):
@@ -208,7 +208,7 @@ def test_no_error_carries_the_key(fake, run, caplog):
     for status in (400, 401):
         fake.plan.append(lambda answer, status=status: answer.refuse(status, error))
 
-        with pytest.raises(CallFailed) as failure:
+        with pytest.raises((CallFailed, ProviderSuspended)) as failure:
             ask(call_of(run))
 
         told += [*traceback.format_exception(failure.value), repr(vars(failure.value))]

@@ -5,7 +5,7 @@ from django.core.exceptions import ValidationError
 
 from agents import client
 from agents.endpoint import Endpoint, KeySource
-from agents.errors import CallFailed
+from agents.errors import CallFailed, ProviderSuspended
 from agents.models import Provider
 from agents.models.catalogue import validate_base_url
 from agents.services import providers
@@ -65,7 +65,7 @@ def test_a_key_that_cannot_be_read_fails_for_good_and_is_not_replaced_by_another
     providers.set_key(acme, STORED, user=boss)
     settings.MCC_ENCRYPTION_KEYS = ["x" * 43 + "="]
 
-    with pytest.raises(CallFailed, match="the key stored for acme cannot be read") as failure:
+    with pytest.raises((CallFailed, ProviderSuspended), match="the key stored for acme cannot be read") as failure:
         client.models(Endpoint.of(Provider.objects.get()))
 
     assert (failure.value.permanent, fake.headers) == (True, [])
@@ -76,7 +76,7 @@ def test_a_refusal_that_repeats_the_key_does_not_pass_it_on(fake, acme, boss, ca
     fake.keys = {"another"}
     providers.set_key(acme, STORED, user=boss)
 
-    with pytest.raises(CallFailed) as failure:
+    with pytest.raises((CallFailed, ProviderSuspended)) as failure:
         ask(call_of(make_run(make_card(acme))))
 
     assert STORED not in f"{failure.value!r} {vars(failure.value)} {caplog.text}"

@@ -47,6 +47,8 @@ REASONS = {
     IssueStatus.REVIEW: "everything is tested",
     IssueStatus.DONE: "every task is merged",
 }
+ANSWER = "answer"
+"""What a run waits for that asked a question (``Run.waits_for``)."""
 AT_WORK = (IssueStatus.IMPLEMENTATION, IssueStatus.TESTING, IssueStatus.REVIEW)
 
 
@@ -79,7 +81,7 @@ def _look(issue: Issue) -> None:
 def _see_to_waiting_runs(issue: Issue) -> None:
     """Wake whoever has the answer now, and ask for money for those that have none."""
     for run in Run.objects.filter(status=Run.Status.WAITING, requests__issue=issue).distinct():
-        if run.waits_for != money.BUDGET and not Request.objects.open().filter(run=run).exists():
+        if run.waits_for == ANSWER and not Request.objects.open().filter(run=run).exists():
             runs.wake(run)
     money.ask_for(issue.project)
     requests.refresh_blocked(issue)

@@ -23,7 +23,10 @@ def tell(server: "Server", path: str) -> Told:
     """Return the status and the JSON under ``path``."""
     url = urlsplit(path)
     query = {name: values[0] for name, values in parse_qs(url.query).items()}
-    match url.path.rpartition("/")[2]:
+    name = url.path.rpartition("/")[2]
+    if name in server.told:
+        return server.told[name]
+    match name:
         case "generation":
             return _generation(server, query.get("id", ""))
         case "key":

@@ -21,14 +21,16 @@ class Server:
     """Listens from the moment it is made until ``close()``.
 
     ``plan`` holds how the next requests are taken; when it is empty, ``usual`` says it. ``look_up_plan`` holds what the
-    next look-ups of a record are told, as (status, content). ``cards`` are its models. ``keys`` are those that it
-    takes; empty: any. Its models it shows to everybody, unless ``hides_models``.
+    next look-ups of a record are told, as (status, content). ``told`` is what it says under a path (``key``) instead of
+    the truth. ``cards`` are its models. ``keys`` are those that it takes; empty: any. Its models it shows to everybody,
+    unless ``hides_models``.
     """
 
     def __init__(self, port: int = 0, *, usual: Mode = modes.plain) -> None:
         self.usual = usual
         self.plan: deque[Mode] = deque()
         self.look_up_plan: deque[records.Told] = deque()
+        self.told: dict[str, records.Told] = {}
         self.answers_look_ups = True
         self.books = Books()
         self.cards: list[dict] = []
