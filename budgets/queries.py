@@ -8,7 +8,7 @@ from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 
 from budgets import periods
-from budgets.models import Account, DaySpend, Limit, Unfolded
+from budgets.models import Account, DaySpend, Hold, Limit, Unfolded
 from budgets.services import buckets
 
 PERIOD_WORDS = {
@@ -106,6 +106,12 @@ def _both(accounts: Iterable[int], since: date | None) -> tuple[QuerySet[DaySpen
     if since is not None:
         concerned &= Q(day__gte=since)
     return DaySpend.objects.order_by().filter(concerned), Unfolded.objects.order_by().filter(concerned)
+
+
+def at_risk_nanousd(account: Account) -> int:
+    """Return what calls on ``account`` may still cost that were sent, and whose bill nobody has seen yet."""
+    sent = Hold.objects.filter(lines__account=account, state__in=[Hold.State.SENT, Hold.State.UNRESOLVED])
+    return sent.aggregate(total=Sum("amount_nanousd", default=0))["total"]
 
 
 def standings(account: Account, *, at: datetime | None = None) -> list[Standing]:

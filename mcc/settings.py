@@ -162,6 +162,7 @@ TEMPLATES = [
             "builtins": [
                 "django.templatetags.static",
                 "mcc.core.templatetags.look",
+                "budgets.templatetags.stops",
                 "agents.templatetags.team",
                 "projects.templatetags.stages",
             ],

@@ -26,15 +26,14 @@ def _waiting_while_busy() -> Iterator[None]:
 
 def _is_stopped(pull_id: int) -> bool:
     issue = Issue.objects.filter(pull_requests=pull_id).select_related("project").first()
-    return issue is not None and staffing.is_stopped(issue)
+    return issue is not None and staffing.is_stopped(issue, at_once=True)
 
 
 @handler("projects.run_checks", stopped=_is_stopped)
 def run_checks(subject: int, lease: Lease) -> None:
     """Run the project's checks on the head of pull request ``subject``."""
     pull = PullRequest.objects.select_related("project", "issue__project").get(pk=subject)
-    if staffing.is_stopped(pull.issue):
-        raise Later(staffing.STOPPED_S)
+    staffing.wait_while_stopped(pull.issue)
     sha = pull.head_sha
     rows = list(checks.on(pull, Check.On.HEAD, sha))
     mirror = Mirror(pull.project_id)
@@ -61,8 +60,7 @@ def merge(subject: int, lease: Lease) -> None:
 def watch_base(subject: int, lease: Lease) -> None:
     """See whether the base branch is sound after pull request ``subject`` was merged."""
     pull = PullRequest.objects.select_related("project", "issue__project").get(pk=subject)
-    if staffing.is_stopped(pull.issue):
-        raise Later(staffing.STOPPED_S)
+    staffing.wait_while_stopped(pull.issue)
     with _waiting_while_busy():
         aftercare.watch(pull, lease)
 

@@ -65,7 +65,8 @@ def go_on_after_a_stop(sender: type[Account], account: Account, **kwargs: object
 
 @receiver(account_frozen, dispatch_uid="projects.show_a_stop")
 def show_a_stop(sender: type[Account], account: Account, **kwargs: object) -> None:
-    """Let open pages show that something is stopped."""
+    """Let open pages show that something is stopped, and see how long it takes."""
+    enqueue("projects.tasks.see_stops_out")
     _show(account)
 
 

@@ -1,8 +1,14 @@
 """Jobs: doorbells and the clock."""
 
+import time
+from typing import Final
+
 from mcc.core.queue import enqueue
 from projects.models import Issue
-from projects.services import money, scheduling
+from projects.services import money, rest, scheduling
+
+LOOK_S: Final = 5.0
+PAUSE_S: Final = 0.1
 
 
 def advance(issue_id: int) -> None:
@@ -17,8 +23,20 @@ def settle_shortage(request_id: int) -> None:
         money.settle(request)
 
 
+def see_stops_out() -> None:
+    """Look at the stops under way until all that they cover has come to rest; commands that may end can take longer."""
+    until = time.monotonic() + LOOK_S
+    while True:
+        moving = [freeze for freeze in rest.unfinished() if not rest.measure(freeze)]
+        if not moving or time.monotonic() > until:
+            return
+        time.sleep(PAUSE_S)
+
+
 def advance_all() -> None:
     """Ring for every issue at work, in the order of their priority: whatever a lost doorbell missed happens now."""
+    for freeze in rest.unfinished():
+        rest.measure(freeze)
     for request in money.unsettled():
         money.settle(request)
     money.wake_waiting()

@@ -104,6 +104,7 @@ class Run(models.Model):
     lease_owner = models.CharField(max_length=120, blank=True)
     lease_epoch = models.PositiveIntegerField(default=0, help_text="fencing token: raised by every claim")
     lease_until = models.DateTimeField(null=True)
+    put_down_at = models.DateTimeField(null=True, help_text="when its runner last gave it back, nothing of it running")
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)

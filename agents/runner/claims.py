@@ -30,6 +30,8 @@ class Wish(StrEnum):
 
     CANCEL = "cancel"
     FREEZE = "freeze"
+    REST = "rest"
+    """As FREEZE, but a command under way may end."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,15 @@ class Lease:
             raise LeaseLost(f"run {self.run_id}, epoch {self.epoch}")
 
 
-def frozen() -> Exists:
-    """Return the condition that a run's money is stopped: on it hangs whether it may go on."""
+def frozen(accounts: QuerySet[Account] | None = None) -> Exists:
+    """Return the condition that a run's money is stopped: on it hangs whether it may go on.
+
+    ``accounts``: that it is charged to one of these, instead.
+    """
     own = Run.accounts.through.objects.filter(run_id=OuterRef(OuterRef("pk"))).values("account_id")
+    concerned = Account.objects.filter(frozen_at__isnull=False) if accounts is None else accounts
     return Exists(
-        Account.objects.filter(frozen_at__isnull=False).filter(
+        concerned.filter(
             Q(kind=Account.Kind.GLOBAL)
             | Q(kind=Account.Kind.AGENT_TYPE, name=OuterRef("agent__role"))
             | Q(pk=OuterRef("agent__account_id"))
@@ -108,14 +114,21 @@ def wishes(owner: str) -> dict[int, Wish]:
     with connection.cursor() as cursor:
         cursor.execute(sql, [owner if parameter == _OWNER else parameter for parameter in parameters])
         rows = cursor.fetchall()
-    return {pk: Wish.CANCEL if control == Run.Control.CANCEL else Wish.FREEZE for pk, control in rows}
+    return {pk: _wish(control, at_once) for pk, control, at_once in rows}
+
+
+def _wish(control: str, at_once: bool) -> Wish:
+    if control == Run.Control.CANCEL:
+        return Wish.CANCEL
+    return Wish.FREEZE if at_once else Wish.REST
 
 
 @cache
 def _wishes_sql() -> tuple[str, tuple[int | str, ...]]:
     """Return the query of ``wishes`` as the ORM writes it: writing it takes ten times as long as asking it."""
-    rows = _driven_by(_OWNER).filter(Q(control=Run.Control.CANCEL) | frozen()).values_list("pk", "control")
-    return rows.query.sql_with_params()
+    at_once = frozen(Account.objects.filter(frozen_at__isnull=False, frozen_gently=False))
+    rows = _driven_by(_OWNER).filter(Q(control=Run.Control.CANCEL) | frozen()).annotate(at_once=at_once)
+    return rows.values_list("pk", "control", "at_once").query.sql_with_params()
 
 
 def free_leases_of_the_dead() -> int:

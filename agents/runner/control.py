@@ -82,7 +82,10 @@ class Control:
             return
         for run_id, wish in (await self._wishes.run(claims.wishes, self._owner)).items():
             if drive := self._drives.get(run_id):
-                drive.stop(STOPS[wish])
+                if wish is Wish.REST:
+                    drive.rest()
+                else:
+                    drive.stop(STOPS[wish])
 
     async def look_at_supply(self) -> None:
         """Keep in mind which models and providers are in trouble, so that no call has to ask."""

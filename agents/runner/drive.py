@@ -67,7 +67,7 @@ class Drive:
         self._deltas = deltas
         self._cancel = threading.Event()
         self._stop: Stop | None = None
-        self._leaving = False
+        self._leaving = self._resting = False
         self._task: asyncio.Task[None] | None = None
         self._mark = time.monotonic()
 
@@ -87,6 +87,12 @@ class Drive:
         if first and self._task is not None:
             self._cancel.set()
             self._task.cancel()
+
+    def rest(self) -> None:
+        """Break off a model call; let a command in the sandbox end, write down its result, then give the lease back."""
+        self._resting = True
+        if self.asking_since is not None:
+            self.stop(Stop.FREEZE)
 
     async def go(self) -> None:
         place = Place(self._tools)
@@ -156,7 +162,7 @@ class Drive:
         while True:
             if run.control == Run.Control.CANCEL:
                 self._stop = Stop.CANCEL
-            if self._stop is not None or self._leaving:
+            if self._stop is not None or self._leaving or self._resting:
                 raise Interrupted
             calls = history.pending(run) or await self._next_calls(run, history)
             if calls is None or not await self._execute(run, history, calls, place):
@@ -251,7 +257,7 @@ class Drive:
             )
             if ending:
                 return False
-            if self._stop is not None:
+            if self._stop is not None or self._resting:
                 raise Interrupted
         return True
 

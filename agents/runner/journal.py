@@ -288,6 +288,7 @@ def release(lease: Lease, worked_ms: int, pause_s: float = 0) -> None:
     """Put the run back in the queue, not to be taken for ``pause_s``."""
     lease.fence(
         status=Run.Status.QUEUED,
+        put_down_at=timezone.now(),
         worked_ms=F("worked_ms") + worked_ms,
         lease_owner="",
         lease_until=timezone.now() + timedelta(seconds=pause_s) if pause_s else None,

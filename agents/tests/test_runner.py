@@ -262,6 +262,19 @@ def test_a_frozen_account_stops_a_streaming_run_within_a_second_and_thawing_lets
     assert Usage.objects.count() == 1
 
 
+def test_a_gentle_stop_cuts_a_stream_within_a_second_too(settings):
+    settings.MCC_REHEARSAL_LATENCY_S = 30
+    with rehearsed(call("submit_jot")) as order:
+        run = start(order)
+        with hosted():
+            until(lambda: Hold.objects.filter(state="sent").exists())
+            accounts.freeze(accounts.global_account(), gently=True)
+            until(lambda: status(run) == "queued", 1)
+            run.refresh_from_db()
+    hold = Hold.objects.get()
+    assert (hold.state, hold.lost_at is None, run.put_down_at is None) == ("unresolved", False, False)
+
+
 def test_a_stop_kills_a_tool_and_what_it_finished_is_kept(settings):
     with rehearsed(call("doze"), call("submit_jot")) as order:
         run = start(order)
@@ -534,7 +547,9 @@ def test_a_look_at_the_wishes_is_one_query(django_assert_num_queries):
     claims.claim("me", 1)
     with django_assert_num_queries(1):
         assert claims.wishes("me") == {}
-    accounts.freeze(accounts.global_account())
+    accounts.freeze(accounts.global_account(), gently=True)
+    assert claims.wishes("me") == {run.pk: claims.Wish.REST}
+    accounts.freeze(run.agent.account)
     assert claims.wishes("me") == {run.pk: claims.Wish.FREEZE}
     runs.cancel(run, reason="")
     assert claims.wishes("me") == {run.pk: claims.Wish.CANCEL}

@@ -220,3 +220,41 @@ def test_a_run_works_in_its_sandbox_and_a_stopped_command_is_run_again(desk, set
     assert ran.artifact.content.endswith("9999")
     assert ran.artifact.size_bytes == len(ran.artifact.content) + 1
     assert viewed.content == "     1\tx\n     2\tx"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_gentle_stop_lets_a_real_command_end_and_keeps_its_result_but_starts_nothing_more(desk, settings):
+    script = "echo x >> count.txt; sleep 2; wc -l < count.txt"
+    with rehearsed(call("run", command=script), call("view", path="count.txt"), call("submit_jot")) as order:
+        run = start(order, workplace=f"desk:{desk.name}")
+        with hosted(QUICK):
+            until(lambda: (places.workspace_path(desk.name) / "count.txt").exists())
+            accounts.freeze(accounts.global_account(), gently=True)
+            frozen = time.monotonic()
+            until(lambda: status(run) == "queued", 10)
+            took_s = time.monotonic() - frozen
+            ran = book(run).results
+            assert [result.detail["exit_code"] for result in ran] == [0]
+            assert ran[0].content.startswith("1\n")
+            assert len(book(run).answers) == 1
+            assert took_s > 1
+            accounts.thaw(accounts.global_account())
+            until(lambda: finished(run), 20)
+    left = book(run)
+    assert left.run.outcome == "submitted"
+    assert left.results[1].content.startswith("     1\tx"), "the command ran once"
+    assert left.run.put_down_at is not None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_second_stop_kills_the_command_that_the_first_let_go_on(desk):
+    with rehearsed(call("run", command="touch begun; sleep 60"), call("submit_jot")) as order:
+        run = start(order, workplace=f"desk:{desk.name}")
+        with hosted(QUICK):
+            until(lambda: (places.workspace_path(desk.name) / "begun").exists())
+            accounts.freeze(accounts.global_account(), gently=True)
+            time.sleep(0.5)
+            assert status(run) == "running"
+            accounts.freeze(accounts.global_account())
+            until(lambda: status(run) == "queued", 2)
+    assert book(run).results == []

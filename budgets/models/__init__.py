@@ -1,4 +1,5 @@
 from budgets.models.account import Account, Alert, Bucket, Limit
+from budgets.models.freeze import Freeze
 from budgets.models.ledger import Hold, HoldLine, Posting, Usage
 from budgets.models.price import Price
 from budgets.models.reconciliation import Reconciliation
@@ -10,6 +11,7 @@ __all__ = [
     "Bucket",
     "Calendar",
     "DaySpend",
+    "Freeze",
     "Hold",
     "HoldLine",
     "Limit",

@@ -1,7 +1,12 @@
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from django.db import models
 from django.db.models import F, Q
+from django.utils.functional import cached_property
+
+if TYPE_CHECKING:
+    from budgets.models.freeze import Freeze
 
 
 class Account(models.Model):
@@ -21,6 +26,7 @@ class Account(models.Model):
     name = models.CharField(max_length=200)
     frozen_at = models.DateTimeField(null=True, blank=True)
     frozen_reason = models.CharField(max_length=200, blank=True)
+    frozen_gently = models.BooleanField(default=False, help_text="frozen, but commands under way may end")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -35,6 +41,11 @@ class Account(models.Model):
     @property
     def is_frozen(self) -> bool:
         return self.frozen_at is not None
+
+    @cached_property
+    def stop(self) -> "Freeze | None":
+        """The stop that is on."""
+        return self.freezes.filter(thawed_at=None).select_related("user").first() if self.is_frozen else None
 
 
 class Limit(models.Model):

@@ -35,6 +35,7 @@ class Hold(models.Model):
     lease_until = models.DateTimeField(help_text="past it, the sweeper takes over")
     created_at = models.DateTimeField(default=timezone.now)
     sent_at = models.DateTimeField(null=True)
+    lost_at = models.DateTimeField(null=True, help_text="when its answer broke off")
     settled_at = models.DateTimeField(null=True)
     note = models.CharField(max_length=300, blank=True)
 
@@ -47,6 +48,7 @@ class Hold(models.Model):
         ]
         indexes = [
             models.Index(fields=["state", "lease_until"]),
+            models.Index(fields=["lost_at"], condition=Q(lost_at__isnull=False), name="hold_lost_at"),
         ]
 
     def __str__(self) -> str:

@@ -7,7 +7,7 @@ from functools import partial
 from django.db import transaction
 from django.utils import timezone
 
-from budgets.models import Account, Limit
+from budgets.models import Account, Freeze, Limit
 from budgets.services import buckets, locks
 from budgets.signals import account_frozen, account_thawed
 from mcc.core import audit
@@ -83,23 +83,27 @@ def clear_limit(limit: Limit) -> None:
     limit.active = False
 
 
-def freeze(account: Account, *, user: User | None = None, reason: str = "") -> Account:
+def freeze(account: Account, *, user: User | None = None, reason: str = "", gently: bool = False) -> Account:
     """Stop the spending on ``account``: once this has committed, no hold on it is admitted, in any process.
 
+    ``gently`` lets commands that are under way come to their end; model calls are cut all the same.
     Waits for the holds and settlements under way. Do it last in a transaction of your own: whoever settles a hold
-    waits until you commit. Freezing twice changes nothing.
+    waits until you commit. Freezing twice changes nothing, but that the second may end what the first let go on.
     """
-    return locks.urgently(partial(_freeze, account, user, reason))
+    return locks.urgently(partial(_freeze, account, user, reason[:200], gently, timezone.now()))
 
 
 @transaction.atomic
-def _freeze(account: Account, user: User | None, reason: str) -> Account:
+def _freeze(account: Account, user: User | None, reason: str, gently: bool, at: datetime) -> Account:
     locks.alone(account.pk)
-    at = timezone.now()
-    change = {"frozen_at": at, "frozen_reason": reason[:200]}
+    change = {"frozen_at": at, "frozen_reason": reason, "frozen_gently": gently}
     if Account.objects.filter(pk=account.pk, frozen_at=None).update(**change):
-        audit.record(user, "budgets.freeze", f"budgets.account:{account.pk}", {"reason": reason})
+        Freeze.objects.create(account=account, user=user, reason=reason, gently=gently, at=at)
+        audit.record(user, "budgets.freeze", _subject(account), {"reason": reason, "gently": gently})
         transaction.on_commit(partial(account_frozen.send_robust, Account, account=account))
+    elif not gently and Account.objects.filter(pk=account.pk, frozen_gently=True).update(frozen_gently=False):
+        Freeze.objects.filter(account=account, thawed_at=None).update(gently=False)
+        audit.record(user, "budgets.freeze", _subject(account), {"reason": reason, "gently": False})
     account.refresh_from_db()
     return account
 
@@ -109,8 +113,13 @@ def thaw(account: Account, *, user: User | None = None) -> Account:
     """Allow spending on ``account`` again."""
     locks.alone(account.pk)
     frozen = Account.objects.filter(pk=account.pk, frozen_at__isnull=False)
-    if frozen.update(frozen_at=None, frozen_reason=""):
-        audit.record(user, "budgets.thaw", f"budgets.account:{account.pk}")
+    if frozen.update(frozen_at=None, frozen_reason="", frozen_gently=False):
+        Freeze.objects.filter(account=account, thawed_at=None).update(thawed_at=timezone.now(), thawed_by=user)
+        audit.record(user, "budgets.thaw", _subject(account))
         transaction.on_commit(partial(account_thawed.send_robust, Account, account=account))
     account.refresh_from_db()
     return account
+
+
+def _subject(account: Account) -> str:
+    return f"budgets.account:{account.pk}"

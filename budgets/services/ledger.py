@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from django.db import IntegrityError, transaction
+from django.db.models import F, Value
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from budgets import queries
@@ -217,7 +219,9 @@ def lose(hold: Hold, note: str = "") -> None:
 
     Again does nothing. Raises HoldNotOpen if it was never sent or is settled.
     """
-    _move(hold, {State.SENT, State.UNRESOLVED}, State.UNRESOLVED, lease_until=timezone.now(), note=note[:300])
+    now = timezone.now()
+    lost_at = Coalesce(F("lost_at"), Value(now))
+    _move(hold, {State.SENT, State.UNRESOLVED}, State.UNRESOLVED, lease_until=now, lost_at=lost_at, note=note[:300])
 
 
 def renew(references_prefix: str, lease_s: float) -> int:

@@ -12,7 +12,7 @@ from mcc.core import errands
 from mcc.core.errands import Lease
 from projects.git import Workspace
 from projects.models import Check, PullRequest
-from projects.services import news
+from projects.services import news, staffing
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +67,7 @@ def run_on(rows: Sequence[Check], workspace: Workspace, sha: str, lease: Lease) 
         sandbox = workspace.open(sha, BRANCH)
         for check in rows:
             if check.status in UNFINISHED:
+                staffing.wait_while_stopped(check.pull_request.issue)
                 workspace.reset(sha)
                 _run_one(check, sandbox, lease)
     finally:

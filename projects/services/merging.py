@@ -70,14 +70,14 @@ def carry_out(pull_id: int, lease: Lease) -> None:
     pull = _load(pull_id)
     if pull.task.status != TaskStatus.MERGING:
         return
-    _wait_while_stopped(pull)
+    staffing.wait_while_stopped(pull.issue)
     forge, mirror = forge_of(pull.project), Mirror(pull.project_id)
     mirror.fetch()
     base_sha = forge.head(pull.base_branch)
     if base_sha != pull.base_sha and not _holds_with(pull, base_sha, mirror, lease):
         return
     lease.check()
-    _wait_while_stopped(pull)
+    staffing.wait_while_stopped(pull.issue)
     try:
         merged = forge.merge(
             pull.head_sha,
@@ -92,11 +92,6 @@ def carry_out(pull_id: int, lease: Lease) -> None:
         logger.info("pull request %s: %s", pull.pk, conflict.detail)
         raise Later(0) from conflict
     _write_down(pull, merged.sha, lease)
-
-
-def _wait_while_stopped(pull: PullRequest) -> None:
-    if staffing.is_stopped(pull.issue):
-        raise Later(staffing.STOPPED_S)
 
 
 def _load(pull_id: int) -> PullRequest:

@@ -1,12 +1,13 @@
-"""Stop and resume: the whole company, a project, an issue or an agent. A stop is a frozen account.
+"""Stop and resume: the company, a project, an issue, an agent or all agents of a role. A stop is a frozen account.
 
 A frozen account admits no call, the runners close open streams within a second and put their runs back, and nothing
 new is claimed; so resuming needs a thaw and nothing else.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 
-from agents.models import Agent
+from agents.models import Agent, Role
 from budgets.models import Account
 from budgets.services import accounts
 from mcc.core import audit
@@ -21,10 +22,12 @@ from projects.services.rights import require_decider
 class Scope:
     """What is stopped. Without a subject it is the whole company."""
 
-    subject: Project | Issue | Agent | None = None
+    subject: Project | Issue | Agent | Role | None = None
 
     @property
     def account(self) -> Account:
+        if isinstance(self.subject, Role):
+            return accounts.agent_type_account(self.subject)
         return accounts.global_account() if self.subject is None else self.subject.account
 
     @property
@@ -32,17 +35,28 @@ class Scope:
         """The subject of the audit line: ``company``, ``projects.issue:12``."""
         if self.subject is None:
             return "company"
+        if isinstance(self.subject, Role):
+            return f"agents.role:{self.subject}"
         return f"{self.subject._meta.label_lower}:{self.subject.pk}"
 
 
-def stop(scope: Scope, *, user: User, reason: str = "") -> None:
+class Sandboxes(StrEnum):
+    """What becomes of commands that are under way."""
+
+    STOP = "stop"
+    """They are killed, and run again after the resume."""
+    FINISH = "finish"
+    """They come to their end, and what they said is kept; nothing follows them."""
+
+
+def stop(scope: Scope, *, user: User, reason: str = "", sandboxes: Sandboxes = Sandboxes.STOP) -> None:
     """Let nothing that ``scope`` covers spend or start until somebody resumes it. Twice does no harm.
 
     Raises NotAllowed.
     """
     _require_right(user, scope)
-    accounts.freeze(scope.account, user=user, reason=reason)
-    audit.record(user, "projects.stop", scope.name, {"reason": reason})
+    accounts.freeze(scope.account, user=user, reason=reason, gently=sandboxes is Sandboxes.FINISH)
+    audit.record(user, "projects.stop", scope.name, {"reason": reason, "sandboxes": sandboxes})
     _announce(scope)
 
 

@@ -5,6 +5,7 @@ from django.db.models import Count, Q
 from agents.models import Agent, Conversation, Purpose, Role, Run
 from agents.services import runs
 from budgets.models import Account
+from mcc.core.errands import Later
 from projects.models import Assignment, Issue, Project, Request, Task
 from projects.services import requests
 from projects.services.requests import Option
@@ -73,11 +74,22 @@ def begin(
     return Assignment.objects.create(run=run, issue=issue, task=task, head_sha=head_sha)
 
 
-def is_stopped(issue: Issue) -> bool:
-    """Whether somebody stopped the company, the project or the issue. One query: it is true as of now."""
+def is_stopped(issue: Issue, *, at_once: bool = False) -> bool:
+    """Whether somebody stopped the company, the project or the issue. One query: it is true as of now.
+
+    ``at_once``: and wants commands that are under way to be killed.
+    """
     frozen = Account.objects.filter(frozen_at__isnull=False)
+    if at_once:
+        frozen = frozen.filter(frozen_gently=False)
     concerned = Q(kind=Account.Kind.GLOBAL) | Q(pk__in=[issue.account_id, issue.project.account_id])
     return frozen.filter(concerned).exists()
+
+
+def wait_while_stopped(issue: Issue) -> None:
+    """Raise Later, for an errand that must not begin or go on now."""
+    if is_stopped(issue):
+        raise Later(STOPPED_S)
 
 
 def _ask_for_staff(issue: Issue, role: Role) -> None:

@@ -14,6 +14,7 @@ from mcc.core.models import User
 from projects import scopes
 from projects.models import Issue
 from projects.services import pausing
+from projects.services.pausing import Sandboxes
 from projects.shell import Shell, issue_url, page_path
 
 FOUND_SHOWN = 12
@@ -68,7 +69,8 @@ def stop(request: HttpRequest) -> HttpResponse:
             raise PermissionDenied
         return render(request, "shell/stop.html")
     reason = request.POST.get("reason", "").strip()[:200]
-    pausing.stop(_scope(request), user=pages.person(request), reason=reason)
+    sandboxes = Sandboxes.FINISH if request.POST.get("sandboxes") == Sandboxes.FINISH else Sandboxes.STOP
+    pausing.stop(_scope(request), user=pages.person(request), reason=reason, sandboxes=sandboxes)
     return pages.go(request, pages.back(request, "/"))
 
 

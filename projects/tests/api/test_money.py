@@ -66,9 +66,13 @@ def test_stop_and_resume_at_every_level(cast):
         (f"project:{cast.project.pk}", cast.project.account),
         (f"issue:{issue.pk}", issue.account),
         (f"agent:{agent.pk}", agent.account),
+        ("role:coder", accounts.agent_type_account("coder")),
     ):
-        stopped = client.post("/api/v1/stop/", {"scope": scope, "reason": "lunch"}).json()
+        asked = {"scope": scope, "reason": "lunch", "sandboxes": "finish"}
+        stopped = client.post("/api/v1/stop/", asked).json()
         assert [(row["id"], row["frozen_reason"]) for row in stopped] == [(account.pk, "lunch")]
+        assert (stopped[0]["stopped_by"], stopped[0]["sandboxes"]) == (cast.alice.username, "finish")
+        assert (stopped[0]["streams_closed_s"], stopped[0]["at_risk_usd"]) == (None, "0.00")
         account.refresh_from_db()
         assert account.is_frozen
         assert client.get("/api/v1/stop/").json() == stopped
@@ -76,3 +80,5 @@ def test_stop_and_resume_at_every_level(cast):
     client.post("/api/v1/stop/", {"scope": "company"})
     assert client.delete("/api/v1/stop/", {"scope": "company"}).json() == []
     assert client.delete("/api/v1/stop/").status_code == 422
+    assert client.post("/api/v1/stop/", {"scope": "company", "sandboxes": "maybe"}).status_code == 422
+    assert client.post("/api/v1/stop/", {"scope": "role:pilot"}).status_code == 404
