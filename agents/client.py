@@ -167,22 +167,22 @@ def _body(request: ChatRequest) -> JSON:
 def generation(endpoint: Endpoint, generation_id: str) -> Generation | None:
     """Return the provider's record of a generation, or None while it has none. Blocks. Raises CallFailed."""
     try:
-        found = _get(endpoint, "/generation", {"id": generation_id})["data"]
+        found = _object(_get(endpoint, "/generation", {"id": generation_id}).get("data"))
     except CallFailed as failure:
         if failure.status == 404:
             return None
         raise
     return Generation(
-        id=found["id"],
-        model=found.get("model") or "",
-        provider=found.get("provider_name") or "",
+        id=generation_id,
+        model=_text(found.get("model")),
+        provider=_text(found.get("provider_name")),
         metered=Metered.of_record(found),
     )
 
 
 def key(endpoint: Endpoint) -> Key:
     """Return what was billed to our key since midnight UTC, and what it may still spend. Blocks. Raises CallFailed."""
-    found = _get(endpoint, "/key", {}).get("data") or {}
+    found = _object(_get(endpoint, "/key", {}).get("data"))
     today = decimal(found.get("usage_daily"))
     if today is None:
         raise CallFailed(f"{endpoint.name} does not say what it billed today")
@@ -204,7 +204,7 @@ def credit_nanousd(endpoint: Endpoint) -> int | None:
 def models(endpoint: Endpoint) -> list[JSON]:
     """Return what the endpoint lists under ``/models``, with numbers as Decimal. Blocks. Raises CallFailed."""
     listed = _get(endpoint, "/models", {}).get("data")
-    return [card for card in listed or [] if isinstance(card, dict)]
+    return [card for card in _list(listed) if isinstance(card, dict)]
 
 
 async def close() -> None:

@@ -5,6 +5,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 JSON = dict[str, Any]
+MOST = Decimal(10**9)
+"""Neither dollars nor tokens come in more, whatever a provider writes; no column holds much more either."""
 
 
 @dataclass(frozen=True)
@@ -12,6 +14,7 @@ class Metered:
     """``cached`` and ``cache_write`` tokens are among the input, ``reasoning`` ones among the output: never add them.
 
     ``cost_usd`` is real money, the upstream bill under an own key included. None: the provider does not say.
+    ``counts_tokens``: it tells how many tokens went in and came out, so that a price list can be asked.
     """
 
     input_tokens: int = 0
@@ -20,13 +23,15 @@ class Metered:
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
     cost_usd: Decimal | None = None
+    counts_tokens: bool = False
 
     @classmethod
     def of_usage(cls, usage: JSON) -> "Metered":
         """Read the ``usage`` of a response."""
-        prompt = usage.get("prompt_tokens_details") or {}
-        completion = usage.get("completion_tokens_details") or {}
-        upstream = (usage.get("cost_details") or {}).get("upstream_inference_cost")
+        prompt = _part(usage, "prompt_tokens_details")
+        completion = _part(usage, "completion_tokens_details")
+        upstream = _part(usage, "cost_details").get("upstream_inference_cost")
+        totals = (usage.get("prompt_tokens"), usage.get("completion_tokens"))
         return cls(
             input_tokens=_count(usage.get("prompt_tokens")),
             output_tokens=_count(usage.get("completion_tokens")),
@@ -34,6 +39,7 @@ class Metered:
             cache_write_tokens=_count(prompt.get("cache_write_tokens")),
             reasoning_tokens=_count(completion.get("reasoning_tokens")),
             cost_usd=_cost(usage.get("cost"), upstream, usage.get("is_byok")),
+            counts_tokens=all(decimal(total) is not None for total in totals),
         )
 
     @classmethod
@@ -49,7 +55,7 @@ class Metered:
 
 
 def decimal(value: object) -> Decimal | None:
-    """Return the amount that ``value`` writes, or None if it writes none or a negative one.
+    """Return the amount that ``value`` writes, or None if it writes none, a negative one, or one beyond reason.
 
     A float goes through its shortest text: 0.1 is a tenth, not the binary number beside it.
     """
@@ -59,7 +65,7 @@ def decimal(value: object) -> Decimal | None:
         amount = Decimal(str(value))
     except InvalidOperation:
         return None
-    return amount if amount.is_finite() and amount >= 0 else None
+    return amount if amount.is_finite() and 0 <= amount <= MOST else None
 
 
 def _cost(cost: object, upstream: object, is_byok: object) -> Decimal | None:
@@ -68,6 +74,11 @@ def _cost(cost: object, upstream: object, is_byok: object) -> Decimal | None:
     if fee is None:
         return None
     return fee + (decimal(upstream) or 0) if is_byok else fee
+
+
+def _part(usage: JSON, name: str) -> JSON:
+    part = usage.get(name)
+    return part if isinstance(part, dict) else {}
 
 
 def _count(value: object) -> int:

@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 SHRINK_TRIES = 3
+CREDIBLE = 10
+"""Times its hold that an answer may cost on its own word alone: beyond, the provider's record must say so too."""
 ATTEMPTS_LOOKED_UP = 16
 """By name, a page at a time: SQLite finds no prefix in an index."""
 
@@ -147,20 +149,27 @@ class Attempt:
         self._requested = True
         async with client.answering(self._model.endpoint, request) as answer:
             await self._learn_id(answer.generation_id)
-            async for piece in answer:
-                if not self._generation_id and self._model.endpoint.speaks_openrouter:
-                    await self._learn_id(piece.generation_id)
-                self._draft.add(piece)
-                if piece.text:
-                    self._was_heard = True
-                    self._on_text(piece.text)
+            try:
+                await self._hear(answer)
+            except CallFailed as failure:
+                if not self._draft.is_billed:
+                    raise
+                logger.info("%s had all it needs when: %s", hold.reference, failure)
         if not self._draft.is_whole:
             raise CallFailed(f"{self._model.endpoint.name} ended the answer too early", may_be_billed=True)
 
+    async def _hear(self, answer: client.Answer) -> None:
+        async for piece in answer:
+            if not self._generation_id and self._model.endpoint.speaks_openrouter:
+                await self._learn_id(piece.generation_id)
+            if text := self._draft.add(piece):
+                self._was_heard = True
+                self._on_text(text)
+
     async def _learn_id(self, generation_id: str) -> None:
         """Write the name of the generation down before its first chunk: it finds the bill if the rest gets lost."""
-        self._generation_id = generation_id
-        if generation_id:
+        if generation_id and not self._noted:
+            self._generation_id = generation_id
             await self._db.run(self._note_id)
 
     def _note_id(self) -> None:
@@ -179,17 +188,31 @@ class Attempt:
 
         Raises CallFailed when the provider keeps records and has none yet: then the sweeper finds out, later.
         """
-        metered = self._draft.metered
-        if metered and (metered.cost_usd is not None or not self._model.endpoint.speaks_openrouter):
-            return self._bill_of(metered)
+        if told := self._told(hold):
+            return told
         if not self._model.endpoint.speaks_openrouter:
-            logger.warning("%s: no usage was reported, so it is charged at its hold", hold.reference)
+            logger.warning("%s: no credible usage was reported, so it is charged at its hold", hold.reference)
             return reconcile.presumed(hold)
         for pause_s in self._call.patience.look_up_pauses_s if self._generation_id else ():
             await asyncio.sleep(pause_s)
             if found := await asyncio.to_thread(self._look_up):
                 return found
         raise CallFailed(f"{self._model.endpoint.name} does not say what the answer cost", may_be_billed=True)
+
+    def _told(self, hold: Hold) -> Bill | None:
+        """Return the bill by the usage that came with the answer; None if it tells too little, or what cannot be."""
+        metered = self._draft.metered
+        if metered is None or not (metered.cost_usd is not None or self._is_listed(metered)):
+            return None
+        bill = self._bill_of(metered)
+        if bill.cost_nanousd > CREDIBLE * hold.amount_nanousd:
+            logger.warning("%s: a cost of %s nano-dollars is not believed", hold.reference, bill.cost_nanousd)
+            return None
+        return bill
+
+    def _is_listed(self, metered: Metered) -> bool:
+        """Whether the price list has the last word, and knows what to count."""
+        return metered.counts_tokens and not self._model.endpoint.speaks_openrouter
 
     def _look_up(self) -> Bill | None:
         try:

@@ -55,7 +55,7 @@ def test_subsets_of_tokens_are_never_added():
         "cost": 0.1,
     }
 
-    assert Metered.of_usage(usage) == Metered(100, 20, 60, 30, 5, Decimal("0.1"))
+    assert Metered.of_usage(usage) == Metered(100, 20, 60, 30, 5, Decimal("0.1"), counts_tokens=True)
 
 
 def test_what_a_provider_leaves_out_is_nothing():
@@ -64,7 +64,9 @@ def test_what_a_provider_leaves_out_is_nothing():
     assert Metered.of_usage(usage) == Metered(output_tokens=7)
 
 
-@pytest.mark.parametrize("nonsense", [None, "", "free", True, -1, float("nan"), float("inf"), [], {}])
+@pytest.mark.parametrize(
+    "nonsense", [None, "", "free", True, -1, float("nan"), float("inf"), [], {}, 1e30, "1e999999999"]
+)
 def test_what_is_no_amount_is_none(nonsense):
     assert decimal(nonsense) is None
 
@@ -90,6 +92,9 @@ def test_retry_after_is_a_number_a_date_or_in_the_body():
     assert retry_after_s({"retry-after": "Fri, 01 Jan 2021 00:00:00 GMT"}, {}) == 0
     assert retry_after_s({}, {"availability": {"retry_after": 7}}) == 7
     assert retry_after_s({"retry-after": "soon"}, {}) is None
+    assert retry_after_s({"retry-after": "inf"}, {}) is None
+    assert retry_after_s({"retry-after": "nan"}, {}) is None
+    assert retry_after_s({"retry-after": "-5"}, {}) == 0
     assert retry_after_s({}, {}) is None
 
 

@@ -12,8 +12,10 @@ from agents import tasks
 from agents.errors import CallFailed, ProviderSuspended
 from agents.gateway import Patience
 from agents.models import Provider
-from agents.tests.calls import Heard, ask, call_of, make_card, make_run, spent_nanousd, states
+from agents.services import reconcile
+from agents.tests.calls import Heard, ask, call_of, forget, make_card, make_run, spent_nanousd, states
 from budgets.models import Hold, Usage
+from budgets.services.sweep import sweep
 from tests.provider import faults, modes
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -227,3 +229,75 @@ def test_what_nobody_can_tell_is_charged_at_the_hold_after_a_day(fake, run):
 
     lost = Hold.objects.order_by("pk")[0]
     assert (lost.usage.cost_source, lost.usage.cost_nanousd) == ("presumed", lost.amount_nanousd)
+
+
+def test_a_connection_that_breaks_after_the_bill_costs_no_second_answer(fake, run):
+    fake.plan.append(faults.reset_before_done)
+
+    assert ask(call_of(run)).text == "half"
+
+    assert (states(), len(fake.requests)) == (["captured"], 1)
+    assert spent_nanousd() == fake.books.total_nanousd
+
+
+def test_an_answer_that_comes_twice_is_read_and_paid_once(fake, run):
+    fake.plan.append(faults.answering_twice)
+    heard = Heard()
+
+    completion = ask(call_of(run), on_text=heard)
+
+    assert (completion.text, heard.text) == ("twice", "twice")
+    assert spent_nanousd() == fake.books.total_nanousd
+
+
+def test_an_id_that_names_two_answers_names_neither_and_both_are_paid(fake, run):
+    fake.plan += [faults.repeating_an_id, faults.repeating_an_id]
+
+    ask(call_of(run), store=forget)
+    ask(call_of(run), store=forget)
+
+    assert list(Usage.objects.order_by("pk").values_list("generation_id", flat=True)) == ["gen-twin", None]
+    assert spent_nanousd() == fake.books.total_nanousd == 8_200_000
+
+
+@pytest.mark.parametrize("fault", sorted(faults.WRONG_USAGE))
+def test_a_usage_that_cannot_be_true_is_not_what_is_charged(fake, run, fault):
+    fake.plan.append(faults.WRONG_USAGE[fault])
+
+    ask(call_of(run))
+
+    assert spent_nanousd() == fake.books.total_nanousd == 4_100_000
+    assert Usage.objects.get().input_tokens in (0, 1_000)
+
+
+@pytest.mark.parametrize("tokens", [{"prompt_tokens": -1}, {"completion_tokens": None}, {"prompt_tokens": 10**8}])
+def test_tokens_that_cannot_be_true_are_not_priced(fake, tokens):
+    run = make_run(make_card(Provider.objects.create(name="own", kind="openai_compatible", base_url=fake.url)))
+    fake.plan.append(faults.telling(cost=None, **tokens))
+
+    ask(call_of(run))
+
+    usage = Usage.objects.get()
+    assert (usage.cost_source, usage.cost_nanousd) == ("presumed", usage.hold.amount_nanousd)
+
+
+def test_a_record_that_nobody_can_read_is_asked_for_again(fake, run):
+    unreadable = [
+        {},
+        {"data": None},
+        {"data": [1]},
+        {"data": {"total_cost": -1}},
+        {"data": {"total_cost": 1e30}},
+        [],
+        b"<p>",
+    ]
+    fake.plan.append(faults.cut)
+    fake.look_up_plan += [(200, content) for content in unreadable] + [(500, {"error": "out of order"})]
+    ask(call_of(run))
+
+    for hours in range(2, 20, 2):
+        assert states() == ["unresolved", "captured"]
+        sweep(reconcile.resolve, now=timezone.now() + timedelta(hours=hours))
+
+    assert states() == ["captured", "captured"]
+    assert spent_nanousd() == fake.books.total_nanousd
