@@ -26,6 +26,16 @@ def pytest_runtest_makereport(item, call):
         report.longrepr = f"skipped, but MCC_REQUIRE_SERVICES=1: {report.longrepr}"
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Say what stands behind the green dots of the long tests: they record it as the property ``did``."""
+    reports = terminalreporter.stats.get("passed", [])
+    lines = [line for report in reports for name, line in report.user_properties if name == "did"]
+    if lines:
+        terminalreporter.section("What was done")
+        for line in lines:
+            terminalreporter.write_line(line)
+
+
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch):
     """Bar every connection that leaves this machine."""

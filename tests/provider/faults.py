@@ -209,7 +209,9 @@ def error_in_one_piece(answer: Answer) -> None:
 
 
 def comments_only(answer: Answer) -> None:
+    """The model ran and said nothing, for which nothing is billed. There is a record of it."""
     answer.open()
+    answer.charge(0)
     for _ in range(5):
         answer.comment()
     answer.end()
