@@ -7,7 +7,7 @@ from typing import Protocol
 
 from django.db.models import QuerySet
 
-from budgets.models import Account
+from budgets.models import Account, Posting
 from mcc.core.models import User
 
 
@@ -51,6 +51,22 @@ def visible_accounts(user: User) -> QuerySet[Account]:
 
 def managed_accounts(user: User) -> QuerySet[Account]:
     return _rights.managed_accounts(user)
+
+
+def payers(user: User) -> QuerySet[Account]:
+    """Return the accounts through which ``user`` sees usages: no usage is charged to two of them.
+
+    Administrators see all, by the company's account. The company's and the agents' accounts see everybody's work, so a
+    member sees only what was charged to their projects.
+    """
+    if user.is_superuser:
+        return Account.objects.filter(kind=Account.Kind.GLOBAL)
+    return visible_accounts(user).filter(kind=Account.Kind.PROJECT)
+
+
+def visible_postings(user: User) -> QuerySet[Posting]:
+    """Return one line for each usage that ``user`` may see: the one rule for pages, exports and the API."""
+    return Posting.objects.filter(account__in=list(payers(user).values_list("pk", flat=True)))
 
 
 def decides(user: User) -> bool:

@@ -15,6 +15,7 @@ from projects.views import (
     request,
     run,
     settings,
+    usage,
 )
 
 projects = [
@@ -34,6 +35,8 @@ projects = [
     path("runs/<int:pk>/", run.show, name="run"),
     path("messages/<int:pk>/output/", run.output, name="output"),
     path("checks/<int:pk>/log/", pull_request.check_log, name="check_log"),
+    path("budgets/usage/", usage.explorer, name="usage"),
+    path("budgets/usage.csv", usage.export, name="usage_csv"),
     path("projects/new/", settings.new, name="new"),
     path("projects/<str:key>/", project.overview, name="project"),
     path("projects/<str:key>/report/", project.ask_for_report, name="ask_for_report"),

@@ -15,7 +15,7 @@ from agents.gateway.call import Completion, ModelCall, OnText, Store
 from agents.gateway.candidate import LEAST_OUTPUT_TOKENS, Candidate
 from agents.gateway.draft import Draft
 from agents.meter import Metered
-from agents.models import Message
+from agents.models import Charge, Message
 from agents.services import reconcile, runs
 from budgets.errors import BudgetExceeded, GenerationReused, HoldNotOpen, ReferenceReused
 from budgets.models import Account, Hold
@@ -235,6 +235,7 @@ class Attempt:
         try:
             with transaction.atomic():
                 usage = ledger.capture(hold, bill)
+                Charge.objects.get_or_create(usage=usage, defaults={"run": self._call.run})
                 if not Message.objects.filter(usage=usage).exists():  # a commit can arrive though its answer got lost
                     self._store(completion, usage)
         except (OperationalError, InterfaceError):

@@ -1,6 +1,7 @@
 from agents.models.agent import Acted, Agent, Role
 from agents.models.breaker import Breaker
 from agents.models.catalogue import ModelCard, Provider
+from agents.models.charge import Charge
 from agents.models.conversation import Artifact, Conversation, Message
 from agents.models.run import Outcome, Purpose, Run
 
@@ -9,6 +10,7 @@ __all__ = [
     "Agent",
     "Artifact",
     "Breaker",
+    "Charge",
     "Conversation",
     "Message",
     "ModelCard",

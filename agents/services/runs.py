@@ -14,7 +14,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from agents import prompts
-from agents.models import Agent, Conversation, Message, Outcome, Purpose, Role, Run
+from agents.models import Agent, Charge, Conversation, Message, Outcome, Purpose, Role, Run
 from agents.signals import run_finished
 from agents.tools import registry
 from agents.workplaces import workplace_of
@@ -141,11 +141,13 @@ def add_cost(usage: Usage) -> None:
     Runs in the transaction that charges for it.
     """
     if attempt := ATTEMPT.match(usage.hold.reference):
-        Run.objects.filter(pk=int(attempt[1])).update(
+        changed = Run.objects.filter(pk=int(attempt[1])).update(
             cost_nanousd=F("cost_nanousd") + usage.cost_nanousd,
             input_tokens=F("input_tokens") + usage.input_tokens,
             output_tokens=F("output_tokens") + usage.output_tokens,
         )
+        if changed:
+            Charge.objects.get_or_create(usage=usage, defaults={"run_id": int(attempt[1])})
 
 
 def announce(run: Run) -> None:

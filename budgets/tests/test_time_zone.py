@@ -3,12 +3,9 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +14,7 @@ from budgets.errors import BudgetExceeded
 from budgets.models import Bucket, DaySpend, Limit, Unfolded
 from budgets.services import accounts, ledger, rollups
 from budgets.tests.factories import limited, make_account, make_bill, make_hold, make_sent, spend
+from budgets.tests.rollback import rolled_back
 
 BERLIN, NEW_YORK = "Europe/Berlin", "America/New_York"
 ODD = [
@@ -252,16 +250,6 @@ def test_moving_about_loses_and_doubles_nothing(live_in, data) -> None:
     """Zones change at random between random charges and settlements; the books balance after each, limits hold."""
     with rolled_back():
         move_about(live_in, data)
-
-
-@contextmanager
-def rolled_back() -> Iterator[None]:
-    """Undo what one example did. As in Django's own TestCase, what has to commit takes this transaction for that."""
-    scope = transaction.atomic()
-    scope._from_testcase = True
-    with scope:
-        yield
-        transaction.set_rollback(True)
 
 
 def move_about(live_in, data) -> None:

@@ -2,7 +2,6 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -10,12 +9,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from budgets import queries
-from budgets.models import Account, Limit, Usage
+from budgets.models import Account, Limit
 from budgets.services import accounts
 from mcc.core.errors import InvalidInput
 from projects.api.endpoint import Endpoint, caller
 from projects.api.fields import UsdField, shown
-from projects.api.serializers import UsageOut
 from projects.services.account_rights import require_account_manager, visible_accounts
 
 
@@ -106,35 +104,6 @@ class BudgetLimit(Endpoint):
         account = get_object_or_404(visible_accounts(caller(request)), pk=pk)
         require_account_manager(caller(request), account)
         return account
-
-
-class UsageList(Endpoint):
-    """Every billed generation, newest first. ``account`` selects what one account paid for."""
-
-    queryset = Usage.objects.none()
-    serializer_class = UsageOut
-
-    @extend_schema(
-        operation_id="usage_list",
-        responses=UsageOut(many=True),
-        parameters=[OpenApiParameter("account", int)],
-    )
-    def get(self, request: Request) -> Response:
-        rows = self._visible(request).select_related("hold").order_by("-pk")
-        return self.paged(rows, lambda page: UsageOut(page, many=True).data)
-
-    def _visible(self, request: Request) -> QuerySet[Usage]:
-        user, account = caller(request), request.query_params.get("account")
-        rows = Usage.objects.all()
-        if not user.is_superuser:
-            # The company's and the agents' accounts see everybody's work: a member sees only their projects'.
-            owned = visible_accounts(user).filter(kind__in=[Account.Kind.PROJECT, Account.Kind.ISSUE])
-            rows = rows.filter(postings__account__in=owned).distinct()
-        if account:
-            if not account.isdecimal():
-                raise InvalidInput("account must be a number.", fields={"account": ["A number."]})
-            rows = rows.filter(pk__in=Usage.objects.filter(postings__account=int(account)).values("pk"))
-        return rows
 
 
 def _budgets(rows: Sequence[Account]) -> list[dict[str, Any]]:

@@ -207,13 +207,57 @@ class MessageOut(serializers.ModelSerializer):
         return shown(message.usage.cost_nanousd) if message.usage else None
 
 
-class UsageOut(serializers.ModelSerializer):
-    reference = serializers.CharField(source="hold.reference")
-    cost_usd = UsdField(source="cost_nanousd")
+class UsageOut(serializers.Serializer):
+    """One billed generation."""
 
-    class Meta:
-        model = Usage
-        fields = (
-            "id", "reference", "generation_id", "at", "model_asked", "model_used", "provider", "input_tokens",
-            "output_tokens", "cached_tokens", "reasoning_tokens", "cost_usd", "cost_source",
-        )  # fmt: skip
+    id = serializers.IntegerField(source="usage.pk")
+    reference = serializers.CharField(source="usage.hold.reference", help_text="of the attempt, unique")
+    generation_id = serializers.CharField(source="usage.generation_id", allow_null=True)
+    at = serializers.DateTimeField(help_text="when the call was admitted: the day in which it counts")
+    settled_at = serializers.DateTimeField(source="usage.at")
+    project = serializers.CharField(source="project.key", default=None, allow_null=True)
+    issue = serializers.CharField(source="issue.key", default=None, allow_null=True)
+    agent = serializers.CharField(source="agent.name", default=None, allow_null=True)
+    role = serializers.CharField()
+    run = serializers.IntegerField(allow_null=True)
+    message = serializers.IntegerField(allow_null=True, help_text="that it paid for")
+    purpose = serializers.CharField()
+    outcome = serializers.CharField(help_text="of the run; open: it is not over")
+    model_asked = serializers.CharField(source="usage.model_asked")
+    model_used = serializers.CharField(source="usage.model_used")
+    provider = serializers.CharField(source="usage.provider")
+    input_tokens = serializers.IntegerField(source="usage.input_tokens")
+    cached_tokens = serializers.IntegerField(source="usage.cached_tokens", help_text="among the input")
+    cache_write_tokens = serializers.IntegerField(source="usage.cache_write_tokens", help_text="among the input")
+    output_tokens = serializers.IntegerField(source="usage.output_tokens")
+    reasoning_tokens = serializers.IntegerField(source="usage.reasoning_tokens", help_text="among the output")
+    held_usd = UsdField(source="held_nanousd", help_text="what was set aside for it")
+    cost_usd = UsdField(source="usage.cost_nanousd")
+    cost_source = serializers.ChoiceField(source="usage.cost_source", choices=Usage.Source.choices)
+
+
+class TotalsOut(serializers.Serializer):
+    cost_usd = UsdField(source="cost_nanousd")
+    generations = serializers.IntegerField()
+    input_tokens = serializers.IntegerField()
+    cached_tokens = serializers.IntegerField(help_text="among the input")
+    output_tokens = serializers.IntegerField()
+    reasoning_tokens = serializers.IntegerField(help_text="among the output")
+
+
+class UsageGroupOut(serializers.Serializer):
+    label = serializers.CharField()  # type: ignore[assignment]
+    value = serializers.CharField(help_text="for the filter of the same name; empty: there is no word for it")
+    totals = TotalsOut()
+
+
+class UsagePageOut(serializers.Serializer):
+    """A page of usages, or, with ``group_by``, all groups. ``totals`` are those of all pages."""
+
+    count = serializers.IntegerField()
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True, help_text="always null: pages are read forwards")
+    totals = TotalsOut()
+    at_risk_usd = UsdField(help_text="set aside for calls whose cost is not known yet")
+    results = UsageOut(many=True)
+    groups = UsageGroupOut(many=True, required=False, help_text="with group_by, in place of results")

@@ -4,7 +4,7 @@ from django.urls import path
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework_simplejwt.views import TokenRefreshView
 
-from projects.api import issues, money, projects, requests, runs, stops, tokens
+from projects.api import issues, money, projects, requests, runs, stops, tokens, usage
 
 urlpatterns = [
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
@@ -26,6 +26,6 @@ urlpatterns = [
     path("agents/<int:pk>/", runs.AgentDetail.as_view()),
     path("budgets/", money.BudgetList.as_view()),
     path("budgets/<int:pk>/limits/<str:period>/", money.BudgetLimit.as_view()),
-    path("usage/", money.UsageList.as_view()),
+    path("usage/", usage.UsageList.as_view()),
     path("stop/", stops.Stop.as_view()),
 ]

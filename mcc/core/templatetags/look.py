@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString, mark_safe
 from mcc.core import charts, gauges, highlight
 from mcc.core import markdown as markdown_
 from mcc.core.models import User
-from mcc.core.money import usd_display
+from mcc.core.money import usd_display, usd_string
 
 register = template.Library()
 STEPS = ((60, 1, "s"), (3_600, 60, "m"), (86_400, 3_600, "h"), (7 * 86_400, 86_400, "d"))
@@ -42,6 +42,12 @@ def icon(name: str, css_class: str = "") -> SafeString:
 def money(amount_nanousd: int | None) -> str:
     """``{{ run.cost_nanousd|money }}``: ``$1.84``; a dash when there is no amount."""
     return "–" if amount_nanousd is None else usd_display(amount_nanousd)
+
+
+@register.filter
+def exact_money(amount_nanousd: int) -> str:
+    """``$1.843219``: to the last nano-dollar, for whoever wants to know."""
+    return f"${usd_string(amount_nanousd)}"
 
 
 @register.filter

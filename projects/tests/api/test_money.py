@@ -46,7 +46,8 @@ def test_usage_shows_each_only_what_their_projects_spent(cast):
     assert seen(cast.alice) == [("ours", "0.000001")]
     assert seen(cast.root) == [("theirs", "0.000002"), ("ours", "0.000001")]
     assert seen(cast.root, f"?account={other.account_id}") == [("theirs", "0.000002")]
-    assert seen(cast.alice, f"?account={other.account_id}") == []
+    refused = cast.call(cast.alice).get(f"/api/v1/usage/?account={other.account_id}")
+    assert (refused.status_code, list(refused.json()["fields"])) == (422, ["account"])
     assert seen(cast.charlie) == []
 
 

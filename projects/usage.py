@@ -1,0 +1,201 @@
+"""Billed generations as people look for them: filtered, added up, grouped, and row by row.
+
+The rows are the postings of one account, one for each usage, so that what is shown is what the ledger holds. What a
+filter asks beyond one account, days and a model is read from the rows; the rest comes from the sums per day, which
+answer quickly however many rows there are. Both are the same number (``projects/tests/test_usage.py``).
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal
+
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import TruncDate
+
+from agents.models import Agent, Outcome, Run
+from budgets import access, periods, queries
+from budgets.models import Account, Hold, HoldLine, Posting
+from budgets.queries import SUMS, Totals
+from mcc.core.models import User
+from projects.models import Issue, Project
+from projects.usage_filter import GOING_ON, NO_RUN, UsageFilter
+
+KINDS = {
+    "project": Account.Kind.PROJECT,
+    "issue": Account.Kind.ISSUE,
+    "agent": Account.Kind.AGENT,
+    "role": Account.Kind.AGENT_TYPE,
+}
+GROUPINGS = ("day", *KINDS, "model", "outcome")
+RUN = "usage__charge__run__"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Usages that have ``key`` in common: a date, a name, or empty for those without. ``value`` filters for them."""
+
+    label: str
+    value: str
+    totals: Totals
+
+
+@dataclass(frozen=True)
+class Risk:
+    """Calls whose cost nobody knows yet, and what they may come to at most."""
+
+    calls: int
+    amount_nanousd: int
+
+
+def postings(user: User, asked: UsageFilter) -> QuerySet[Posting]:
+    """Return one line for each usage that ``asked`` selects and ``user`` may see, unordered."""
+    paid = asked.accounts
+    if paid:
+        rows = Posting.objects.filter(account=paid[0])
+        for other in paid[1:]:
+            rows = rows.filter(_also_paid(account=other))
+        if not user.is_superuser:
+            rows = rows.filter(_also_paid(account__in=access.payers(user).values("pk")))
+    else:
+        rows = access.visible_postings(user)
+    if asked.since:
+        rows = rows.filter(at__gte=periods.midnight(asked.since))
+    if asked.until:
+        rows = rows.filter(at__lt=periods.midnight(asked.until + timedelta(days=1)))
+    equal = {"usage__model_used": asked.model, "usage__provider": asked.provider, "usage__cost_source": asked.source}
+    if asked.run:
+        rows = rows.filter(usage__charge__run=asked.run)
+    rows = rows.filter(**{name: value for name, value in equal.items() if value})
+    return rows.filter(_outcome(asked.outcome)) if asked.outcome else rows
+
+
+def _also_paid(**account: object) -> Exists:
+    return Exists(Posting.objects.filter(usage=OuterRef("usage"), **account))
+
+
+def _outcome(outcome: str) -> Q:
+    if outcome == NO_RUN:
+        return Q(usage__charge=None)
+    if outcome == GOING_ON:
+        return Q(**{f"{RUN}status__in": Run.OPEN})
+    return Q(**{f"{RUN}outcome": outcome})
+
+
+def totals(user: User, asked: UsageFilter) -> Totals:
+    """Return what everything that ``asked`` selects came to."""
+    if (accounts := _summed(user, asked)) is not None:
+        found = _sums(accounts, asked, "account")
+        return sum(found.values(), Totals())
+    row = postings(user, asked).aggregate(**{f"sum_{number}": measure for number, measure in enumerate(SUMS)})
+    return Totals(*map(int, row.values()))
+
+
+def _summed(user: User, asked: UsageFilter) -> list[int] | None:
+    """Return the accounts whose sums per day hold all that is asked; None: the rows must be read."""
+    paid = asked.accounts
+    if asked.asks_the_run or len(paid) > 1:
+        return None
+    if not paid:
+        return list(access.payers(user).values_list("pk", flat=True))
+    owned = (Account.Kind.PROJECT, Account.Kind.ISSUE)
+    return [paid[0].pk] if user.is_superuser or paid[0].kind in owned else None
+
+
+def _sums(accounts: list[int], asked: UsageFilter, by: Literal["account", "day", "model"]) -> dict[Any, Totals]:
+    return queries.sums(accounts, by=by, since=asked.since, until=asked.until, model=asked.model)
+
+
+def groups(user: User, asked: UsageFilter, by: str) -> list[Group]:
+    """Return the sums of what ``asked`` selects by one of GROUPINGS: days latest first, else the dearest first.
+
+    They add up to ``totals``: what has no project, no issue or no run is a group of its own.
+    """
+    sums = _quick_groups(user, asked, by)
+    if sums is None:
+        sums = _read_groups(user, asked, by)
+    named = _names(by, [key for key in sums if key is not None])
+    found = [Group(*named.get(key, ("None", NO_RUN if by == "outcome" else "")), each) for key, each in sums.items()]
+    if by == "day":
+        return sorted(found, key=lambda group: group.value, reverse=True)
+    return sorted(found, key=lambda group: (-group.totals.cost_nanousd, group.label))
+
+
+def _quick_groups(user: User, asked: UsageFilter, by: str) -> dict[Any, Totals] | None:
+    accounts = _summed(user, asked)
+    if accounts is None:
+        return None
+    if by == "day" or by == "model":
+        return _sums(accounts, asked, "day" if by == "day" else "model")
+    if by in KINDS and user.is_superuser and not asked.accounts:
+        of_kind = list(Account.objects.filter(kind=KINDS[by]).values_list("pk", flat=True))
+        found: dict[Any, Totals] = dict(_sums(of_kind, asked, "account"))
+        rest = totals(user, asked) - sum(found.values(), Totals())
+        return found | ({None: rest} if rest.generations else {})
+    return None
+
+
+def _read_groups(user: User, asked: UsageFilter, by: str) -> dict[Any, Totals]:
+    rows = postings(user, asked).order_by()
+    if by in KINDS:
+        payer = Posting.objects.filter(usage=OuterRef("usage"), account__kind=KINDS[by]).order_by("pk")
+        rows = rows.annotate(key=Subquery(payer.values("account")[:1]))
+    else:
+        key = {
+            "day": TruncDate("at", tzinfo=periods.zone()),
+            "model": F("usage__model_used"),
+            "outcome": F(f"{RUN}outcome"),
+        }
+        rows = rows.annotate(key=key[by])
+    return {key: Totals(*map(int, values)) for key, *values in rows.values_list("key").annotate(*SUMS)}
+
+
+def _names(by: str, keys: list[Any]) -> dict[Any, tuple[str, str]]:
+    """Return what the groups are called, and how the filter calls them."""
+    if by == "day":
+        return {key: (f"{key.day} {key:%b %Y}", key.isoformat()) for key in keys}
+    if by == "model":
+        return {key: (key, key) for key in keys}
+    if by == "outcome":
+        return {key: (Outcome(key).label, key) if key else ("Not over yet", GOING_ON) for key in keys}
+    return {**_account_names(by, keys), **_owner_names(by, keys)}
+
+
+def _account_names(by: str, keys: list[int]) -> dict[int, tuple[str, str]]:
+    accounts = Account.objects.filter(pk__in=keys).values_list("pk", "name")
+    return {pk: (name.capitalize(), str(pk) if by == "role" else "") for pk, name in accounts}
+
+
+def _owner_names(by: str, keys: list[int]) -> dict[int, tuple[str, str]]:
+    if by == "project":
+        projects = Project.objects.filter(account__in=keys).values_list("account", "name", "key")
+        return {account: (name, key) for account, name, key in projects}
+    if by == "issue":
+        issues = Issue.objects.filter(account__in=keys).values_list("account", "project__key", "number", "title")
+        return {account: (f"{key}-{number} {title}", f"{key}-{number}") for account, key, number, title in issues}
+    if by == "agent":
+        agents = Agent.objects.filter(account__in=keys).values_list("account", "name")
+        return {account: (name, name) for account, name in agents}
+    return {}
+
+
+def risk(user: User, asked: UsageFilter) -> Risk:
+    """Return how many calls of ``asked`` have no known cost yet."""
+    row = open_holds(user, asked).order_by().aggregate(calls=Count("pk"), amount=Sum("amount_nanousd", default=0))
+    return Risk(row["calls"], int(row["amount"]))
+
+
+def open_holds(user: User, asked: UsageFilter) -> QuerySet[Hold]:
+    """Return the calls of ``asked`` whose cost is not known yet. None where it asks how a run or a bill ended."""
+    holds = Hold.objects.filter(state__in=Hold.OPEN)
+    if asked.asks_the_run:
+        return holds.none()
+    seen = [Q(account__in=access.payers(user).values("pk")), *(Q(account=account) for account in asked.accounts)]
+    for condition in seen:
+        holds = holds.filter(Exists(HoldLine.objects.filter(condition, hold=OuterRef("pk"))))
+    if asked.model:
+        holds = holds.filter(model=asked.model)
+    if asked.since:
+        holds = holds.filter(created_at__gte=periods.midnight(asked.since))
+    if asked.until:
+        holds = holds.filter(created_at__lt=periods.midnight(asked.until + timedelta(days=1)))
+    return holds.order_by("-created_at", "-pk")

@@ -1,0 +1,138 @@
+"""Usages row by row: what each was for, what was set aside for it, and the message that it paid for."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Self
+
+from django.db.models import Prefetch, Q, QuerySet
+
+from agents.models import Agent, Charge, Message, Outcome, Purpose, Run
+from budgets.models import Account, Posting, Usage
+from mcc.core.errors import InvalidInput
+from projects.models import Issue, Project
+from projects.usage_filter import GOING_ON
+
+Kind = Account.Kind
+PAGE, BATCH = 50, 500
+CONDENSE = "condense"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+US = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """Where a list goes on: after the posting ``key``, made at ``at``. Written ``<microseconds>-<key>``."""
+
+    at: datetime
+    key: int
+
+    @classmethod
+    def of(cls, posting: Posting) -> Self:
+        return cls(posting.at, posting.pk)
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Raises InvalidInput."""
+        moment, _, key = text.partition("-")
+        if not all(part.isascii() and part.isdecimal() and len(part) < 18 for part in (moment, key)):
+            raise InvalidInput("There is no such place in the list.", fields={"before": ["As `next` writes it."]})
+        return cls(EPOCH + int(moment) * US, int(key))
+
+    def __str__(self) -> str:
+        return f"{(self.at - EPOCH) // US}-{self.key}"
+
+
+@dataclass(frozen=True)
+class UsageLine:
+    """One usage. ``at`` is when its call was admitted, which says in which day it counts."""
+
+    at: datetime
+    usage: Usage
+    project: Project | None
+    issue: Issue | None
+    agent: Agent | None
+    role: str
+    run: int | None
+    purpose: str
+    outcome: str
+    message: int | None
+
+    @property
+    def held_nanousd(self) -> int:
+        """What was set aside for it."""
+        return self.usage.hold.amount_nanousd
+
+    @property
+    def outcome_words(self) -> str:
+        return Outcome(self.outcome).label if self.outcome in Outcome.values else "not over yet" if self.outcome else ""
+
+    @property
+    def purpose_words(self) -> str:
+        return "Condense" if self.purpose == CONDENSE else Purpose(self.purpose).label if self.purpose else ""
+
+
+def page(rows: QuerySet[Posting], before: str = "", size: int = PAGE) -> tuple[list[UsageLine], str]:
+    """Return the latest ``rows`` before a cursor, and the cursor after them; empty: these are the last."""
+    found = _after(rows, Cursor.read(before) if before else None, size + 1)
+    following = str(Cursor.of(found[size - 1])) if len(found) > size else ""
+    return lines(found[:size]), following
+
+
+def every(rows: QuerySet[Posting]) -> Iterator[list[UsageLine]]:
+    """Yield all ``rows``, latest first, in batches: what is in memory does not grow with what there is."""
+    cursor = None
+    while found := _after(rows, cursor, BATCH):
+        yield lines(found)
+        cursor = Cursor.of(found[-1])
+
+
+def _after(rows: QuerySet[Posting], cursor: Cursor | None, most: int) -> list[Posting]:
+    if cursor:
+        # The first condition is implied by the others; with it the database starts at the right place of its index.
+        rows = rows.filter(at__lte=cursor.at).filter(Q(at__lt=cursor.at) | Q(pk__lt=cursor.key))
+    return list(rows.select_related("usage__hold").order_by("-at", "-pk")[:most])
+
+
+def lines(found: Sequence[Posting]) -> list[UsageLine]:
+    """Return ``found`` with what they were for. Six queries, however many."""
+    known = _Known([posting.usage_id for posting in found])
+    return [known.line(posting) for posting in found]
+
+
+class _Known:
+    """Whatever there is to know about some usages, looked up at once."""
+
+    def __init__(self, usages: Sequence[int]) -> None:
+        self._payers: dict[int, dict[str, Account]] = {}
+        for posting in Posting.objects.filter(usage__in=usages).select_related("account"):
+            self._payers.setdefault(posting.usage_id, {})[posting.account.kind] = posting.account
+        accounts = {account.pk for by_kind in self._payers.values() for account in by_kind.values()}
+        self._projects = {each.account_id: each for each in Project.objects.filter(account__in=accounts)}
+        issues = Issue.objects.filter(account__in=accounts).select_related("project")
+        self._issues = {each.account_id: each for each in issues}
+        self._agents = {each.account_id: each for each in Agent.objects.filter(account__in=accounts)}
+        self._messages = dict(Message.objects.filter(usage__in=usages).values_list("usage", "pk"))
+        # Without what a run was told: that is long.
+        runs = Run.objects.only("pk", "purpose", "outcome", "status")
+        charges = Charge.objects.filter(usage__in=usages).prefetch_related(Prefetch("run", runs))
+        self._runs = {charge.usage_id: charge.run for charge in charges}
+
+    def line(self, posting: Posting) -> UsageLine:
+        usage, run = posting.usage, self._runs.get(posting.usage_id)
+        payers = self._payers[usage.pk]
+        keys = {kind: account.pk for kind, account in payers.items()}
+        role = payers.get(Kind.AGENT_TYPE)
+        purpose = CONDENSE if f"/{CONDENSE}:" in usage.hold.reference else run.purpose if run else ""
+        return UsageLine(
+            at=posting.at,
+            usage=usage,
+            project=self._projects.get(keys.get(Kind.PROJECT, 0)),
+            issue=self._issues.get(keys.get(Kind.ISSUE, 0)),
+            agent=self._agents.get(keys.get(Kind.AGENT, 0)),
+            role=role.name if role else "",
+            run=run.pk if run else None,
+            purpose=purpose,
+            outcome=(run.outcome or GOING_ON) if run else "",
+            message=self._messages.get(usage.pk),
+        )

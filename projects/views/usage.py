@@ -1,0 +1,78 @@
+"""Every billed generation: what it was for, what it cost, and the message that it paid for."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from agents.models import Provider
+from budgets import periods, queries
+from budgets.services.accounts import global_account
+from mcc.core import pages
+from mcc.core.errors import InvalidInput
+from mcc.core.models import User
+from projects import usage, usage_csv, usage_lines
+from projects.usage_filter import UsageFilterForm, query
+
+GROUPS_SHOWN, HOLDS_SHOWN = 60, 10
+
+
+@require_GET
+def explorer(request: HttpRequest) -> HttpResponse:
+    """Those that ``?project=ATL&since=2031-03-01`` asks for, added up, grouped by ``?by=day``, and row by row."""
+    user = pages.person(request)
+    form = UsageFilterForm(user, request.GET)
+    by = request.GET.get("by", "")
+    by = by if by in usage.GROUPINGS else "day"
+    context = {"form": form, "by": by, "given": form.given, "zone": periods.zone_words()} | _suggestions()
+    try:
+        found = _found(user, form, by, request.GET.get("before", ""))
+    except InvalidInput:
+        return render(request, "projects/usage.html", context, status=422)
+    return render(request, "projects/usage.html", context | found)
+
+
+def _found(user: User, form: UsageFilterForm, by: str, before: str) -> dict[str, Any]:
+    asked, given = form.filter, form.given
+    groups = usage.groups(user, asked, by)
+    lines, following = usage_lines.page(usage.postings(user, asked), before)
+    return {
+        "totals": usage.totals(user, asked),
+        "groupings": [(name, query(given, by=name)) for name in usage.GROUPINGS],
+        "groups": [(group, _narrowed(given, by, group)) for group in groups[:GROUPS_SHOWN]],
+        "highest": max((group.totals.cost_nanousd for group in groups), default=0),
+        "others": sum((group.totals for group in groups[GROUPS_SHOWN:]), queries.Totals()),
+        "lines": lines,
+        "before": before,
+        "older": query(given, by=by, before=following) if following else "",
+        "newest": query(given, by=by),
+        "export": query(given),
+        "holds": usage.open_holds(user, asked)[:HOLDS_SHOWN],
+        "risk": usage.risk(user, asked),
+        "account": asked.account,
+    }
+
+
+def _narrowed(given: dict[str, str], by: str, group: usage.Group) -> str:
+    """Return the query that asks for one group only; empty: there is no word for it."""
+    if not group.value:
+        return ""
+    names = {"day": ("since", "until"), "role": ("account",)}
+    return query(given, **dict.fromkeys(names.get(by, (by,)), group.value), by=by)
+
+
+def _suggestions() -> dict[str, list[str]]:
+    """What the fields for free text offer."""
+    return {
+        "models": sorted(queries.models_used(global_account())),
+        "providers": list(Provider.objects.order_by("name").values_list("name", flat=True)),
+    }
+
+
+@require_GET
+def export(request: HttpRequest) -> StreamingHttpResponse:
+    """The rows of the explorer as CSV. Their costs add up to the total of the page."""
+    user = pages.person(request)
+    form = UsageFilterForm(user, request.GET)
+    return usage_csv.response(usage.postings(user, form.filter), form.given)
