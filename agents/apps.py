@@ -17,4 +17,5 @@ class AgentsConfig(AppConfig):
         schedules.every_minute("agents.tasks.sweep_holds")
         schedules.every_minutes(5, "agents.tasks.check_suspended")
         schedules.every_minutes(60, "agents.tasks.reconcile_bills")
+        schedules.cron("40 4 * * *", "agents.tasks.reconcile_days")
         schedules.every_minutes(360, "agents.tasks.refresh_catalogue")

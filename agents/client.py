@@ -8,7 +8,8 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import date
 from decimal import Decimal
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -17,7 +18,7 @@ import httpx2
 import openai
 
 from agents import refusals
-from agents.endpoint import Endpoint
+from agents.endpoint import NO_SECRET, Endpoint
 from agents.errors import CallFailed
 from agents.meter import Metered, decimal
 from agents.models import Provider
@@ -77,6 +78,16 @@ class Generation:
     model: str
     provider: str
     metered: Metered
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What was billed on one UTC day for one model at one upstream provider."""
+
+    day: date
+    model: str
+    upstream: str
+    cost_nanousd: int
 
 
 @dataclass(frozen=True)
@@ -199,6 +210,29 @@ def credit_nanousd(endpoint: Endpoint) -> int | None:
         return None
     bought, used = decimal(found.get("total_credits")), decimal(found.get("total_usage"))
     return None if bought is None or used is None else nanousd(max(Decimal(0), bought - used))
+
+
+def activity(endpoint: Endpoint, management_key_variable: str, key_hash: str = "") -> list[Activity]:
+    """Return the bill of the last 30 UTC days that are over, of one API key or of all. Blocks. Raises CallFailed.
+
+    The provider tells this only to a management key, which can call no model.
+    """
+    manager = replace(endpoint, key_variable=management_key_variable, stored_key=NO_SECRET)
+    rows = _get(manager, "/activity", {"api_key_hash": key_hash} if key_hash else {}).get("data")
+    return [_activity(endpoint, _object(row)) for row in _list(rows)]
+
+
+def _activity(endpoint: Endpoint, row: JSON) -> Activity:
+    cost = decimal(row.get("usage"))
+    if cost is None:
+        raise CallFailed(f"{endpoint.name} tells of activity without its cost")
+    try:
+        # Some write the day, others its midnight.
+        day = date.fromisoformat(_text(row.get("date"))[:10])
+    except ValueError:
+        raise CallFailed(f"{endpoint.name} tells of activity without its day") from None
+    upstream = decimal(row.get("byok_usage_inference")) or 0
+    return Activity(day, _text(row.get("model")), _text(row.get("provider_name")), nanousd(cost + upstream))
 
 
 def models(endpoint: Endpoint) -> list[JSON]:

@@ -1,6 +1,10 @@
 """Jobs of the engine; the schedules call them."""
 
 import logging
+from collections import Counter
+
+import environ
+from django.conf import settings
 
 from agents import client
 from agents.endpoint import Endpoint
@@ -12,6 +16,8 @@ from mcc.core import worker
 from mcc.core.errors import ProviderError
 
 logger = logging.getLogger(__name__)
+
+MANAGEMENT_KEY = "OPENROUTER_MANAGEMENT_KEY"
 
 
 def watch_runs() -> None:
@@ -45,6 +51,25 @@ def reconcile_bills() -> None:
             logger.warning("nobody knows what %s billed today: %s", provider, error)
         else:
             reconciling.compare(provider.name, key.billed_today_nanousd)
+
+
+def reconcile_days() -> None:
+    """Hold the books of past days against the bills, model by model, where a management key lets us read them."""
+    if not environ.FileAwareEnv().str(MANAGEMENT_KEY, default=""):
+        return
+    for provider in Provider.objects.filter(active=True, kind=Provider.Kind.OPENROUTER):
+        days = reconciling.days_to_compare(provider.name)
+        try:
+            found = client.activity(Endpoint.of(provider), MANAGEMENT_KEY, settings.OPENROUTER_KEY_HASH) if days else []
+        except ProviderError as error:
+            logger.warning("the bills of %s could not be read: %s", provider, error)
+            continue
+        for day in days:
+            theirs: Counter[tuple[str, str]] = Counter()
+            for line in found:
+                if line.day == day:
+                    theirs[line.model, line.upstream] += line.cost_nanousd
+            reconciling.compare_day(provider.name, day, theirs)
 
 
 def refresh_catalogue() -> None:

@@ -10,7 +10,7 @@ from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from budgets import periods
-from budgets.models import Account, DaySpend, Hold, Limit, Posting, Unfolded
+from budgets.models import Account, DaySpend, Hold, Limit, Posting, Unfolded, Usage
 from budgets.services import buckets
 
 PERIOD_WORDS = {
@@ -180,6 +180,15 @@ def at_risk_nanousd(account: Account) -> int:
     """Return what calls on ``account`` may still cost that were sent, and whose bill nobody has seen yet."""
     sent = Hold.objects.filter(lines__account=account, state__in=[Hold.State.SENT, Hold.State.UNRESOLVED])
     return sent.aggregate(total=Sum("amount_nanousd", default=0))["total"]
+
+
+def overruns(account: Account, since: datetime, until: datetime | None = None) -> tuple[int, int]:
+    """Return how many calls on ``account``, charged in that time, cost more than was set aside, and by how much."""
+    over = Usage.objects.filter(at__gte=since, overrun_nanousd__gt=0, postings__account=account)
+    if until is not None:
+        over = over.filter(at__lt=until)
+    found = over.aggregate(calls=Count("pk"), total=Sum("overrun_nanousd", default=0))
+    return found["calls"], found["total"]
 
 
 def standings(account: Account, *, at: datetime | None = None) -> list[Standing]:

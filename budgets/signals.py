@@ -3,7 +3,8 @@
 from django.dispatch import Signal
 
 limit_crossed = Signal()
-"""A bucket passed its warn ratio or reached its limit, for the first time. Sent with ``alert`` (Alert)."""
+"""A bucket passed its warn ratio, reached its limit, or saw a call that cost more than was set aside, for the first
+time. Sent with ``alert`` (Alert)."""
 
 account_frozen = Signal()
 """Spending on an account was stopped. Sent with ``account`` (Account)."""

@@ -6,8 +6,8 @@ from datetime import timedelta
 from django.db.models import Count, Sum
 from django.utils import timezone
 
-from budgets import audit, periods, queries
-from budgets.models import Hold, Reconciliation, Unfolded
+from budgets import audit, periods, queries, reading
+from budgets.models import Hold, Unfolded
 from budgets.services import rollups
 from budgets.services.accounts import global_account
 from mcc.core import metrics
@@ -64,11 +64,13 @@ def time_zone() -> Finding:
 
 @check("Bill")
 def bill() -> Finding:
-    last = Reconciliation.objects.first()
-    if last is None:
+    newest = reading.last_checks()
+    if not newest:
         return ok("no provider was asked yet")
-    ours, theirs = usd_display(last.ours_nanousd), usd_display(last.theirs_nanousd)
-    if last.verdict == Reconciliation.Verdict.OFF:
-        text = f"{last.provider} billed {theirs} on {last.day}, {ours} is booked"
-        return warn(text, "Is the API key used by something else too? Give Mission Control a key of its own.")
-    return ok(f"{last.provider} billed {theirs} on {last.day}, as booked")
+    for last in newest:
+        if last.is_off:
+            ours, theirs = usd_display(last.ours_nanousd), usd_display(last.theirs_nanousd)
+            text = f"{last.provider} billed {theirs} on {last.day}, {ours} is booked"
+            return warn(text, "Is the API key used by something else too? Give Mission Control a key of its own.")
+    last = newest[0]
+    return ok(f"{last.provider} billed {usd_display(last.theirs_nanousd)} on {last.day}, as booked")

@@ -162,7 +162,7 @@ TEMPLATES = [
             "builtins": [
                 "django.templatetags.static",
                 "mcc.core.templatetags.look",
-                "budgets.templatetags.stops",
+                "budgets.templatetags.steering",
                 "agents.templatetags.team",
                 "projects.templatetags.stages",
             ],
@@ -296,6 +296,9 @@ SPECTACULAR_SETTINGS = {
 
 # --- Models, sandboxes, GitHub ----------------------------------------------------------------------------
 OPENROUTER_API_KEY = env.str("OPENROUTER_API_KEY", default="")
+OPENROUTER_KEY_HASH = env.str("OPENROUTER_KEY_HASH", default="")
+OPENROUTER_MANAGED = bool(env.str("OPENROUTER_MANAGEMENT_KEY", default=""))
+"""Whether the bills of past days can be read. The key itself stays in the environment."""
 OPENROUTER_BASE_URL = env.str("OPENROUTER_BASE_URL", default="https://openrouter.ai/api/v1")
 MCC_DEFAULT_MODEL = env.str("MCC_DEFAULT_MODEL", default="anthropic/claude-sonnet-4.5")
 MCC_REHEARSAL_LATENCY_S = env.float("MCC_REHEARSAL_LATENCY_S", default=0.6)

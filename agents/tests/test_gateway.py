@@ -1,9 +1,11 @@
 """The gateway against a provider that speaks HTTP: what goes out, what comes back, what it costs."""
 
 import asyncio
+from datetime import UTC, timedelta
 from decimal import Decimal
 
 import pytest
+from django.utils import timezone
 
 from agents import tasks
 from agents.errors import CallFailed, LeaseLost, ModelUnavailable
@@ -335,3 +337,23 @@ def test_after_an_overrun_more_is_set_aside_for_that_model(fake, run):
 
     assert dear.amount_nanousd < 1_000_000_000
     assert Hold.objects.latest("pk").amount_nanousd >= min(1_000_000_000, 10 * dear.amount_nanousd)
+
+
+def test_the_bill_of_a_past_day_is_read_with_a_management_key_only(fake, run, monkeypatch):
+    ask(call_of(run))
+    fake.books.enter("gen-of-somebody-else", Decimal("0.5"), at=timezone.now() - timedelta(days=1))
+    yesterday = timezone.now() - timedelta(days=1)
+    Hold.objects.update(sent_at=yesterday)
+    tasks.reconcile_days()
+    assert not Reconciliation.objects.exists()
+
+    fake.keys = {"sk-manager"}
+    monkeypatch.setenv("OPENROUTER_MANAGEMENT_KEY", "sk-manager")
+    tasks.reconcile_days()
+    tasks.reconcile_days()
+
+    row = Reconciliation.objects.get()
+    assert (row.source, row.day, row.verdict) == ("activity", yesterday.astimezone(UTC).date(), "off")
+    assert (row.ours_nanousd, row.theirs_nanousd) == (4_100_000, 500_000_000)
+    line = row.lines.get()
+    assert (line.ours_nanousd, line.theirs_nanousd) == (4_100_000, 500_000_000)

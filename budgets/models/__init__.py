@@ -2,7 +2,7 @@ from budgets.models.account import Account, Alert, Bucket, Limit
 from budgets.models.freeze import Freeze
 from budgets.models.ledger import Hold, HoldLine, Posting, Usage
 from budgets.models.price import Price
-from budgets.models.reconciliation import Reconciliation
+from budgets.models.reconciliation import Reconciliation, ReconciliationLine
 from budgets.models.rollup import Calendar, DaySpend, Unfolded
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Posting",
     "Price",
     "Reconciliation",
+    "ReconciliationLine",
     "Unfolded",
     "Usage",
 ]

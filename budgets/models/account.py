@@ -116,6 +116,7 @@ class Alert(models.Model):
     class Level(models.TextChoices):
         WARN = "warn"
         REACHED = "reached"
+        OVERRUN = "overrun", "a call cost more than was set aside"
 
     bucket = models.ForeignKey(Bucket, models.CASCADE, related_name="alerts")
     level = models.CharField(max_length=7, choices=Level.choices)

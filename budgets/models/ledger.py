@@ -86,11 +86,15 @@ class Usage(AppendOnly):
     cache_write_tokens = models.PositiveBigIntegerField(default=0)
     reasoning_tokens = models.PositiveBigIntegerField(default=0)
     cost_nanousd = models.BigIntegerField()
+    overrun_nanousd = models.BigIntegerField(default=0, help_text="of the cost, what was not set aside for it")
     cost_source = models.CharField(max_length=10, choices=Source.choices)
 
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(cost_nanousd__gte=0), name="usage_cost_not_negative")]
-        indexes = [models.Index(fields=["at"])]
+        indexes = [
+            models.Index(fields=["at"]),
+            models.Index(fields=["at"], condition=Q(overrun_nanousd__gt=0), name="usage_overrun"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.model_used} {self.cost_nanousd}"

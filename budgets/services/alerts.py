@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from decimal import Decimal
 from functools import partial
 
@@ -21,9 +22,17 @@ def tell_crossed(bucket: Bucket) -> None:
 
     The caller has locked the bucket or its account, so two settlements cannot both be the first.
     """
-    levels = crossed(bucket)
-    if not levels:
-        return
+    if levels := crossed(bucket):
+        _tell(bucket, levels)
+
+
+def tell_overrun(bucket: Bucket) -> None:
+    """Write down that a call cost more than was set aside for it, once per period and amount of the limit."""
+    if bucket.limit.active:
+        _tell(bucket, [Alert.Level.OVERRUN])
+
+
+def _tell(bucket: Bucket, levels: Sequence[Alert.Level]) -> None:
     amount = bucket.limit.amount_nanousd
     told = set(Alert.objects.filter(bucket=bucket, amount_nanousd=amount).values_list("level", flat=True))
     for level in levels:

@@ -58,8 +58,10 @@ def _lock(limits: dict[int, Limit], at: datetime) -> list[Bucket]:
     return locked
 
 
-def add(buckets: Sequence[Bucket], *, held_nanousd: int = 0, spent_nanousd: int = 0) -> None:
-    """Add to buckets that this transaction has locked, and tell what was crossed."""
+def add(buckets: Sequence[Bucket], *, held_nanousd: int = 0, spent_nanousd: int = 0, overrun: bool = False) -> None:
+    """Add to buckets that this transaction has locked, and tell what was crossed. ``overrun``: by a call that cost more
+    than was set aside for it.
+    """
     if not buckets:
         return
     Bucket.objects.filter(pk__in=[bucket.pk for bucket in buckets]).update(
@@ -70,6 +72,8 @@ def add(buckets: Sequence[Bucket], *, held_nanousd: int = 0, spent_nanousd: int 
         bucket.spent_nanousd += spent_nanousd
         if spent_nanousd:
             alerts.tell_crossed(bucket)
+        if overrun:
+            alerts.tell_overrun(bucket)
 
 
 def open_missing(account_ids: Collection[int], at: datetime) -> None:

@@ -159,7 +159,8 @@ def _charge(hold: Hold, bill: Bill) -> Usage:
         if usage := Usage.objects.filter(hold=hold).first():
             return usage
         raise
-    account_ids = _free(hold, spent_nanousd=bill.cost_nanousd)
+    overrun = max(0, bill.cost_nanousd - hold.amount_nanousd)
+    account_ids = _free(hold, spent_nanousd=bill.cost_nanousd, overrun=overrun > 0)
     usage = Usage.objects.create(
         hold=hold,
         generation_id=bill.generation_id,
@@ -172,6 +173,7 @@ def _charge(hold: Hold, bill: Bill) -> Usage:
         cache_write_tokens=bill.cache_write_tokens,
         reasoning_tokens=bill.reasoning_tokens,
         cost_nanousd=bill.cost_nanousd,
+        overrun_nanousd=overrun,
         cost_source=bill.source,
     )
     cost = bill.cost_nanousd
@@ -179,7 +181,7 @@ def _charge(hold: Hold, bill: Bill) -> Usage:
         [Posting(usage=usage, account_id=pk, amount_nanousd=cost, at=hold.created_at) for pk in account_ids]
     )
     rollups.note(postings)
-    if cost > hold.amount_nanousd:
+    if overrun:
         logger.warning("%s cost %d nano-dollars, %d were set aside", hold.reference, cost, hold.amount_nanousd)
         pricing.learn(hold, cost)
         transaction.on_commit(partial(hold_overrun.send_robust, Usage, usage=usage))
@@ -205,12 +207,12 @@ def give_back(hold: Hold, source: Collection[str], *, note: str) -> None:
     _free(hold)
 
 
-def _free(hold: Hold, *, spent_nanousd: int = 0) -> list[int]:
+def _free(hold: Hold, *, spent_nanousd: int = 0, overrun: bool = False) -> list[int]:
     """Take ``hold`` out of what its accounts have set aside, and return their ids."""
     account_ids = sorted(HoldLine.objects.filter(hold=hold).values_list("account_id", flat=True))
     locks.share(account_ids)
     locked = buckets.lock(account_ids, hold.created_at)
-    buckets.add(locked, held_nanousd=-hold.amount_nanousd, spent_nanousd=spent_nanousd)
+    buckets.add(locked, held_nanousd=-hold.amount_nanousd, spent_nanousd=spent_nanousd, overrun=overrun)
     return account_ids
 
 
