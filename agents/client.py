@@ -23,6 +23,7 @@ from agents.errors import CallFailed
 from agents.meter import Metered, decimal
 from agents.models import Provider
 from agents.rehearsal.transport import RehearsalTransport
+from mcc.core import redaction
 from mcc.core.encryption import Undecipherable
 from mcc.core.money import nanousd
 
@@ -115,7 +116,7 @@ class Answer:
         answer = json.loads(await self._stream.response.aread())
         if error := _error_of(answer):
             # A refusal that came with the wrong status: only one that names a generation had begun.
-            body = _without_key(error, self._endpoint)
+            body = _without_secrets(error)
             raise refusals.broken_off(self._endpoint.name, body, may_be_billed=bool(self.generation_id))
         return _piece(answer)
 
@@ -126,7 +127,7 @@ class Answer:
                 return
             async for chunk in self._stream:
                 if error := _error_of(chunk):
-                    raise refusals.broken_off(self._endpoint.name, _without_key(error, self._endpoint))
+                    raise refusals.broken_off(self._endpoint.name, _without_secrets(error))
                 yield _piece(chunk)
         except (openai.APIError, httpx2.HTTPError, ValueError) as error:
             raise _failed(self._endpoint, error, answering=True) from None
@@ -358,9 +359,7 @@ def _text(value: object) -> str:
 def _failed(endpoint: Endpoint, error: Exception, *, answering: bool = False) -> CallFailed:
     """Return what ``error`` means. The original goes no further: its request carries the API key."""
     if isinstance(error, openai.APIStatusError):
-        return refusals.refused(
-            endpoint.name, error.status_code, error.response.headers, _without_key(error.body, endpoint)
-        )
+        return refusals.refused(endpoint.name, error.status_code, error.response.headers, _without_secrets(error.body))
     if isinstance(error, openai.APIConnectionError):
         cause = error.__cause__ or error
         return CallFailed(
@@ -368,11 +367,10 @@ def _failed(endpoint: Endpoint, error: Exception, *, answering: bool = False) ->
             may_be_billed=answering or not isinstance(cause, NOT_SENT),
         )
     if isinstance(error, openai.APIError):
-        return refusals.broken_off(endpoint.name, _without_key(error.body, endpoint))
+        return refusals.broken_off(endpoint.name, _without_secrets(error.body))
     return CallFailed(f"{endpoint.name} sent what nobody can read ({type(error).__name__})", may_be_billed=True)
 
 
-def _without_key(body: object, endpoint: Endpoint) -> object:
-    """Return ``body`` without the API key: some servers repeat in their error what they were sent."""
-    key = endpoint.key()
-    return json.loads(json.dumps(body, default=str).replace(key, "***")) if key else body
+def _without_secrets(body: object) -> object:
+    """Return ``body`` without the API key and any other secret: some servers repeat what they were sent."""
+    return json.loads(redaction.redact(json.dumps(body, default=str)))

@@ -6,6 +6,7 @@ from enum import StrEnum
 import environ
 
 from agents.models import Provider
+from mcc.core import redaction
 from mcc.core.encryption import Secret
 
 NO_SECRET = Secret()
@@ -55,4 +56,6 @@ class Endpoint:
 
     def _key_of_environment(self) -> str:
         """Return the value of the variable (``X``, or the file that ``X_FILE`` names)."""
-        return environ.FileAwareEnv().str(self.key_variable, default="") if self.key_variable else ""
+        key: str = environ.FileAwareEnv().str(self.key_variable, default="") if self.key_variable else ""
+        redaction.register(key)
+        return key

@@ -22,6 +22,8 @@ import environ
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
+from mcc.core import redaction
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.FileAwareEnv()
 TESTING = "pytest" in sys.modules
@@ -344,10 +346,20 @@ LANGUAGE_CODE = "en-us"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "formatters": {
+        "line": {
+            "()": "mcc.core.redaction.Formatter",
+            "fmt": "%(asctime)s %(levelname)s %(name)s: %(message)s",
+        }
+    },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.str("MCC_LOG_LEVEL", default="INFO")},
     "loggers": {
+        # Django brings handlers of its own, whose formatters would not redact.
+        "django": {"handlers": [], "level": "INFO"},
+        "django.server": {"handlers": [], "propagate": True},
+    }
+    | {
         # Every URL that httpx opens, every request and every job: not for an operator's log.
         name: {"level": "WARNING"}
         for name in (
@@ -362,6 +374,12 @@ LOGGING = {
         )
     },
 }
+
+# Before anything is logged. Stored keys are added when they are read.
+redaction.register_environment()
+redaction.register(SECRET_KEY, *MCC_ENCRYPTION_KEYS)
+if not TESTING:
+    redaction.guard_tracebacks()
 
 if DEBUG and not TESTING and ROLE:
     # A page that shows settings and stack frames must not be what strangers get.

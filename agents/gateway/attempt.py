@@ -22,6 +22,7 @@ from budgets.models import Account, Hold
 from budgets.services import ledger
 from budgets.services import pricing as price_list
 from budgets.services.bill import Bill
+from mcc.core import redaction
 from mcc.core.dbthread import DatabaseThread
 
 logger = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ class Attempt:
         self._db = db
         self._on_text = on_text
         self._store = store
-        self._prompt_tokens = pricing.prompt_bound(call.messages, call.tools)
+        self._prompt_tokens = pricing.bound_of(call.text, len(call.messages), has_tools=bool(call.tools))
         wanted = call.max_tokens or call.run.agent.max_tokens
         self._max_tokens = min(wanted, model.longest_answer(self._prompt_tokens))
         self._draft = Draft()
@@ -264,7 +265,7 @@ class Attempt:
             logger.exception("%s is left to the sweeper", self._hold.reference)
 
     def _let_go(self, hold: Hold, error: BaseException) -> None:
-        note = str(error) if isinstance(error, CallFailed) else type(error).__name__
+        note = redaction.redact(str(error)) if isinstance(error, CallFailed) else type(error).__name__
         if not self._requested or (isinstance(error, CallFailed) and not error.may_be_billed):
             ledger.release(hold, note)
             return

@@ -1,12 +1,16 @@
 """What is asked of a model and what it answers."""
 
+import json
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
+from agents.gateway import pricing
 from agents.models import ModelCard, Run
 from budgets.models import Usage
+from mcc.core import redaction
 
 JSON = dict[str, Any]
 
@@ -56,6 +60,22 @@ class ModelCall:
     model: ModelCard | None = None
     step: int | None = None
     patience: Patience = field(default_factory=Patience)
+
+    @cached_property
+    def text(self) -> str:
+        """All that is said, as JSON: made once, for everything that has to look through it."""
+        return pricing.text_of(self.messages, self.tools)
+
+    def without_secrets(self) -> "ModelCall":
+        """Return the call as it may leave.
+
+        What people and tools say is redacted when it is journaled, so nearly always this is the call itself, and only
+        what is known word for word is looked for.
+        """
+        if not redaction.holds_known(self.text):
+            return self
+        messages, tools = json.loads(redaction.redact_known(self.text))
+        return replace(self, messages=messages, tools=tools)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ async def complete(call: ModelCall, *, db: DatabaseThread, on_text: OnText, stor
     the generation is read. Raises BudgetExceeded, AccountFrozen, ModelUnavailable, ProviderSuspended, CallFailed (a
     ProviderError), and LeaseLost when ``store`` does or when somebody else makes this very attempt.
     """
+    call = call.without_secrets()
     models, accounts = await db.run(_prepare, call)
     for model in models:
         is_last = model is models[-1]

@@ -3,6 +3,7 @@
 from agents.client import Piece
 from agents.gateway.call import Completion, ToolCall
 from agents.meter import Metered
+from mcc.core.redaction import redact_known as _known_out
 
 
 class Draft:
@@ -45,10 +46,14 @@ class Draft:
         return self.is_whole and bool(self.finish_reason and self.metered)
 
     def completion(self, step: int, duration_ms: int) -> Completion:
-        """Return the answer. The model's own ids of tool calls repeat between answers, so they are replaced."""
+        """Return the answer. The model's own ids of tool calls repeat between answers, so they are replaced.
+
+        Of secrets only known ones go: what merely looks like one the model made up itself, for a test perhaps, and what
+        is journaled must be what is carried out.
+        """
         calls = tuple(
-            ToolCall(f"s{step}c{place}", self._names[index], "".join(self._arguments[index]) or "{}")
+            ToolCall(f"s{step}c{place}", self._names[index], _known_out("".join(self._arguments[index])) or "{}")
             for place, index in enumerate(sorted(self._names))
         )
         reason = self.finish_reason or ("tool_calls" if calls else "stop")
-        return Completion("".join(self._text), calls, reason[:20], duration_ms)
+        return Completion(_known_out("".join(self._text)), calls, reason[:20], duration_ms)

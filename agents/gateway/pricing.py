@@ -16,9 +16,18 @@ TOOLS_TOKENS = 512
 
 def prompt_bound(messages: Sequence[JSON], tools: Sequence[JSON]) -> int:
     """Return a number of tokens that the prompt cannot pass: a byte-level tokenizer makes no more tokens than bytes."""
-    text = json.dumps([messages, tools], ensure_ascii=False)
+    return bound_of(text_of(messages, tools), len(messages), has_tools=bool(tools))
+
+
+def text_of(messages: Sequence[JSON], tools: Sequence[JSON]) -> str:
+    """Return all that is said to the model, as JSON."""
+    return json.dumps([messages, tools], ensure_ascii=False)
+
+
+def bound_of(text: str, messages: int, *, has_tools: bool) -> int:
+    """Return the bound of a prompt that ``text_of`` made of so many messages."""
     size = len(text.encode(errors="surrogatepass"))
-    return size + MESSAGE_TOKENS * len(messages) + (TOOLS_TOKENS if tools else 0)
+    return size + MESSAGE_TOKENS * messages + (TOOLS_TOKENS if has_tools else 0)
 
 
 def max_price(price: Price) -> dict[str, str]:

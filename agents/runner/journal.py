@@ -24,7 +24,7 @@ from agents.services import runs
 from agents.signals import run_waiting
 from agents.tools.registry import ToolResult
 from budgets.models import Usage
-from mcc.core import live
+from mcc.core import live, redaction
 
 JSON = dict[str, Any]
 CRASH_PAUSE_S: Final = 2
@@ -112,9 +112,9 @@ def store_answer(
         step=run.step,
         role=Message.Role.ASSISTANT,
         agent=run.agent,
-        content=_storable(completion.text),
+        content=_valid(completion.text),
         tool_calls=[
-            {"id": call.id, "name": _storable(call.name), "arguments": _storable(call.arguments)}
+            {"id": call.id, "name": _valid(call.name), "arguments": _valid(call.arguments)}
             for call in completion.tool_calls
         ],
         usage=usage,
@@ -272,7 +272,7 @@ def park(
     lease.fence(
         status=Run.Status.WAITING,
         waits_for=waits_for,
-        outcome_detail=why,
+        outcome_detail=redaction.redact(why),
         needs_nanousd=needs_nanousd,
         short_of=short_of,
         worked_ms=F("worked_ms") + worked_ms,
@@ -326,5 +326,10 @@ def _storable_detail(detail: JSON) -> JSON:
 
 
 def _storable(text: str) -> str:
+    """Return ``text`` as it may be read by models and people, and stored."""
+    return redaction.redact(_valid(text))
+
+
+def _valid(text: str) -> str:
     """Return ``text`` without what PostgreSQL cannot store: NUL, and halves of surrogate pairs."""
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

@@ -19,7 +19,7 @@ from agents.signals import run_finished
 from agents.tools import registry
 from agents.workplaces import workplace_of
 from budgets.models import Account, Usage
-from mcc.core import live, worker
+from mcc.core import live, redaction, worker
 from mcc.core.errors import DomainError
 from mcc.core.models import User
 from mcc.core.money import nanousd
@@ -62,7 +62,8 @@ def start(
     ``order`` is the message from which it works; the pinned block of the workplace is written down with it, as it is
     now. Limits that are not given are those of the settings. Locks the conversation. Raises RunOpen, AgentInactive.
     """
-    conversation = _locked(conversation or Conversation.objects.create(title=title[:300], agent=agent))
+    title = redaction.redact(title)[:300]
+    conversation = _locked(conversation or Conversation.objects.create(title=title, agent=agent))
     run = _queue(
         Run(
             agent=agent,
@@ -92,7 +93,9 @@ def say(conversation: Conversation, text: str, *, user: User | None = None, agen
         run = _chat(conversation)
         return _write(run, text, user=user, detail={"pinned": _pinned(run)})
     if run is None:
-        return Message.objects.create(conversation=conversation, role=Message.Role.USER, content=text, agent=agent)
+        return Message.objects.create(
+            conversation=conversation, role=Message.Role.USER, content=redaction.redact(text), agent=agent
+        )
     return _write(run, text, user=user, agent=agent)
 
 
@@ -126,7 +129,8 @@ def conclude(runs: QuerySet[Run], outcome: Outcome, detail: str = "", **changes:
     run = runs.select_for_update(of=("self",)).first()
     if run is None:
         return False
-    changes |= {"status": Run.Status.FINISHED, "outcome": outcome, "outcome_detail": detail, "waits_for": ""}
+    changes |= {"status": Run.Status.FINISHED, "outcome": outcome, "waits_for": ""}
+    changes["outcome_detail"] = redaction.redact(detail)
     changes |= {"needs_nanousd": None, "short_of": None}
     changes |= {"finished_at": timezone.now(), "lease_owner": "", "lease_until": None}
     Run.objects.filter(pk=run.pk).update(**changes)
@@ -171,7 +175,7 @@ def _queue(run: Run, accounts: Iterable[Account]) -> Run:
     if run.conversation.runs.filter(status__in=Run.OPEN).exists():
         raise RunOpen(f"{run.agent} is at work in this conversation already.")
     run.model = run.agent.model
-    run.system_prompt = prompts.system_prompt(run.agent, run.purpose)
+    run.system_prompt = redaction.redact(prompts.system_prompt(run.agent, run.purpose))
     tools = registry.for_role(Role(run.agent.role), run.agent.tools)
     run.tools = [tool.name for tool in tools if _fits(tool.name, run)]
     run.save()
@@ -231,11 +235,11 @@ def _write(
         conversation_id=run.conversation_id,
         run=run,
         role=Message.Role.USER,
-        content=text,
+        content=redaction.redact(text),
         is_order=is_order,
         user=user,
         agent=agent,
-        detail={key: value for key, value in (detail or {}).items() if value},
+        detail={key: redaction.redact(value) for key, value in (detail or {}).items() if value},
     )
     if run.stream:
         live.publish(run.stream, "message", {"message": message.pk, "run": run.pk, "step": None})

@@ -10,7 +10,7 @@ from agents.models import Agent, ModelCard, Role
 from agents.tools import registry
 from budgets.models import Account
 from budgets.services import accounts
-from mcc.core import audit
+from mcc.core import audit, redaction
 from mcc.core.errors import InvalidInput
 from mcc.core.models import User
 
@@ -45,7 +45,8 @@ def change(
     """Change how ``agent`` works from its next run on; runs under way keep their prefix. Raises InvalidInput."""
     before = {field: str(getattr(agent, field)) for field in CHANGEABLE}
     agent.model, agent.temperature, agent.max_tokens = model, temperature, max_tokens
-    agent.system_prompt, agent.tools, agent.active = system_prompt, sorted(tools), active
+    agent.system_prompt = redaction.redact(system_prompt)
+    agent.tools, agent.active = sorted(tools), active
     _validate(agent)
     agent.save()
     agent.fallbacks.set(card for card in fallbacks if card != model)

@@ -7,17 +7,18 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
 from mcc.core.errors import DomainError, ProviderError
+from mcc.core.redaction import redact
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """Answer refusals and bad input with a code and a sentence; let bugs crash."""
     if isinstance(error, DomainError):
-        body: dict[str, Any] = {"code": error.code, "detail": error.detail}
+        body: dict[str, Any] = {"code": error.code, "detail": redact(error.detail)}
         if error.fields:
             body["fields"] = error.fields
         return Response(body, status=error.http_status)
     if isinstance(error, ProviderError):
-        return Response({"code": "provider", "detail": error.detail}, status=502)
+        return Response({"code": "provider", "detail": redact(error.detail)}, status=502)
     response = drf_exception_handler(error, context)
     if response is None:
         return None

@@ -13,6 +13,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models.query_utils import DeferredAttribute
 
+from mcc.core import redaction
+
 
 class Undecipherable(Exception):
     """No key that is set decrypts the value. It is not lost: with its key it can be read again."""
@@ -38,9 +40,11 @@ class Secret:
     def reveal(self) -> str:
         """Return the text. Use it where it is needed and keep it nowhere. Raises Undecipherable."""
         try:
-            return _cipher().decrypt(self.token).decode() if self.token else ""
+            text = _cipher().decrypt(self.token).decode() if self.token else ""
         except InvalidToken:
             raise Undecipherable from None
+        redaction.register(text)
+        return text
 
     @property
     def is_current(self) -> bool:

@@ -13,7 +13,7 @@ from django.db import IntegrityError, connection, connections, models, transacti
 from django.db.models import F, Q
 from django.utils import timezone
 
-from mcc.core import processes
+from mcc.core import processes, redaction
 from mcc.core.dbthread import DatabaseThread
 from mcc.core.errands import RUNNER, Later, Lease, LeaseLost, handler_of, is_stopped
 from mcc.core.models import Errand
@@ -250,4 +250,4 @@ def _give_up(errand: Errand, reason: str) -> None:
 
 
 def _sentence(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:2000]
+    return redaction.redact(f"{type(error).__name__}: {error}")[:2000]

@@ -5,6 +5,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from mcc.core.errors import DomainError
+from mcc.core.redaction import redact
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
@@ -36,8 +37,9 @@ class Refusals:
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if not isinstance(error, DomainError):
             return None
+        detail = redact(error.detail)
         if request.headers.get("HX-Request") == "true":
-            toast = {"toast": {"text": error.detail, "error": True}}
+            toast = {"toast": {"text": detail, "error": True}}
             headers = {"HX-Reswap": "none", "HX-Trigger": json.dumps(toast)}
             return HttpResponse(status=error.http_status, headers=headers)
-        return render(request, "refused.html", {"detail": error.detail}, status=error.http_status)
+        return render(request, "refused.html", {"detail": detail}, status=error.http_status)

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from agents.sandbox.types import Ending, Limits, Result, Sandbox, SandboxError
-from mcc.core import errands
+from mcc.core import errands, redaction
 from mcc.core.errands import Lease
 from projects.git import Workspace
 from projects.models import Check, PullRequest
@@ -108,7 +108,7 @@ def _keep(
         lease.check()
         check.status, check.ending, check.finished_at = status, ending, timezone.now()
         check.exit_code = result.exit_code if result else None
-        check.log = head_and_tail(output)
+        check.log = redaction.redact(head_and_tail(output))
         check.log_bytes = result.output_total if result else len(output)
         check.save()
         news.check_changed(check)
