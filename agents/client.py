@@ -192,9 +192,9 @@ def generation(endpoint: Endpoint, generation_id: str) -> Generation | None:
     )
 
 
-def key(endpoint: Endpoint) -> Key:
+def key(endpoint: Endpoint, *, timeout_s: float = LOOK_UP_TIMEOUT_S) -> Key:
     """Return what was billed to our key since midnight UTC, and what it may still spend. Blocks. Raises CallFailed."""
-    found = _object(_get(endpoint, "/key", {}).get("data"))
+    found = _object(_get(endpoint, "/key", {}, timeout_s).get("data"))
     today = decimal(found.get("usage_daily"))
     if today is None:
         raise CallFailed(f"{endpoint.name} does not say what it billed today")
@@ -236,9 +236,9 @@ def _activity(endpoint: Endpoint, row: JSON) -> Activity:
     return Activity(day, _text(row.get("model")), _text(row.get("provider_name")), nanousd(cost + upstream))
 
 
-def models(endpoint: Endpoint) -> list[JSON]:
+def models(endpoint: Endpoint, *, timeout_s: float = LOOK_UP_TIMEOUT_S) -> list[JSON]:
     """Return what the endpoint lists under ``/models``, with numbers as Decimal. Blocks. Raises CallFailed."""
-    listed = _get(endpoint, "/models", {}).get("data")
+    listed = _get(endpoint, "/models", {}, timeout_s).get("data")
     return [card for card in _list(listed) if isinstance(card, dict)]
 
 
@@ -263,13 +263,13 @@ def _client(endpoint: Endpoint) -> openai.AsyncOpenAI:
     return clients[place]
 
 
-def _get(endpoint: Endpoint, path: str, query: dict[str, str]) -> JSON:
+def _get(endpoint: Endpoint, path: str, query: dict[str, str], timeout_s: float = LOOK_UP_TIMEOUT_S) -> JSON:
     """Return the JSON under ``path``: no float touches what may be money."""
     http_client = httpx2.Client(transport=RehearsalTransport()) if endpoint.is_rehearsal else None
     options: openai.RequestOptions = {
         "params": query,
         "headers": _authorization(endpoint),
-        "timeout": LOOK_UP_TIMEOUT_S,
+        "timeout": timeout_s,
     }
     try:
         with openai.OpenAI(**_settings(endpoint), http_client=http_client) as client:

@@ -48,7 +48,11 @@ class Endpoint:
         """Where the key comes from. What a person stored last wins: it takes effect without a restart."""
         if self.stored_key:
             return KeySource.STORED
-        return KeySource.ENVIRONMENT if self._key_of_environment() else KeySource.NONE
+        return KeySource.ENVIRONMENT if self.has_key_of_environment else KeySource.NONE
+
+    @property
+    def has_key_of_environment(self) -> bool:
+        return bool(self._key_of_environment())
 
     def key(self) -> str:
         """Return the API key, or "" when there is none. Raises Undecipherable."""

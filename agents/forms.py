@@ -43,7 +43,7 @@ class AgentForm(forms.Form):
     active = forms.BooleanField(label="In service", required=False, help_text="Gets new work.")
 
     def __init__(self, data: QueryDict | None = None, *, agent: Agent) -> None:
-        cards = ModelCard.objects.filter(active=True).select_related("provider").order_by("provider__name", "name")
+        cards = ModelCard.objects.callable().select_related("provider").order_by("provider__name", "name")
         initial = {
             name: getattr(agent, name) for name in ("temperature", "max_tokens", "system_prompt", "tools", "active")
         }
@@ -69,6 +69,4 @@ class HireForm(forms.Form):
         super().__init__(data)
         field = self.fields["model"]
         assert isinstance(field, forms.ModelChoiceField)
-        field.queryset = (
-            ModelCard.objects.filter(active=True).select_related("provider").order_by("provider__name", "name")
-        )
+        field.queryset = ModelCard.objects.callable().select_related("provider").order_by("provider__name", "name")

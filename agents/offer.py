@@ -27,8 +27,7 @@ class Offer:
     @classmethod
     def of(cls, card: JSON) -> "Offer | None":
         """Read a card. None when the model takes no tools, or when its price is not known: then it is not called."""
-        prices = card.get("pricing") or {}
-        tariffs = [prices, *(prices.get("overrides") or [])]
+        tariffs = _tariffs(card)
         input_price, output_price = _dearest(tariffs, "prompt"), _dearest(tariffs, "completion")
         name, limits = card.get("id"), card.get("top_provider") or {}
         if not name or input_price is None or output_price is None or not _takes_tools(card):
@@ -56,6 +55,16 @@ class Offer:
             "cache_write_nanousd_per_mtok": self.cache_write_nanousd_per_mtok,
             "request_nanousd": self.request_nanousd,
         }
+
+
+def has_price(card: JSON) -> bool:
+    """Say whether ``card`` lists what the model costs."""
+    return all(_dearest(_tariffs(card), key) is not None for key in ("prompt", "completion"))
+
+
+def _tariffs(card: JSON) -> list[JSON]:
+    prices = card.get("pricing") or {}
+    return [prices, *(prices.get("overrides") or [])]
 
 
 def _takes_tools(card: JSON) -> bool:

@@ -74,7 +74,9 @@ def reconcile_days() -> None:
 
 def refresh_catalogue() -> None:
     """Bring the lists of models and prices up to date, where a provider keeps one with prices."""
-    for provider in Provider.objects.filter(active=True).exclude(kind=Provider.Kind.OPENAI_COMPATIBLE):
+    for provider in Provider.objects.filter(active=True):
+        if not provider.has_price_list:
+            continue
         try:
             catalogue.refresh(provider)
         except ProviderError as error:

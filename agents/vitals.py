@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 
-from django.conf import settings
 from django.db.models import Count
 
 from agents import client
-from agents.endpoint import Endpoint
+from agents.endpoint import Endpoint, KeySource
 from agents.errors import CallFailed
 from agents.models import Agent, Outcome, Provider, Run
 from agents.sandbox import choice, proof
@@ -46,9 +45,10 @@ def sandbox() -> Finding:
 @check("Models")
 def models() -> Finding:
     rehearsing = Agent.objects.filter(active=True, model__provider__kind=Provider.Kind.REHEARSAL).count()
-    openrouter = Provider.objects.filter(kind=Provider.Kind.OPENROUTER, active=True).first()
-    if openrouter is None or not settings.OPENROUTER_API_KEY:
-        return warn("no key, so agents rehearse", "Set OPENROUTER_API_KEY (or OPENROUTER_API_KEY_FILE) in .env.")
+    brokers = Provider.objects.filter(kind=Provider.Kind.OPENROUTER, active=True).order_by("pk")
+    openrouter = next((row for row in brokers if Endpoint.of(row).key_source is not KeySource.NONE), None)
+    if openrouter is None:
+        return warn("no key, so agents rehearse", "Store one on the page Providers, or set OPENROUTER_API_KEY in .env.")
     try:
         key = client.key(Endpoint.of(openrouter))
     except CallFailed as failure:

@@ -5,7 +5,19 @@ from django.db.models import Model, QuerySet
 from django.forms import BaseModelForm
 from django.http import HttpRequest
 
-from budgets.models import Account, Alert, Bucket, Hold, HoldLine, Limit, Posting, Price, Reconciliation, Usage
+from budgets.models import (
+    Account,
+    Alert,
+    Bucket,
+    Hold,
+    HoldLine,
+    Limit,
+    Posting,
+    Price,
+    PriceVersion,
+    Reconciliation,
+    Usage,
+)
 from budgets.services import accounts, pricing
 from mcc.core.models import User
 
@@ -80,18 +92,27 @@ class LimitAdmin(NothingRemoved, admin.ModelAdmin):
         obj.pk = saved.pk
 
 
-@admin.action(description="Hold by the list again")
+@admin.action(description="Hold by the list again", permissions=["forget"])
 def forget_overruns(admin: "PriceAdmin", request: HttpRequest, chosen: QuerySet[Price]) -> None:
     chosen.update(slack_ppm=pricing.PPM)
 
 
+class PriceVersionInline(ReadOnly, admin.TabularInline):
+    model = PriceVersion
+
+
 @admin.register(Price)
-class PriceAdmin(admin.ModelAdmin):
-    readonly_fields = ["slack_ppm"]
+class PriceAdmin(ReadOnly, admin.ModelAdmin):
+    """Prices change through the price list, which keeps their history."""
+
+    inlines = [PriceVersionInline]
     actions = [forget_overruns]
     list_display = ["model", "provider", "input_nanousd_per_mtok", "output_nanousd_per_mtok", "updated_at"]
     list_filter = ["provider"]
     search_fields = ["model"]
+
+    def has_forget_permission(self, request: HttpRequest) -> bool:
+        return request.user.is_superuser
 
 
 class HoldLineInline(ReadOnly, admin.TabularInline):

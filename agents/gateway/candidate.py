@@ -43,13 +43,14 @@ def candidates(call: ModelCall) -> list[Candidate]:
     first, agent = call.model or call.run.model, call.run.agent
     prefetch_related_objects([agent], Prefetch("fallbacks", ModelCard.objects.select_related("provider", "price")))
     others = sorted((card for card in agent.fallbacks.all() if card.pk != first.pk), key=lambda card: card.pk)
-    usable = [card for card in (first, *others) if card.active and card.provider.active]
+    usable = [card for card in (first, *others) if not card.why_not]
     if not usable:
-        raise ModelUnavailable(f"{first} is switched off, or nobody knows its price. Choose another model.")
+        raise ModelUnavailable(f"{first} cannot be called: {first.why_not}. Choose another model.")
     return [_candidate(card) for card in usable]
 
 
 def _candidate(card: ModelCard) -> Candidate:
+    assert card.price is not None  # or it would not be usable
     return Candidate(
         card_id=card.pk,
         provider_id=card.provider_id,

@@ -41,6 +41,10 @@ class Provider(models.Model):
     name = models.CharField(max_length=100, unique=True)
     kind = models.CharField(max_length=20, choices=Kind.choices)
     base_url = models.CharField(max_length=300, blank=True, validators=[validate_base_url])
+    refreshed_at = models.DateTimeField(null=True, editable=False, help_text="when its list of models was last read")
+    refresh_problem = models.CharField(max_length=400, blank=True, editable=False, help_text="why not since then")
+    health_at = models.DateTimeField(null=True, editable=False)
+    health = models.JSONField(null=True, editable=False, help_text="what the last check found")
     key_setting = models.CharField(max_length=100, blank=True, help_text="environment variable that holds the API key")
     api_key = EncryptedTextField()
     api_key_set_at = models.DateTimeField(null=True, editable=False)
@@ -65,6 +69,11 @@ class Provider(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def has_price_list(self) -> bool:
+        """Whether its list of models tells their prices. Of others a person types them."""
+        return self.kind != self.Kind.OPENAI_COMPATIBLE
+
     def note_change(self) -> None:
         """Let the next call of every run see what changed. Call it in the transaction of the change."""
         Provider.objects.filter(pk=self.pk).update(changes=F("changes") + 1)
@@ -76,6 +85,12 @@ class Provider(models.Model):
         return Subquery(together.values("total"), output_field=models.BigIntegerField())
 
 
+class ModelCards(models.QuerySet["ModelCard"]):
+    def callable(self) -> "ModelCards":
+        """Those that a call may go to; see ``ModelCard.why_not``."""
+        return self.filter(active=True, unavailable="", price__isnull=False, provider__active=True)
+
+
 class ModelCard(models.Model):
     """A model that a provider offers: its limits and its price."""
 
@@ -83,8 +98,11 @@ class ModelCard(models.Model):
     name = models.CharField(max_length=200, help_text="as the provider spells it")
     context_tokens = models.PositiveIntegerField(default=128_000)
     max_output_tokens = models.PositiveIntegerField(default=8_192)
-    price = models.ForeignKey(Price, models.PROTECT, related_name="+")
-    active = models.BooleanField(default=True)
+    price = models.ForeignKey(Price, models.PROTECT, null=True, related_name="cards", help_text="none: no call")
+    active = models.BooleanField(default=True, help_text="a person's switch")
+    unavailable = models.CharField(max_length=200, blank=True, help_text="why the provider's list rules it out")
+
+    objects = ModelCards.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["provider", "name"], name="model_card_once")]
@@ -95,3 +113,12 @@ class ModelCard(models.Model):
     @property
     def is_rehearsal(self) -> bool:
         return self.provider.kind == Provider.Kind.REHEARSAL
+
+    @property
+    def why_not(self) -> str:
+        """Why it cannot be called, in words; empty when it can."""
+        if not self.provider.active:
+            return f"{self.provider} is switched off"
+        if not self.active:
+            return "it is switched off"
+        return self.unavailable or ("" if self.price else "nobody knows what it costs")

@@ -1,19 +1,24 @@
 """Which models there are, and what they cost."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from agents import client
-from agents.endpoint import Endpoint
+from agents.endpoint import Endpoint, KeySource
 from agents.models import Agent, ModelCard, Provider
-from agents.offer import Offer
+from agents.offer import JSON, Offer, has_price
 from agents.rehearsal.transport import MODEL as REHEARSAL_MODEL
 from budgets.models import Price
+from budgets.services import price_list
+from budgets.services.price_list import Revised
+from mcc.core import audit
 from mcc.core.errors import ProviderError
+from mcc.core.models import User
 
 logger = logging.getLogger(__name__)
 
@@ -84,37 +89,81 @@ def default_card() -> ModelCard:
 
     A default model whose price nobody knows would not be called, so it counts as none.
     """
-    if settings.OPENROUTER_API_KEY:
-        known = ModelCard.objects.filter(provider__name=OPENROUTER, name=settings.MCC_DEFAULT_MODEL, active=True)
-        if card := known.select_related("provider").first():
+    known = ModelCard.objects.callable().filter(
+        provider__kind=Provider.Kind.OPENROUTER, name=settings.MCC_DEFAULT_MODEL
+    )
+    for card in known.select_related("provider").order_by("pk"):
+        if Endpoint.of(card.provider).key_source is not KeySource.NONE:
             return card
     return ModelCard.objects.select_related("provider").get(provider__name=REHEARSAL, name=REHEARSAL_MODEL)
 
 
-def refresh(provider: Provider) -> int:
-    """Bring the cards of ``provider`` in line with what it lists now, and return how many models can be called.
+@dataclass(frozen=True)
+class Refreshed:
+    """What a look at a provider's list brought: how many models can be called, what came of prices, what is gone."""
 
-    A model that is gone is switched off; one that a person switched off stays off. Models without tools or without a
-    known price are left out. Blocks on the network, outside transactions. Raises ProviderError.
+    callable: int
+    prices: Revised
+    gone: int
+
+
+def refresh(provider: Provider, *, user: User | None = None) -> Refreshed:
+    """Bring the cards and prices of ``provider`` in line with what it lists now; ``user`` asked for it.
+
+    A model that is gone, or whose price is, cannot be called from now on, until it is back; one that a person switched
+    off stays off. Of a server without a price list only the names are taken: a person types what they cost.
+    Blocks on the network, outside transactions. Raises ProviderError.
     """
-    listed = client.models(Endpoint.of(provider))
-    offers = [offer for card in listed if (offer := Offer.of(card))]
-    if not offers:
-        raise ProviderError(f"{provider} lists no model that takes tools and has a price")
-    _store(provider, offers)
-    provider.models.filter(active=True).exclude(name__in=[str(card.get("id")) for card in listed]).update(active=False)
-    return len(offers)
+    try:
+        listed = {str(card["id"]): card for card in client.models(Endpoint.of(provider)) if card.get("id")}
+        offers = [offer for card in listed.values() if (offer := Offer.of(card))]
+        if provider.has_price_list and not offers:
+            raise ProviderError(f"{provider} lists no model that takes tools and has a price")
+    except ProviderError as error:
+        Provider.objects.filter(pk=provider.pk).update(refresh_problem=error.detail[:400])
+        raise
+    with transaction.atomic():
+        done = _take_over(provider, listed, offers) if provider.has_price_list else _take_names(provider, listed)
+        provider.refreshed_at, provider.refresh_problem = timezone.now(), ""
+        provider.save(update_fields=["refreshed_at", "refresh_problem"])
+        provider.note_change()
+        if user or done.prices != Revised() or done.gone:
+            detail = {"name": provider.name, "callable": done.callable, "gone": done.gone, **vars(done.prices)}
+            audit.record(user, "agents.refresh", f"agents.provider:{provider.pk}", detail)
+    return done
+
+
+def _take_over(provider: Provider, listed: Mapping[str, JSON], offers: Sequence[Offer]) -> Refreshed:
+    revised = _store(provider, offers)
+    offered = {offer.model for offer in offers}
+    lost = [card for card in provider.models.select_related("price") if card.name not in offered]
+    reasons = {card.pk: _why_unavailable(provider, listed.get(card.name)) for card in lost}
+    gone = [card for card in lost if card.unavailable != reasons[card.pk]]
+    for card in gone:
+        card.unavailable = reasons[card.pk]
+    ModelCard.objects.bulk_update(gone, ["unavailable"])
+    unpriced = [card.name for card in lost if not has_price(listed.get(card.name) or {})]
+    withdrawn = price_list.withdraw(provider.name, unpriced)
+    return Refreshed(len(offers), Revised(revised.new, revised.changed, revised.returned, withdrawn), len(gone))
+
+
+def _why_unavailable(provider: Provider, card: JSON | None) -> str:
+    if card is None:
+        return f"{provider} does not list it any more"
+    return "it takes no tools" if has_price(card) else f"{provider} lists no price for it"
+
+
+def _take_names(provider: Provider, listed: Collection[str]) -> Refreshed:
+    """Make cards without a price. None is ruled out: such a server need not list all that it serves."""
+    cards = [ModelCard(provider=provider, name=name[:200]) for name in listed]
+    ModelCard.objects.bulk_create(cards, ignore_conflicts=True)
+    return Refreshed(ModelCard.objects.callable().filter(provider=provider).count(), Revised(), 0)
 
 
 @transaction.atomic
-def _store(provider: Provider, offers: Sequence[Offer]) -> None:
-    now = timezone.now()
-    Price.objects.bulk_create(
-        [Price(provider=provider.name, model=offer.model, updated_at=now, **offer.prices) for offer in offers],
-        update_conflicts=True,
-        unique_fields=["provider", "model"],
-        update_fields=["updated_at", *offers[0].prices],
-    )
+def _store(provider: Provider, offers: Sequence[Offer]) -> Revised:
+    Provider.objects.select_for_update().get(pk=provider.pk)
+    revised = price_list.revise(provider.name, {offer.model: offer.prices for offer in offers})
     prices = {price.model: price for price in Price.objects.filter(provider=provider.name)}
     ModelCard.objects.bulk_create(
         [
@@ -129,5 +178,6 @@ def _store(provider: Provider, offers: Sequence[Offer]) -> None:
         ],
         update_conflicts=True,
         unique_fields=["provider", "name"],
-        update_fields=["context_tokens", "max_output_tokens"],
+        update_fields=["context_tokens", "max_output_tokens", "price", "unavailable"],
     )
+    return revised

@@ -1,13 +1,20 @@
 """The catalogue of models: what is there without a key, what a provider's list makes of it."""
 
-import pytest
+from datetime import timedelta
 
+import pytest
+from django.utils import timezone
+
+from agents.errors import ModelUnavailable
+from agents.gateway.candidate import candidates
 from agents.models import ModelCard, Provider
 from agents.offer import Offer
 from agents.services import catalogue
-from agents.tests.calls import make_run
-from budgets.models import Price
+from agents.tests.calls import call_of, make_run
+from budgets.models import Price, PriceVersion
+from budgets.services.price_list import Revised
 from mcc.core.errors import ProviderError
+from mcc.core.models import AuditEntry
 
 SONNET = "anthropic/claude-sonnet-4.5"
 
@@ -102,14 +109,18 @@ def test_the_first_key_gives_rehearsing_agents_a_real_model_once(settings, with_
 @pytest.mark.django_db
 def test_a_refresh_follows_prices_and_switches_off_what_is_gone(fake, acme):
     fake.cards = [card("acme/a"), card("acme/b")]
-    assert catalogue.refresh(acme) == 2
+    assert catalogue.refresh(acme).callable == 2
     ModelCard.objects.filter(name="acme/b").update(active=False)
     price = Price.objects.get(model="acme/a")
 
     fake.cards = [card("acme/b", prompt="0.000004"), card("acme/c")]
     catalogue.refresh(acme)
 
-    assert dict(ModelCard.objects.values_list("name", "active")) == {"acme/a": False, "acme/b": False, "acme/c": True}
+    assert {card.name: card.why_not for card in ModelCard.objects.all()} == {
+        "acme/a": "acme does not list it any more",
+        "acme/b": "it is switched off",
+        "acme/c": "",
+    }
     assert Price.objects.get(model="acme/b").input_nanousd_per_mtok == 4_000_000_000
     assert Price.objects.get(model="acme/a").pk == price.pk
 
@@ -123,7 +134,110 @@ def test_an_empty_list_changes_nothing(fake, acme):
     with pytest.raises(ProviderError):
         catalogue.refresh(acme)
 
-    assert ModelCard.objects.get().active
+    assert ModelCard.objects.get().why_not == ""
+    assert "lists no model" in Provider.objects.get().refresh_problem
+
+
+def versions(model="acme/a"):
+    """Its prices from the oldest to the one now, as (input price, is it the price now)."""
+    found = PriceVersion.objects.filter(price__model=model).order_by("pk")
+    return [(version.input_nanousd_per_mtok, version.valid_until is None) for version in found]
+
+
+@pytest.mark.django_db
+def test_the_same_prices_add_nothing_to_the_history(fake, acme):
+    fake.cards = [card("acme/a"), card("acme/b")]
+    catalogue.refresh(acme)
+    audited = AuditEntry.objects.count()
+
+    done = catalogue.refresh(acme)
+
+    assert versions() == [(3_000_000_000, True)]
+    assert (PriceVersion.objects.count(), AuditEntry.objects.count(), done.prices) == (2, audited, Revised())
+
+
+@pytest.mark.django_db
+def test_a_changed_price_ends_the_old_one_and_begins_the_new_one_at_one_instant(fake, acme):
+    fake.cards = [card("acme/a"), card("acme/b")]
+    catalogue.refresh(acme)
+    price = Price.objects.get(model="acme/a")
+    Price.objects.update(slack_ppm=1_500_000)
+
+    fake.cards = [card("acme/a", prompt="0.000004"), card("acme/b")]
+    done = catalogue.refresh(acme)
+
+    old, new = PriceVersion.objects.filter(price=price).order_by("pk")
+    assert versions() == [(3_000_000_000, False), (4_000_000_000, True)]
+    assert old.valid_from < old.valid_until == new.valid_from
+    price.refresh_from_db()
+    assert (price.input_nanousd_per_mtok, price.slack_ppm) == (4_000_000_000, 1_500_000)
+    assert done.prices == Revised(changed=1)
+    told = AuditEntry.objects.get(action="budgets.price")
+    assert (told.user, told.subject) == (None, f"budgets.price:{price.pk}")
+    assert told.detail == {
+        "provider": "acme",
+        "model": "acme/a",
+        "changes": {"input_nanousd_per_mtok": [3_000_000_000, 4_000_000_000]},
+    }
+
+
+@pytest.mark.django_db
+def test_a_model_whose_price_disappears_is_not_called_and_says_why_until_it_is_back(fake, acme):
+    fake.cards = [card("acme/a"), card("acme/b")]
+    catalogue.refresh(acme)
+    run = make_run(ModelCard.objects.get(name="acme/a"))
+
+    fake.cards = [card("acme/a", prompt=None), card("acme/b")]
+    assert catalogue.refresh(acme).prices == Revised(withdrawn=1)
+
+    run.model.refresh_from_db()
+    assert (run.model.why_not, versions()) == ("acme lists no price for it", [(3_000_000_000, False)])
+    assert not ModelCard.objects.callable().filter(name="acme/a").exists()
+    with pytest.raises(ModelUnavailable, match="acme lists no price for it"):
+        candidates(call_of(run))
+
+    fake.cards = [card("acme/a"), card("acme/b")]
+    assert catalogue.refresh(acme).prices == Revised(returned=1)
+    assert versions() == [(3_000_000_000, False), (3_000_000_000, True)]
+    assert ModelCard.objects.callable().filter(name="acme/a").exists()
+
+
+@pytest.mark.django_db
+def test_a_history_never_runs_backwards_though_the_clock_does(fake, acme):
+    fake.cards = [card("acme/a")]
+    catalogue.refresh(acme)
+    later = timezone.now() + timedelta(hours=1)
+    PriceVersion.objects.update(valid_from=later)
+
+    fake.cards = [card("acme/a", prompt="0.000004")]
+    catalogue.refresh(acme)
+
+    old, new = PriceVersion.objects.order_by("pk")
+    assert (old.valid_until, new.valid_from) == (later, later)
+
+
+@pytest.mark.django_db
+def test_a_server_without_a_price_list_gives_names_and_no_call(fake, acme):
+    Provider.objects.update(kind="openai_compatible")
+    acme.refresh_from_db()
+    fake.cards = [{"id": "tiny"}, {"id": "large"}]
+
+    assert catalogue.refresh(acme).callable == 0
+    fake.cards = []
+    catalogue.refresh(acme)
+
+    assert {card.name: card.why_not for card in ModelCard.objects.all()} == {
+        "tiny": "nobody knows what it costs",
+        "large": "nobody knows what it costs",
+    }
+
+
+@pytest.mark.django_db
+def test_seven_hundred_models_take_few_queries(fake, acme, django_assert_max_num_queries):
+    fake.cards = [card(f"acme/{number}") for number in range(700)]
+    catalogue.refresh(acme)
+    with django_assert_max_num_queries(30):
+        catalogue.refresh(acme)
 
 
 def test_a_price_covers_every_case():

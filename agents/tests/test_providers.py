@@ -8,11 +8,13 @@ from agents.endpoint import Endpoint, KeySource
 from agents.errors import CallFailed, ProviderSuspended
 from agents.models import Provider
 from agents.models.catalogue import validate_base_url
-from agents.services import providers
+from agents.services import cards, health, providers
+from agents.services.cards import Typed
 from agents.tests import workbench
 from agents.tests.calls import ask, call_of, make_card, make_run
 from agents.tests.workbench import finished, hosted, start, until
 from agents.tools.registry import ToolContext, ToolResult, tool
+from budgets.models import Hold, Reconciliation, Usage
 from mcc.core.errors import InvalidInput
 from mcc.core.models import AuditEntry, User
 from tests.provider.answer import Answer
@@ -20,6 +22,7 @@ from tests.provider.answer import Answer
 pytestmark = pytest.mark.django_db
 
 STORED = "sk-stored-0815"
+KIND = Provider.Kind
 
 
 @pytest.fixture
@@ -112,6 +115,117 @@ def test_a_run_under_way_brings_a_changed_key_with_its_next_call(fake, acme, bos
 
     sent = [headers["authorization"] for headers in fake.headers]
     assert sent == ["Bearer sk-acme-secret", f"Bearer {STORED}"]
+
+
+def test_a_stored_key_goes_to_no_other_server_than_the_one_it_was_entered_for(boss):
+    row = providers.add(
+        name="acme", kind=KIND.OPENAI_COMPATIBLE, base_url="https://one.example/v1", api_key=STORED, user=boss
+    )
+
+    with pytest.raises(InvalidInput, match=r"The stored key is for https://one\.example"):
+        providers.change(row, base_url="https://two.example/v1", user=boss)
+    assert Provider.objects.get().base_url == "https://one.example/v1"
+
+    providers.change(row, base_url="https://one.example/v2", user=boss)
+    providers.change(row, base_url="https://two.example/v2", api_key="sk-two", user=boss)
+    found = Provider.objects.get()
+    assert (found.base_url, found.api_key.reveal()) == ("https://two.example/v2", "sk-two")
+
+
+def test_the_key_of_the_environment_goes_where_the_environment_says(fake, acme, boss):
+    with pytest.raises(InvalidInput, match="The environment says where acme is"):
+        providers.change(acme, base_url="https://two.example/v1", api_key="sk-two", user=boss)
+
+    providers.change(acme, active=False, user=boss)
+    assert Provider.objects.values_list("base_url", "active").get() == (fake.url, False)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"name": "two words"}, "name"),
+        ({"name": "acme"}, "name"),
+        ({"kind": "rehearsal"}, "kind"),
+        ({"base_url": "models.example"}, "base_url"),
+        ({"base_url": ""}, "base_url"),
+        ({"api_key": "two words"}, "api_key"),
+    ],
+)
+def test_a_provider_that_makes_no_sense_is_not_added(acme, boss, wrong, field):
+    given = {"name": "new", "kind": KIND.OPENROUTER, "base_url": "https://one.example/v1", **wrong}
+
+    with pytest.raises(InvalidInput) as refusal:
+        providers.add(**given, user=boss)
+
+    assert field in refusal.value.fields
+    assert Provider.objects.count() == 1
+
+
+def test_a_check_tells_what_works_and_books_nothing(fake, acme):
+    fake.cards = [{"id": "a"}, {"id": "b"}]
+    fake.keys = {"sk-acme-secret"}
+
+    found = health.check(acme)
+
+    assert (found.works, found.reachable, found.key_accepted, found.models) == (True, True, True, 2)
+    assert (found.left_nanousd, found.latency_ms >= 0) == (7_500_000_000, True)
+    assert health.last(Provider.objects.get()) == found
+    assert not (Hold.objects.exists() or Usage.objects.exists() or Reconciliation.objects.exists())
+
+
+def test_a_check_names_a_key_that_is_refused(fake, acme):
+    fake.keys = {"another"}
+
+    found = health.check(acme)
+
+    assert (found.works, found.reachable, found.key_accepted) == (False, True, False)
+    assert "does not accept the API key" in found.problem
+
+
+def test_a_check_names_a_server_that_is_not_there(fake, acme):
+    fake.close()
+
+    found = health.check(acme)
+
+    assert (found.works, found.reachable, found.key_accepted) == (False, False, None)
+    assert "could not be reached" in found.problem
+
+
+def test_a_check_of_a_plain_server_needs_only_its_list(fake, boss):
+    row = providers.add(name="plain", kind=KIND.OPENAI_COMPATIBLE, base_url=fake.url, user=boss)
+    fake.keys, fake.hides_models = {STORED}, True
+    assert health.check(row).key_accepted is False
+
+    providers.set_key(row, STORED, user=boss)
+
+    assert (health.check(row).works, health.check(row).key_accepted) == (True, True)
+
+
+TYPED = {"input_nanousd_per_mtok": 1, "output_nanousd_per_mtok": 2, "cache_read_nanousd_per_mtok": None}
+TYPED |= {"cache_write_nanousd_per_mtok": None, "request_nanousd": 0}
+
+
+def test_a_person_types_models_and_prices_where_nobody_lists_them(fake, boss):
+    row = providers.add(name="plain", kind=KIND.OPENAI_COMPATIBLE, base_url=fake.url, user=boss)
+    card = cards.add(row, "tiny", Typed(8_000, 1_000, TYPED), user=boss)
+    assert (card.why_not, card.price.input_nanousd_per_mtok) == ("", 1)
+
+    cards.change(card, Typed(8_000, 1_000, TYPED | {"output_nanousd_per_mtok": 3}), user=boss)
+    cards.switch(card, False, user=boss)
+
+    new, old = card.price.versions.all()
+    assert (old.output_nanousd_per_mtok, new.output_nanousd_per_mtok, new.user) == (2, 3, boss)
+    assert old.valid_until == new.valid_from
+    assert card.why_not == "it is switched off"
+    with pytest.raises(InvalidInput):
+        cards.add(row, "tiny", Typed(8_000, 1_000, TYPED), user=boss)
+    with pytest.raises(InvalidInput):
+        cards.change(card, Typed(1_000, 8_000, TYPED), user=boss)
+
+
+def test_a_price_that_the_provider_lists_is_not_typed(acme, boss):
+    with pytest.raises(InvalidInput, match="acme lists its models"):
+        cards.change(make_card(acme), Typed(8_000, 1_000, TYPED), user=boss)
 
 
 @pytest.mark.parametrize("address", ["https://openrouter.ai/api/v1", "http://ollama:11434/v1", "http://[::1]:8000"])

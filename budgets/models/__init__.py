@@ -1,7 +1,7 @@
 from budgets.models.account import Account, Alert, Bucket, Limit
 from budgets.models.freeze import Freeze
 from budgets.models.ledger import Hold, HoldLine, Posting, Usage
-from budgets.models.price import Price
+from budgets.models.price import Price, PriceVersion
 from budgets.models.reconciliation import Reconciliation, ReconciliationLine
 from budgets.models.rollup import Calendar, DaySpend, Unfolded
 
@@ -17,6 +17,7 @@ __all__ = [
     "Limit",
     "Posting",
     "Price",
+    "PriceVersion",
     "Reconciliation",
     "ReconciliationLine",
     "Unfolded",
