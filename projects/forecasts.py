@@ -1,100 +1,166 @@
-"""What a plan will probably cost and take, from what merged tasks of the same size did.
+"""What an issue will probably cost and take, before it starts and once it has a plan, and how often that was right.
 
-The middle half of the history: the cheaper and the dearer quarter are left out. Time is that of the longest chain of
-tasks that build on each other, people's pauses included, as they were.
+Half of comparable work stayed within the first number, nine of ten within the second. The second is the value of rank
+``ceil(0.9 (n + 1))`` of n (the dearest when there are fewer than nine), so that the next one stays within it with a
+probability of about 90 %, few as the cases may be. A plan's forecast adds what was spent already to sums of tasks drawn
+from those of the same sizes; its time is that of the longest chain of tasks that build on each other, people's pauses
+included, as they were.
 """
 
-from collections.abc import Iterable, Sequence
+import math
+import random
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
-from statistics import quantiles
-from typing import Final
+from typing import Any, Final
 
-from django.db.models import Max, Min, Q, QuerySet, Sum
-
-from agents.models import Run
+from budgets.queries import spent_nanousd, totals
 from mcc.core.money import usd_display
-from projects.models import Issue, Task, TaskStatus
+from projects import experience
+from projects.models import Issue, IssueStatus, Project, Task
 
-ENOUGH: Final = 3
-"""Merged tasks of a size from which a project's own history is trusted; before, that of all projects counts."""
-REMEMBERED: Final = 50
+HALF, MOST = 0.5, 0.9
+DRAWS: Final = 1_000
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """The middle half of what is to be expected. ``tasks`` is how many merged ones it rests on."""
+    """``cases`` is how many finished ``of`` (issues or tasks) it rests on, of this project or of all."""
 
-    low_nanousd: int
-    high_nanousd: int
-    low_s: int
-    high_s: int
-    tasks: int
+    p50_nanousd: int
+    p90_nanousd: int
+    p50_s: int
+    p90_s: int
+    cases: int
+    of: str
+    is_own: bool
 
     def __str__(self) -> str:
-        cost = f"{usd_display(self.low_nanousd)} to {usd_display(self.high_nanousd)}"
-        time = f"{_duration(self.low_s)} to {_duration(self.high_s)}"
-        return f"{cost}, {time} (from {self.tasks} merged {'tasks' if self.tasks > 1 else 'task'})"
+        cost = f"{usd_display(self.p50_nanousd)}, at most {usd_display(self.p90_nanousd)} in nine of ten cases"
+        return f"{cost}; {_duration(self.p50_s)} to {_duration(self.p90_s)} ({self.source})"
 
-    def as_json(self) -> dict[str, int]:
-        return asdict(self)
+    @property
+    def source(self) -> str:
+        what = self.of if self.cases > 1 else self.of.removesuffix("s")
+        return f"from {self.cases} finished {what}{'' if self.is_own else ' of all projects'}"
+
+    def verdict(self, cost_nanousd: int) -> str:
+        """Return where ``cost_nanousd`` lies: ``half``, ``most`` or ``above``."""
+        if cost_nanousd <= self.p50_nanousd:
+            return "half"
+        return "most" if cost_nanousd <= self.p90_nanousd else "above"
 
 
 @dataclass(frozen=True)
-class _Experience:
-    """Costs and durations of merged tasks of one size."""
+class Forecasts:
+    """What was foretold of an issue. Either may be missing: there was nothing to compare with."""
 
-    costs: Sequence[int]
-    seconds: Sequence[int]
+    start: Forecast | None = None
+    plan: Forecast | None = None
+
+    @property
+    def latest(self) -> Forecast | None:
+        return self.plan or self.start
 
 
-def of_issue(issue: Issue) -> Forecast | None:
-    """Return what the plan of ``issue`` lets expect; None while nothing like its tasks was ever merged."""
-    tasks = list(issue.tasks.prefetch_related("depends_on"))
-    known = {size: _experience(issue, size) for size in {task.size for task in tasks}}
-    if not tasks or not all(experience.costs for experience in known.values()):
+@dataclass(frozen=True)
+class Calibration:
+    """How many finished issues stayed within what was foretold when they started."""
+
+    issues: int
+    within_half: int
+    within_most: int
+
+    @property
+    def half_percent(self) -> int:
+        return round(100 * self.within_half / self.issues)
+
+    @property
+    def most_percent(self) -> int:
+        return round(100 * self.within_most / self.issues)
+
+
+def before_start(project: Project) -> Forecast | None:
+    """Return what an issue of ``project`` will probably cost that has no plan; None: nothing was finished yet."""
+    past = experience.of_issues(project)
+    if not past.costs or not past.seconds:
         return None
-    costs = [_middle_half(known[task.size].costs) for task in tasks]
-    times = {task.pk: _middle_half(known[task.size].seconds) for task in tasks}
     return Forecast(
-        low_nanousd=sum(low for low, _ in costs),
-        high_nanousd=sum(high for _, high in costs),
-        low_s=_longest_chain(tasks, {key: low for key, (low, _) in times.items()}),
-        high_s=_longest_chain(tasks, {key: high for key, (_, high) in times.items()}),
-        tasks=sum(len(experience.costs) for experience in known.values()),
+        p50_nanousd=quantile(past.costs, HALF),
+        p90_nanousd=quantile(past.costs, MOST),
+        p50_s=quantile(past.seconds, HALF),
+        p90_s=quantile(past.seconds, MOST),
+        cases=len(past.costs),
+        of="issues",
+        is_own=past.is_own,
     )
 
 
-def _experience(issue: Issue, size: str) -> _Experience:
-    merged = Task.objects.filter(status=TaskStatus.MERGED, size=size)
-    own = _looked_at(merged.filter(issue__project=issue.project_id))
-    return own if len(own.costs) >= ENOUGH else _looked_at(merged)
+def of_plan(issue: Issue) -> Forecast | None:
+    """Return what the tasks of ``issue`` let expect; None while nothing like one of them was ever merged."""
+    tasks = list(issue.tasks.prefetch_related("depends_on"))
+    known = {size: experience.of_tasks(issue.project, size) for size in {task.size for task in tasks}}
+    if not tasks or not all(past.costs and past.seconds for past in known.values()):
+        return None
+    spent = spent_nanousd(issue.account)
+    # The same plan has the same forecast however often it is asked for.
+    dice = random.Random(issue.pk)  # noqa: S311 - draws samples, guards nothing
+    costs = [spent + sum(dice.choice(known[task.size].costs) for task in tasks) for _ in range(DRAWS)]
+    fewest = min(len(past.costs) for past in known.values())
+    return Forecast(
+        p50_nanousd=quantile(costs, HALF),
+        p90_nanousd=quantile(costs, min(1.0, MOST * (fewest + 1) / fewest)),
+        p50_s=_longest_chain(tasks, lambda task: quantile(known[task.size].seconds, HALF)),
+        p90_s=_longest_chain(tasks, lambda task: quantile(known[task.size].seconds, MOST)),
+        cases=sum(len(past.costs) for past in known.values()),
+        of="tasks",
+        is_own=all(past.is_own for past in known.values()),
+    )
 
 
-def _looked_at(tasks: QuerySet[Task]) -> _Experience:
-    """Two queries. A task that no run worked on says nothing."""
-    keys = list(tasks.order_by("-finished_at").values_list("pk", flat=True)[:REMEMBERED])
-    worked = Run.objects.filter(assignment__task__in=keys).order_by().values("assignment__task")
-    costs = {row["assignment__task"]: row["cost"] for row in worked.annotate(cost=Sum("cost_nanousd"))}
-    begun = Min("transitions__at", filter=Q(transitions__target=TaskStatus.CODING))
-    spans = Task.objects.filter(pk__in=costs).annotate(begun=begun, ended=Max("finished_at"))
-    seconds = [_seconds(begun, ended) for begun, ended in spans.values_list("begun", "ended") if begun and ended]
-    return _Experience(list(costs.values()) if seconds else [], seconds)
+def stored(issue: Issue) -> Forecasts:
+    """Return what was foretold of ``issue`` when it started and when it was planned."""
+    kept: dict[str, Any] = issue.forecast or {}
+    start, plan = kept.get("start"), kept.get("plan")
+    return Forecasts(Forecast(**start) if start else None, Forecast(**plan) if plan else None)
 
 
-def _seconds(begun: datetime, ended: datetime) -> int:
-    return max(0, round((ended - begun) / timedelta(seconds=1)))
+def told(issue: Issue) -> Forecasts:
+    """Return what was foretold of ``issue``, or, before it starts, what would be foretold now."""
+    return stored(issue) if issue.started_at else Forecasts(start=before_start(issue.project))
 
 
-def _middle_half(values: Sequence[int]) -> tuple[int, int]:
-    """Return the first and the third quartile; a single value is both."""
-    if len(values) == 1:
-        return values[0], values[0]
-    low, _, high = quantiles(values, n=4, method="inclusive")
-    return round(low), round(high)
+def at_start(project: Project) -> dict[str, Any] | None:
+    """Return what an issue that starts now keeps (``Issue.forecast``)."""
+    return _kept(Forecasts(start=before_start(project)))
 
 
-def _longest_chain(tasks: Iterable[Task], seconds: dict[int, int]) -> int:
+def with_plan(issue: Issue) -> dict[str, Any] | None:
+    """Return what ``issue`` keeps once it has a plan."""
+    return _kept(Forecasts(stored(issue).start, of_plan(issue)))
+
+
+def _kept(forecasts: Forecasts) -> dict[str, Any] | None:
+    return asdict(forecasts) if forecasts.latest else None
+
+
+def calibration(project: Project) -> Calibration | None:
+    """Return how the forecasts of finished issues did; None while none had one. Three queries."""
+    done = project.issues.filter(status=IssueStatus.DONE, forecast__isnull=False).select_related("account")
+    told = [(issue, forecast) for issue in done if (forecast := stored(issue).start)]
+    if not told:
+        return None
+    costs = totals(issue.account for issue, _ in told)
+    verdicts = [forecast.verdict(costs[issue.account_id]) for issue, forecast in told]
+    return Calibration(len(told), verdicts.count("half"), len(told) - verdicts.count("above"))
+
+
+def quantile(values: Sequence[int], share: float) -> int:
+    """Return the value within which the next one lies with a probability of ``share``, as ``values`` have it."""
+    rank = math.ceil(share * (len(values) + 1))
+    return sorted(values)[min(rank, len(values)) - 1]
+
+
+def _longest_chain(tasks: Iterable[Task], seconds_of: Callable[[Task], int]) -> int:
     """Return the time from the start of the first to the end of the last, if none waits for a Coder.
 
     ``tasks`` are in an order in which each comes after those it depends on, as a plan's are.
@@ -102,7 +168,7 @@ def _longest_chain(tasks: Iterable[Task], seconds: dict[int, int]) -> int:
     ends: dict[int, int] = {}
     for task in tasks:
         ready = max((ends.get(other.pk, 0) for other in task.depends_on.all()), default=0)
-        ends[task.pk] = ready + seconds[task.pk]
+        ends[task.pk] = ready + seconds_of(task)
     return max(ends.values(), default=0)
 
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from django.db.models import Prefetch, QuerySet
 from django.db.models.functions import Right
 from django.utils import timezone
+from django.utils.functional import cached_property
 from django.utils.safestring import SafeString
 
 from agents.models import Run
@@ -14,7 +15,7 @@ from budgets import queries as money
 from budgets.queries import Standing
 from mcc.core.graphs import Node, graph
 from projects import conversation
-from projects.forecasts import Forecast
+from projects.forecasts import Forecasts, told
 from projects.models import (
     Check,
     Issue,
@@ -96,10 +97,10 @@ class IssuePage:
     def check_count(self) -> int:
         return sum(len(line.checks) for line in self.tasks)
 
-    @property
-    def forecast(self) -> Forecast | None:
-        """What the plan let expect."""
-        return Forecast(**self.issue.forecast) if self.issue.forecast else None
+    @cached_property
+    def forecasts(self) -> Forecasts:
+        """What was foretold when it started and when it was planned; before, what would be foretold now."""
+        return told(self.issue)
 
     @property
     def spending(self) -> Standing | None:

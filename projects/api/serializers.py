@@ -7,7 +7,9 @@ from rest_framework import serializers
 
 from agents.models import Agent, Message, Run
 from budgets.models import Usage
+from projects import forecasts
 from projects.api.fields import UsdField, shown
+from projects.forecasts import Forecast
 from projects.models import Check, Issue, Project, PullRequest, Request, Task, Vote
 
 
@@ -76,21 +78,44 @@ class IssueOut(serializers.ModelSerializer):
 
 
 class ForecastOut(serializers.Serializer):
-    """The middle half of what merged tasks of the same sizes cost and took, when the plan was made."""
+    """Half of comparable work cost up to ``p50_usd``, nine of ten up to ``p90_usd``."""
 
-    low_usd = UsdField(source="low_nanousd")
-    high_usd = UsdField(source="high_nanousd")
-    low_s = serializers.IntegerField()
-    high_s = serializers.IntegerField()
-    tasks = serializers.IntegerField(help_text="merged tasks that it rests on")
+    p50_usd = UsdField(source="p50_nanousd")
+    p90_usd = UsdField(source="p90_nanousd")
+    p50_s = serializers.IntegerField()
+    p90_s = serializers.IntegerField()
+    cases = serializers.IntegerField(help_text="finished pieces of work that it rests on")
+    of = serializers.ChoiceField(["issues", "tasks"], help_text="what these were")
+    is_own = serializers.BooleanField(help_text="of this project; false: of all, for it has too few")
 
 
 class IssueWhole(IssueOut):
     tasks = TaskOut(many=True)
-    forecast = ForecastOut(allow_null=True)
+    forecast = serializers.SerializerMethodField(help_text="by its plan, else as it was or is before the start")
+    forecast_at_start = serializers.SerializerMethodField(help_text="what calibration is measured by")
 
     class Meta(IssueOut.Meta):
-        fields = (*IssueOut.Meta.fields, "forecast", "spec", "definition_of_done", "plan_approved_at", "tasks")  # type: ignore[assignment]
+        fields = (
+            *IssueOut.Meta.fields,
+            "forecast",
+            "forecast_at_start",
+            "spec",
+            "definition_of_done",
+            "plan_approved_at",
+            "tasks",
+        )  # type: ignore[assignment]
+
+    @extend_schema_field(ForecastOut(allow_null=True))
+    def get_forecast(self, issue: Issue) -> object:
+        return _forecast(forecasts.told(issue).latest)
+
+    @extend_schema_field(ForecastOut(allow_null=True))
+    def get_forecast_at_start(self, issue: Issue) -> object:
+        return _forecast(forecasts.told(issue).start)
+
+
+def _forecast(told: Forecast | None) -> object:
+    return ForecastOut(told).data if told else None
 
 
 class CheckOut(serializers.ModelSerializer):

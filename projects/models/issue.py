@@ -59,7 +59,7 @@ class Issue(models.Model):
     priority = models.SmallIntegerField(default=0, help_text="higher first")
     size = models.CharField(max_length=6, choices=Size.choices, blank=True)
     forecast = models.JSONField(
-        null=True, help_text="{low_nanousd, high_nanousd, low_s, high_s, tasks}, as of the plan"
+        null=True, help_text="{start, plan}, each {p50_nanousd, p90_nanousd, p50_s, p90_s, cases, of, is_own}, or null"
     )
     spec = models.TextField(blank=True, help_text="what the Architect understood")
     definition_of_done = models.JSONField(default=list, help_text="lines that the Tester judges one by one")

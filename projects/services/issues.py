@@ -15,7 +15,7 @@ from mcc.core import audit, errands
 from mcc.core.errors import InvalidInput
 from mcc.core.models import User
 from mcc.core.money import usd_display
-from projects import workflow
+from projects import forecasts, workflow
 from projects.errors import IllegalTransition
 from projects.models import (
     Issue,
@@ -70,6 +70,7 @@ def create(
         account=account,
         created_by=user,
         started_at=timezone.now() if start else None,
+        forecast=forecasts.at_start(project) if start else None,
     )
     arrow = Transition(issue=issue, source="", target=IssueStatus.NEW)
     arrow.actor = user
@@ -85,8 +86,9 @@ def create(
 def start(issue: Issue, *, user: User | None = None) -> None:
     """Say go: from here on the company works on the issue by itself. Twice does no harm."""
     require_decider(user, issue.project)
-    if Issue.objects.filter(pk=issue.pk, started_at__isnull=True).update(started_at=timezone.now()):
-        issue.refresh_from_db(fields=["started_at"])
+    waiting = Issue.objects.filter(pk=issue.pk, started_at__isnull=True)
+    if waiting.update(started_at=timezone.now(), forecast=forecasts.at_start(issue.project)):
+        issue.refresh_from_db(fields=["started_at", "forecast"])
         audit.record(user, "projects.start_issue", f"projects.issue:{issue.pk}")
         news.issue_changed(issue)
     news.ring(issue.pk)

@@ -58,8 +58,7 @@ def submit(assignment: Assignment, plan: Plan, *, key: str) -> None:
     issue.spec, issue.definition_of_done = plan.spec, list(plan.definition_of_done)
     issue.size = plan.size
     issue.plan_round += 1
-    forecast = forecasts.of_issue(issue)
-    issue.forecast = forecast.as_json() if forecast else None
+    issue.forecast = forecasts.with_plan(issue)
     issue.save(update_fields=["spec", "definition_of_done", "size", "plan_round", "forecast"])
     assignment.submitted_key = key
     assignment.save(update_fields=["submitted_key"])
@@ -91,7 +90,8 @@ def _seek_approval(issue: Issue) -> None:
         return
     count = issue.tasks.count()
     tasks = f"{count} task{'s' if count > 1 else ''}"
-    forecast = f" Forecast: {forecasts.Forecast(**issue.forecast)}." if issue.forecast else ""
+    told = forecasts.stored(issue).latest
+    forecast = f" Forecast: {told}." if told else " No forecast: nothing like it was finished yet."
     requests.open(
         Request.Kind.PLAN,
         issue,

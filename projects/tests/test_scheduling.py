@@ -9,7 +9,7 @@ from django_q.models import OrmQ
 from agents.models import Agent, Message, Purpose, Role, Run
 from budgets.services import accounts
 from mcc.core.models import Errand
-from projects import briefing, workflow
+from projects import briefing, forecasts, workflow
 from projects.models import Assignment, Check, Issue, Request, Task, TaskStatus, Transition, Vote
 from projects.plans import parse
 from projects.services import issues, pausing, planning, requests, scheduling, staffing
@@ -131,8 +131,12 @@ def test_a_plan_says_what_it_will_probably_cost_and_take():
         {**factories.PLAN_TASK, "key": "c", "depends_on": ["a"]},
     )
 
-    forecast = "Forecast: $0.60 to $1.20, 40 min to 80 min (from 5 merged tasks)."
-    assert open_request(issue).question.endswith(f"3 tasks, medium. {forecast}")
+    question = open_request(issue).question
+    assert "3 tasks, medium. Forecast: $0." in question
+    assert question.endswith("in nine of ten cases; 60 min to 2 h (from 5 finished tasks).")
+    told = forecasts.stored(Issue.objects.get(pk=issue.pk)).plan
+    assert told is not None
+    assert 60 * 10_000_000 <= told.p50_nanousd <= 120 * 10_000_000 < told.p90_nanousd <= 150 * 10_000_000
 
 
 def test_without_history_a_plan_says_nothing_about_its_cost():
@@ -141,7 +145,7 @@ def test_without_history_a_plan_says_nothing_about_its_cost():
 
     submit_plan(issue)
 
-    assert open_request(issue).question.endswith("1 task, medium.")
+    assert open_request(issue).question.endswith("1 task, medium. No forecast: nothing like it was finished yet.")
     issue.refresh_from_db()
     assert issue.forecast is None
 

@@ -54,7 +54,8 @@ def _changes(page: IssuePage) -> Context:
 
 
 def _cost(page: IssuePage) -> Context:
-    return {"cost": issue_cost.issue_cost(page)}
+    cost, told = issue_cost.issue_cost(page), page.forecasts.start or page.forecasts.plan
+    return {"cost": cost, "verdict": told.verdict(cost.total_nanousd) if told and page.issue.started_at else None}
 
 
 def _nothing_more(page: IssuePage) -> Context:

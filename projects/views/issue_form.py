@@ -10,6 +10,7 @@ from django.views.decorators.vary import vary_on_headers
 from mcc.core import pages
 from mcc.core.errors import InvalidInput
 from mcc.core.models import User
+from projects import forecasts
 from projects.forms import EditIssueForm, IssueForm
 from projects.models import Issue, Project
 from projects.services import issues
@@ -30,9 +31,12 @@ def new(request: HttpRequest) -> HttpResponse:
             pages.explain(form, refusal)
         else:
             return pages.go(request, reverse("projects:issue", args=[issue.key]))
+    likely = project or mine.first()
     context = {
         "form": form,
         "project": project,
+        "likely": likely,
+        "forecast": forecasts.before_start(likely) if likely else None,
         "may_file": mine.exists(),
         "has_projects": Project.objects.visible_to(user).exists(),
     }

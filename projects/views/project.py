@@ -12,7 +12,7 @@ from django.views.decorators.vary import vary_on_headers
 from budgets import queries as money
 from mcc.core import live, pages
 from mcc.core.models import User
-from projects import overviews
+from projects import forecasts, overviews
 from projects.models import Project, Suggestion
 from projects.services import suggestions
 
@@ -36,6 +36,7 @@ def _page(project: Project, user: User, number: str | None) -> dict[str, Any]:
     decides = Project.objects.maintained_by(user).filter(pk=project.pk).exists()
     return {
         "project": project,
+        "calibration": forecasts.calibration(project),
         "overview": overviews.project_page(project, user),
         "finished": finished,
         "finished_costs": [(issue, costs[issue.account_id]) for issue in finished.object_list],
