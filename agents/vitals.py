@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 from django.db.models import Count
 
-from agents import client
+from agents import client, supply
 from agents.endpoint import Endpoint, KeySource
 from agents.errors import CallFailed
-from agents.models import Agent, Outcome, Provider, Run
+from agents.models import Agent, Breaker, Outcome, Provider, Run
 from agents.sandbox import choice, proof
 from agents.sandbox.types import SandboxError
 from mcc.core import metrics
@@ -25,6 +25,27 @@ def runs() -> Mapping[str, int]:
 def finished() -> Mapping[str, int]:
     found = dict(Run.objects.exclude(outcome="").order_by().values_list("outcome").annotate(Count("pk")))
     return {outcome: found.get(outcome, 0) for outcome in Outcome.values}
+
+
+@metrics.gauge("mcc_breakers_open", "Models that calls are kept away from.")
+def breakers_open() -> int:
+    return Breaker.objects.filter(retry_at__isnull=False).count()
+
+
+@metrics.gauge("mcc_providers_suspended", "Providers that nobody can use until a person puts something right.")
+def providers_suspended() -> int:
+    return Provider.objects.filter(active=True, suspended_at__isnull=False).count()
+
+
+@check("Supply")
+def supplied() -> Finding:
+    for suspended in supply.suspended_providers():
+        name, waiting = suspended.provider.name, suspended.waiting
+        return fail(f"{name} {suspended.says}: {waiting} runs wait", f"{suspended.to_do} Then press Check again.")
+    if failing := supply.failing_models():
+        told = "; ".join(f"{each.name}: {each.then} ({each.breaker.reason[:100]})" for each in failing)
+        return warn(f"failing: {told}", "Agents with another model go on with that one; look at the provider's status.")
+    return ok("every provider and model can be called")
 
 
 @check("Sandbox")

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from agents import caching
 from agents.models import Agent, Run
 from projects import conversation
 from projects.issue_page import IssuePage
@@ -34,6 +35,7 @@ class IssueCost:
     output_tokens: int
     total_nanousd: int
     other_nanousd: int
+    cached_percent: int | None
 
     @property
     def highest_nanousd(self) -> int:
@@ -41,7 +43,7 @@ class IssueCost:
 
 
 def issue_cost(page: IssuePage) -> IssueCost:
-    """Add up what the runs of ``page`` cost. One query."""
+    """Add up what the runs of ``page`` cost. Two queries."""
     tasks = conversation.tasks_of(page.runs)
     by_agent: dict[int, list[Run]] = defaultdict(list)
     for run in page.runs:
@@ -57,4 +59,5 @@ def issue_cost(page: IssuePage) -> IssueCost:
         output_tokens=sum(run.output_tokens for run in page.runs),
         total_nanousd=page.cost_nanousd,
         other_nanousd=max(0, page.cost_nanousd - sum(run.cost_nanousd for run in page.runs)),
+        cached_percent=caching.cached_percent(Run.objects.filter(pk__in=[run.pk for run in page.runs])),
     )

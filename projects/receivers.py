@@ -5,7 +5,7 @@ from django.db.models import Q
 from django.dispatch import receiver
 
 from agents.models import Run
-from agents.signals import run_finished, run_waiting
+from agents.signals import run_finished, run_waiting, supply_changed
 from budgets.models import Account
 from budgets.signals import account_frozen, account_thawed
 from mcc.core.queue import enqueue
@@ -54,6 +54,12 @@ def ask_for_money(sender: type[Run], run: Run, **kwargs: object) -> None:
         for project in Project.objects.filter(account__in=run.accounts.all()):
             with transaction.atomic():
                 money.ask_for(project)
+
+
+@receiver(supply_changed, dispatch_uid="projects.show_the_supply")
+def show_the_supply(sender: type[object], **kwargs: object) -> None:
+    """Let open pages show which providers and models can be called."""
+    news.company_changed()
 
 
 @receiver(account_thawed, dispatch_uid="projects.go_on_after_a_stop")

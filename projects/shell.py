@@ -11,7 +11,9 @@ from django.db.models import Count
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
+from agents import supply
 from agents.models import Run
+from agents.supply import SuspendedProvider
 from budgets import periods, queries
 from budgets.models import Account, Limit
 from budgets.services import accounts
@@ -170,6 +172,15 @@ class Shell:
     def stopped(self) -> Account | None:
         """The company's account while the emergency stop is on."""
         return self._company if self._company.is_frozen else None
+
+    @cached_property
+    def suspended(self) -> list[SuspendedProvider]:
+        """The providers of models that nobody can use until somebody puts something right."""
+        return supply.suspended_providers()
+
+    @property
+    def may_supply(self) -> bool:
+        return self.user.is_superuser
 
     @cached_property
     def may_stop(self) -> bool:

@@ -39,6 +39,11 @@ def _openrouter(model: str, price: Price) -> JSON:
     """Return OpenRouter's own fields: no endpoint dearer than what was set aside, none that keeps what it is sent
     unless the operator allows it, and no tier with prices of its own.
 
+    Not ``require_parameters``: a request with tools goes only to endpoints that take tools anyway
+    (https://openrouter.ai/docs/features/provider-routing), and for the rest it would shut out every endpoint of a model
+    that thinks and therefore takes no ``temperature``, which a call can do without. Not ``models`` either: the gateway
+    changes models itself, see docs/decisions.
+
     Anthropic caches a prompt only when asked. At the top level the mark moves along with the conversation
     (https://openrouter.ai/docs/features/prompt-caching).
     """

@@ -4,6 +4,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
+from agents import supply
 from budgets import spending
 from budgets.services import accounts
 from mcc.core import live, pages
@@ -21,6 +22,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
         "live_address": live.address("company"),
         "dashboard": queries.dashboard(user),
         "company": spending.rows([accounts.global_account()])[0],
+        "failing": supply.failing_models(),
         "happenings": feed.latest(projects),
         "has_projects": projects.exists(),
         "may_file": Project.objects.maintained_by(user).exists(),

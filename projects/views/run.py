@@ -5,7 +5,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
-from agents import roster
+from agents import caching, roster
 from agents.models import Message, Run
 from mcc.core import pages
 from mcc.core.models import User
@@ -19,7 +19,8 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
     run = get_object_or_404(_runs(pages.person(request)), pk=pk)
     entry = conversation.entries_of([run], whole=True)[0]
     issue = Issue.objects.filter(assignments__run__conversation=run.conversation).select_related("project").first()
-    return render(request, "projects/run.html", {"entry": entry, "run": run, "issue": issue})
+    cached = caching.cached_percent(Run.objects.filter(pk=pk))
+    return render(request, "projects/run.html", {"entry": entry, "run": run, "issue": issue, "cached_percent": cached})
 
 
 @require_GET

@@ -1,0 +1,71 @@
+"""What stands between agents and their models now, in words: providers that nobody can use, models that fail."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils import timezone
+
+from agents.models import Breaker, Provider, Run
+from agents.services.suspensions import PROVIDER
+
+Kind = Provider.Suspension
+WHAT_TO_DO = {
+    Kind.KEY: ("does not accept the API key", "Replace the key."),
+    Kind.CREDITS: ("says that the account has no credit left", "Add credit there."),
+    Kind.KEY_LIMIT: ("says that the API key has reached its own limit", "Raise that limit there, or replace the key."),
+    Kind.BUDGET: ("says that a budget set there is used up", "Raise that budget there."),
+}
+
+
+@dataclass(frozen=True)
+class SuspendedProvider:
+    """A provider that nobody can use. ``waiting``: how many runs wait for one, in the whole company."""
+
+    provider: Provider
+    waiting: int
+
+    @property
+    def says(self) -> str:
+        return WHAT_TO_DO[Kind(self.provider.suspended_for)][0]
+
+    @property
+    def to_do(self) -> str:
+        return WHAT_TO_DO[Kind(self.provider.suspended_for)][1]
+
+
+@dataclass(frozen=True)
+class FailingModel:
+    """A model that calls are kept away from."""
+
+    breaker: Breaker
+    now: datetime
+
+    @property
+    def name(self) -> str:
+        return f"{self.breaker.card.name} at {self.breaker.card.provider.name}"
+
+    @property
+    def then(self) -> str:
+        """What happens next: ``next try in 40 s``."""
+        if self.breaker.is_tried(self.now):
+            return "somebody is trying it now"
+        wait_s = round(self.breaker.opens_in_s(self.now))
+        if wait_s > 90:
+            return f"next try in {round(wait_s / 60)} min"
+        return f"next try in {wait_s} s" if wait_s else "the next call tries it"
+
+
+def suspended_providers() -> list[SuspendedProvider]:
+    """Return those that nobody can use. One query; another one if there are any."""
+    providers = list(Provider.objects.filter(active=True, suspended_at__isnull=False).order_by("pk"))
+    if not providers:
+        return []
+    waiting = Run.objects.filter(status=Run.Status.WAITING, waits_for=PROVIDER).count()
+    return [SuspendedProvider(provider, waiting) for provider in providers]
+
+
+def failing_models() -> list[FailingModel]:
+    """Return those whose breaker is open, the one that has failed longest first. One query."""
+    now = timezone.now()
+    opened = Breaker.objects.filter(retry_at__isnull=False).select_related("card__provider")
+    return [FailingModel(breaker, now) for breaker in opened.order_by("failing_since", "pk")]
