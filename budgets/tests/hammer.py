@@ -1,17 +1,19 @@
-"""Many callers that spend from the same accounts at once: threads, and processes of threads. The bench uses it too.
+"""Many callers that spend from the same accounts at once: threads, and processes of threads.
 
-python -m budgets.tests.hammer '{"account_ids": [1], "callers": 6, "calls_each": 4, "cost_nanousd": 10}'
+python -m budgets.tests.hammer 10 '{"account_ids": [1], "callers": 6, "calls_each": 4, "costs_nanousd": [10]}'
 """
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from itertools import count
+from itertools import count, cycle
+from typing import Any
 
 import django
 
@@ -26,27 +28,39 @@ from budgets.models import Account
 from budgets.services import ledger
 from budgets.tests.factories import make_bill
 
+between_processes: Any = None
+"""Where the callers of all processes wait for each other."""
+
 
 @dataclass(frozen=True)
 class Load:
-    """Each of ``callers`` makes ``calls_each`` calls of ``cost_nanousd``, all starting at once."""
+    """Each of ``callers`` makes ``calls_each`` calls, all starting at once.
+
+    They cost one of ``costs_nanousd`` after the other, and ``spare_nanousd`` more is set aside for each.
+    """
 
     account_ids: list[int]
     callers: int
     calls_each: int
-    cost_nanousd: int
+    costs_nanousd: list[int]
+    spare_nanousd: int = 0
 
 
 @dataclass
 class Outcome:
-    """What became of the calls. ``errors`` are those that were neither admitted nor refused."""
+    """What became of the calls. ``errors`` are those that were neither admitted nor refused.
+
+    ``least_refused`` is the smallest amount that was not to be had, or 0.
+    """
 
     admitted: int = 0
     refused: int = 0
     errors: list[str] = field(default_factory=list)
+    least_refused: int = field(default=0, compare=False)
 
     def __add__(self, other: "Outcome") -> "Outcome":
-        return Outcome(self.admitted + other.admitted, self.refused + other.refused, self.errors + other.errors)
+        least = min(filter(None, (self.least_refused, other.least_refused)), default=0)
+        return Outcome(self.admitted + other.admitted, self.refused + other.refused, self.errors + other.errors, least)
 
 
 def spend_at_once(load: Load) -> Outcome:
@@ -56,28 +70,33 @@ def spend_at_once(load: Load) -> Outcome:
 
     def caller(number: int) -> Outcome:
         together.wait()
+        if between_processes:
+            between_processes.wait()
+        costs = cycle(load.costs_nanousd[number % len(load.costs_nanousd) :] + load.costs_nanousd)
         references = (f"run:{os.getpid()}/step:{number}/attempt:{call}" for call in range(load.calls_each))
-        return spend_one_by_one(accounts, load.cost_nanousd, references)
+        return spend_one_by_one(accounts, costs, references, spare_nanousd=load.spare_nanousd)
 
     with ThreadPoolExecutor(load.callers) as pool:
         return sum(pool.map(caller, range(load.callers)), Outcome())
 
 
-def spend_one_by_one(accounts, cost_nanousd: int, references, until: Callable[[], bool] = lambda: False) -> Outcome:
+def spend_one_by_one(
+    accounts, costs, references, until: Callable[[], bool] = lambda: False, spare_nanousd: int = 0
+) -> Outcome:
     """Hold, send and capture for each of ``references`` on the connection of this thread, and close it."""
     outcome = Outcome()
     try:
-        for reference in references:
+        for reference, cost in zip(references, costs, strict=False):
             if until():
                 break
             try:
-                hold = ledger.hold(accounts, cost_nanousd, reference=reference, model="acme/large")
+                hold = ledger.hold(accounts, cost + spare_nanousd, reference=reference, model="acme/large")
             except (BudgetExceeded, AccountFrozen):
-                outcome.refused += 1
+                outcome += Outcome(refused=1, least_refused=cost + spare_nanousd)
                 continue
             ledger.mark_sent(hold)
-            ledger.capture(hold, make_bill(cost_nanousd, generation_id=f"gen-{reference}"))
-            outcome.admitted += 1
+            ledger.capture(hold, make_bill(cost, generation_id=f"gen-{reference}"))
+            outcome += Outcome(admitted=1)
     except Exception as error:
         outcome.errors.append(repr(error))
     finally:
@@ -86,12 +105,19 @@ def spend_one_by_one(accounts, cost_nanousd: int, references, until: Callable[[]
 
 
 def spend_in_processes(load: Load, processes: int) -> Outcome:
-    """Run ``load`` in each of ``processes`` new interpreters, with the settings of the product, on this database."""
-    command = [sys.executable, "-m", "budgets.tests.hammer", json.dumps(asdict(load))]
+    """Run ``load`` in each of ``processes`` processes, with the settings of the product, on this database."""
+    command = [sys.executable, "-m", "budgets.tests.hammer", str(processes), json.dumps(asdict(load))]
     environment = os.environ | {"DATABASE_URL": database_url()}
-    started = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
-    outcomes = [Outcome(**json.loads(process.communicate()[0])) for process in started]
-    return sum(outcomes, Outcome())
+    return Outcome(**json.loads(subprocess.check_output(command, env=environment, text=True)))
+
+
+def spend_in_forks(load: Load, processes: int) -> Outcome:
+    """Run ``load`` in each of ``processes`` forks of this process, which has no connection yet. All begin together."""
+    global between_processes
+    context = multiprocessing.get_context("fork")
+    between_processes = context.Barrier(processes * load.callers)
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        return sum(pool.map(spend_at_once, [load] * processes), Outcome())
 
 
 def database_url() -> str:
@@ -107,4 +133,4 @@ def endless_references(name: str):
 
 
 if __name__ == "__main__":
-    print(json.dumps(asdict(spend_at_once(Load(**json.loads(sys.argv[1]))))))  # noqa: T201
+    print(json.dumps(asdict(spend_in_forks(Load(**json.loads(sys.argv[2])), int(sys.argv[1])))))  # noqa: T201

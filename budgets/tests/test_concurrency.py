@@ -1,14 +1,16 @@
 """Real threads and real processes on one limit. What is counted is exact, whatever the machine is doing."""
 
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 
 import pytest
 from django.db import connection
 
 from budgets import audit, queries
-from budgets.errors import AccountFrozen
+from budgets.errors import AccountFrozen, BudgetExceeded
 from budgets.models import Account, Alert, Hold, Limit, Usage
 from budgets.services import accounts, ledger
 from budgets.services.sweep import sweep
@@ -24,6 +26,9 @@ from budgets.tests.hammer import (
 
 pytestmark = pytest.mark.django_db(transaction=True)
 COST = 10
+SOAK = os.environ.get("MCC_TEST_SOAK") == "1"
+PROCESSES = 100 if SOAK else 10
+"""The hundred callers are as many processes, or ten of ten threads each."""
 
 
 def at_once(number: int, act) -> list:
@@ -47,7 +52,7 @@ def at_once(number: int, act) -> list:
 def test_check_then_add_fifty_callers_get_exactly_what_the_limit_allows(amount) -> None:
     project, issue = limited(amount), make_account()
 
-    outcome = spend_at_once(Load([project.pk, issue.pk], callers=50, calls_each=2, cost_nanousd=COST))
+    outcome = spend_at_once(Load([project.pk, issue.pk], callers=50, calls_each=2, costs_nanousd=[COST]))
 
     assert outcome == Outcome(admitted=amount // COST, refused=100 - amount // COST)
     assert queries.spent_nanousd(project) == queries.spent_nanousd(issue) == 100
@@ -68,7 +73,7 @@ def test_check_then_add_a_bucket_that_does_not_exist_yet_admits_no_one_twice() -
 def test_processes_share_one_limit_without_overspend_or_errors() -> None:
     account = limited(300)
 
-    outcome = spend_in_processes(Load([account.pk], callers=4, calls_each=3, cost_nanousd=COST), processes=8)
+    outcome = spend_in_processes(Load([account.pk], callers=4, calls_each=3, costs_nanousd=[COST]), processes=8)
 
     assert outcome == Outcome(admitted=30, refused=66)
     assert queries.spent_nanousd(account) == 300
@@ -81,7 +86,7 @@ def test_accounts_named_in_any_order_do_not_deadlock() -> None:
     def spend(index: int) -> Outcome:
         order = many[index % 4 :] + many[: index % 4]
         references = (f"run:{index}/step:{step}" for step in range(5))
-        return spend_one_by_one(order, COST, references)
+        return spend_one_by_one(order, repeat(COST), references)
 
     outcomes = at_once(20, spend)
 
@@ -145,7 +150,7 @@ def test_a_stop_under_load_is_quick_and_admits_nothing_afterwards(amount) -> Non
     stopped = threading.Event()
 
     def spend(index: int) -> Outcome:
-        return spend_one_by_one([account], COST, endless_references(str(index)), until=stopped.is_set)
+        return spend_one_by_one([account], repeat(COST), endless_references(str(index)), until=stopped.is_set)
 
     def stop_it() -> tuple[float, int]:
         time.sleep(0.5)
@@ -166,3 +171,78 @@ def test_a_stop_under_load_is_quick_and_admits_nothing_afterwards(amount) -> Non
     with pytest.raises(AccountFrozen):
         make_hold(account)
     assert audit.differences() == []
+
+
+def spend_by_a_hundred(kind: str, account_ids: list[int], costs: list[int], *, spare: int = 0) -> Outcome:
+    """One call each of a hundred callers that begin together."""
+    if kind == "threads":
+        return spend_at_once(Load(account_ids, 100, 1, costs, spare))
+    return spend_in_processes(Load(account_ids, 100 // PROCESSES, 1, costs, spare), PROCESSES)
+
+
+@pytest.fixture
+def five():
+    """An account of each kind. All are limited, one in three ways at once, and none before the project."""
+    kinds = [kind for kind in Account.Kind if kind != Account.Kind.GLOBAL]
+    opened = [accounts.global_account(), *map(make_account, kinds)]
+    for account, period in zip(opened, ["daily", "weekly", "monthly", "total", "daily"], strict=True):
+        accounts.set_limit(account, 10_000, period=period)
+    for period in ("daily", "monthly", "total"):
+        accounts.set_limit(opened[1], 5_000, period=period)
+    return opened
+
+
+def limit_of_project(five: list[Account], amount: int, period: str = Limit.Period.MONTHLY) -> Account:
+    project = next(account for account in five if account.kind == Account.Kind.PROJECT)
+    accounts.set_limit(project, amount, period=period)
+    return project
+
+
+HUNDRED = pytest.mark.parametrize("kind", ["threads", "processes"])
+
+
+@HUNDRED
+def test_a_hundred_callers_and_money_for_exactly_so_many(kind, five, record_property) -> None:
+    project = limit_of_project(five, 37 * 7 + 6)
+
+    outcome = spend_by_a_hundred(kind, [account.pk for account in five], [7])
+
+    assert outcome == Outcome(admitted=37, refused=63)
+    assert {queries.spent_nanousd(account) for account in five} == {37 * 7}
+    assert ledger.headroom([project]) == 6
+    assert audit.differences() == []
+    where = f"{PROCESSES} processes" if kind == "processes" else "one process"
+    record_property("did", f"100 callers in {where} on {connection.vendor}: 37 of 37 that fit, none over, no error")
+
+
+@HUNDRED
+def test_a_hundred_callers_of_different_amounts_leave_no_room_for_whom_was_refused(kind, five) -> None:
+    limit_of_project(five, 600)
+
+    outcome = spend_by_a_hundred(kind, [account.pk for account in five], [3, 7, 11, 13, 29])
+
+    [spent] = {queries.spent_nanousd(account) for account in five}
+    assert (outcome.admitted + outcome.refused, outcome.errors) == (100, [])
+    assert spent <= 600 < spent + outcome.least_refused
+    assert audit.differences() == []
+
+
+@HUNDRED
+def test_calls_that_cost_less_than_was_set_aside_leave_the_rest_to_others(kind, five) -> None:
+    project = limit_of_project(five, 200)
+
+    outcome = spend_by_a_hundred(kind, [account.pk for account in five], [4], spare=9)
+    later = spend_one_by_one(
+        [project], repeat(4), endless_references("later"), spare_nanousd=9, until=_is_full(project)
+    )
+
+    spent = queries.spent_nanousd(project)
+    assert (outcome.errors, later.errors, later.refused) == ([], [], 0)
+    assert spent <= 200 < spent + 13
+    with pytest.raises(BudgetExceeded):
+        make_hold(project, amount=13)
+    assert audit.differences() == []
+
+
+def _is_full(account):
+    return lambda: ledger.headroom([account]) < 13
