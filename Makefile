@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 TEST_PROCESSES ?= 2
+SOAK ?= budgets/tests/test_invariants.py budgets/tests/test_concurrency.py agents/tests/test_bill.py agents/tests/test_gateway_killed.py tests/test_on_postgres.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test check lint format types docs bench lock doctor clean
+.PHONY: run test soak check lint format types docs bench lock doctor clean
 
 run: $(VENV)/.runtime  ## set up, migrate, seed the demo company, start web and workers
 	@$(BIN)/python manage.py up
@@ -15,6 +16,9 @@ doctor: $(VENV)/.runtime  ## say what is missing on this machine, and how to men
 
 test: $(VENV)/.development  ## all tests; what needs a missing server or browser is skipped with its reason
 	$(BIN)/python -m pytest -q -n $(TEST_PROCESSES) --dist worksteal
+
+soak: $(VENV)/.development  ## the long tests of money on SQLite and PostgreSQL: 1,000 random lives, 500 faulty calls, 100 processes
+	MCC_TEST_SOAK=1 $(BIN)/python -m pytest -q --durations=10 $(SOAK)
 
 check: $(VENV)/.development lint types docs test  ## what CI runs
 

@@ -227,11 +227,10 @@ def test_a_hundred_callers_of_different_amounts_leave_no_room_for_whom_was_refus
     assert audit.differences() == []
 
 
-@HUNDRED
-def test_calls_that_cost_less_than_was_set_aside_leave_the_rest_to_others(kind, five) -> None:
+def test_calls_that_cost_less_than_was_set_aside_leave_the_rest_to_others(five) -> None:
     project = limit_of_project(five, 200)
 
-    outcome = spend_by_a_hundred(kind, [account.pk for account in five], [4], spare=9)
+    outcome = spend_by_a_hundred("threads", [account.pk for account in five], [4], spare=9)
     later = spend_one_by_one(
         [project], repeat(4), endless_references("later"), spare_nanousd=9, until=_is_full(project)
     )

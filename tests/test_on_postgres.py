@@ -1,0 +1,41 @@
+"""The tests of money once more, on PostgreSQL: what holds on one database must hold on both.
+
+They run as they are, in a pytest of their own with ``DATABASE_URL`` set. ``MCC_TEST_SOAK=1`` runs the long ones only.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SOAK = os.environ.get("MCC_TEST_SOAK") == "1"
+LONG = [
+    "budgets/tests/test_invariants.py",
+    "budgets/tests/test_concurrency.py",
+    "agents/tests/test_bill.py",
+    "agents/tests/test_gateway_killed.py",
+]
+MONEY = LONG if SOAK else [*LONG, *(f"budgets/tests/test_{name}.py" for name in ("ledger", "sweep", "alerts", "audit"))]
+
+
+@pytest.mark.postgres
+@pytest.mark.timeout(7_200 if SOAK else 600)
+def test_the_tests_of_money_pass_on_postgresql(postgres_url, record_property):
+    # This pytest's own options and workers are none of that one's.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *MONEY],
+        cwd=ROOT,
+        env=inherited | {"DATABASE_URL": postgres_url},
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]
+    for line in done.stdout.splitlines():
+        if "on postgresql" in line or " passed in " in line:
+            record_property("did", line)
