@@ -286,6 +286,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "ENUM_NAME_OVERRIDES": {
         "AccountKind": "budgets.models.Account.Kind",
+        "ProviderKind": "agents.models.Provider.Kind",
         "RequestKind": "projects.models.Request.Kind",
         "VoteKind": "projects.models.Vote.Kind",
         "RunStatus": "agents.models.Run.Status",

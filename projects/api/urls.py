@@ -4,7 +4,7 @@ from django.urls import path
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework_simplejwt.views import TokenRefreshView
 
-from projects.api import issues, money, projects, requests, runs, stops, tokens, usage
+from projects.api import catalogue, issues, money, projects, requests, runs, stops, tokens, usage
 
 urlpatterns = [
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
@@ -24,6 +24,12 @@ urlpatterns = [
     path("requests/<int:pk>/answer/", requests.RequestAnswer.as_view()),
     path("agents/", runs.AgentList.as_view()),
     path("agents/<int:pk>/", runs.AgentDetail.as_view()),
+    path("models/", catalogue.ModelList.as_view()),
+    path("models/<int:pk>/", catalogue.ModelDetail.as_view()),
+    path("providers/", catalogue.ProviderList.as_view()),
+    path("providers/<int:pk>/", catalogue.ProviderDetail.as_view()),
+    path("providers/<int:pk>/check/", catalogue.ProviderCheck.as_view()),
+    path("providers/<int:pk>/refresh/", catalogue.ProviderRefresh.as_view()),
     path("budgets/", money.BudgetList.as_view()),
     path("budgets/<int:pk>/limits/<str:period>/", money.BudgetLimit.as_view()),
     path("usage/", usage.UsageList.as_view()),
