@@ -5,7 +5,7 @@ Accounts know nobody; their owners stand on floors above and bring the rule (``u
 
 from typing import Protocol
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from budgets.models import Account, Posting
 from mcc.core.models import User
@@ -64,9 +64,22 @@ def payers(user: User) -> QuerySet[Account]:
     return visible_accounts(user).filter(kind=Account.Kind.PROJECT)
 
 
-def visible_postings(user: User) -> QuerySet[Posting]:
-    """Return one line for each usage that ``user`` may see: the one rule for pages, exports and the API."""
-    return Posting.objects.filter(account__in=list(payers(user).values_list("pk", flat=True)))
+def visible_postings(user: User, *paid_by: Account | None) -> QuerySet[Posting]:
+    """Return one line for each usage that ``user`` may see and that all of ``paid_by`` (None: anybody) paid for.
+
+    The one rule for pages, exports and the API. The lines are those of the first account: put the narrowest first.
+    """
+    seen, paid = payers(user), [account for account in paid_by if account]
+    if not paid:
+        return Posting.objects.filter(account__in=list(seen.values_list("pk", flat=True)))
+    rows = Posting.objects.filter(account=paid[0])
+    for other in paid[1:]:
+        rows = rows.filter(_also_paid(account=other))
+    return rows if user.is_superuser else rows.filter(_also_paid(account__in=seen.values("pk")))
+
+
+def _also_paid(**account: object) -> Exists:
+    return Exists(Posting.objects.filter(usage=OuterRef("usage"), **account))
 
 
 def decides(user: User) -> bool:

@@ -68,7 +68,7 @@ class AccountAdmin(NothingRemoved, admin.ModelAdmin):
 @admin.action(description="Stop applying")
 def clear(admin: "LimitAdmin", request: HttpRequest, chosen: QuerySet[Limit]) -> None:
     for limit in chosen:
-        accounts.clear_limit(limit)
+        accounts.clear_limit(limit, user=_person(request))
 
 
 @admin.register(Limit)
@@ -87,7 +87,12 @@ class LimitAdmin(NothingRemoved, admin.ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Limit, form: BaseModelForm, change: bool) -> None:
         saved = accounts.set_limit(
-            obj.account, obj.amount_nanousd, period=obj.period, action=obj.action, warn_ratio=obj.warn_ratio
+            obj.account,
+            obj.amount_nanousd,
+            period=obj.period,
+            action=obj.action,
+            warn_ratio=obj.warn_ratio,
+            user=_person(request),
         )
         obj.pk = saved.pk
 

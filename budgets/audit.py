@@ -7,7 +7,7 @@ from django.db.models import BigIntegerField, Count, F, OuterRef, Q, QuerySet, S
 from django.db.models.functions import Coalesce, TruncDate
 
 from budgets import periods
-from budgets.models import Bucket, DaySpend, Hold, HoldLine, Posting, Unfolded, Usage
+from budgets.models import Account, Bucket, DaySpend, Hold, HoldLine, Posting, Unfolded, Usage
 
 BEGINNING, NEVER = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -37,6 +37,7 @@ def differences(*, since: datetime | None = None) -> list[Difference]:
         *_postings(Usage.objects.filter(at__gte=since)),
         *_charges(Hold.objects.filter(Q(settled_at=None) | Q(settled_at__gte=since))),
         *_rollups(periods.day(since)),
+        *(_totals() if since == BEGINNING else []),
     ]
 
 
@@ -108,6 +109,17 @@ def _rollups(since: date) -> list[Difference]:
         Difference(f"account {account} on {day}, shown", both["shown"], both["posted"])
         for (account, day), both in sums.items()
         if both["shown"] != both["posted"]
+    ]
+
+
+def _totals() -> list[Difference]:
+    """What is ready as the total of an account, against its days."""
+    days = DaySpend.objects.filter(account=OuterRef("pk")).order_by().values("account")
+    counted = Coalesce(Subquery(days.annotate(total=Sum("amount_nanousd")).values("total")), 0)
+    wrong = Account.objects.annotate(counted=counted, shown=Coalesce(F("total_spend__amount_nanousd"), 0))
+    return [
+        Difference(f"account {account.pk}, total", account.shown, account.counted)
+        for account in wrong.exclude(shown=F("counted"))
     ]
 
 

@@ -10,8 +10,9 @@ from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from budgets import periods
-from budgets.models import Account, DaySpend, Hold, Limit, Posting, Unfolded, Usage
+from budgets.models import Account, DaySpend, Hold, Limit, Posting, TotalSpend, Unfolded, Usage
 from budgets.services import buckets
+from mcc.core.money import usd_display
 
 PERIOD_WORDS = {
     Limit.Period.DAILY.value: "today",
@@ -31,6 +32,8 @@ class Standing:
     spent_nanousd: int
     held_nanousd: int
     amount_nanousd: int
+    forecast_nanousd: int | None = None
+    """What will be spent at the end of the period, as `budgets.forecasts` says; None: it says nothing."""
 
     @property
     def ratio(self) -> float:
@@ -61,6 +64,26 @@ class Standing:
     def blocks(self) -> bool:
         return self.limit.action == Limit.Action.BLOCK
 
+    @property
+    def at_the_end(self) -> str:
+        """What happens when all of it is spent."""
+        return "Agents stop and ask you" if self.blocks else "You are told, agents go on"
+
+    @property
+    def pace(self) -> str:
+        """The forecast in words: ``at this pace $14.20 by Sunday, $4.20 over``; empty without one."""
+        if self.forecast_nanousd is None or self.period_end is None:
+            return ""
+        over = self.forecast_nanousd - self.amount_nanousd
+        beyond = f", {usd_display(over)} over" if over > 0 else ""
+        return f"at this pace {usd_display(self.forecast_nanousd)} by {self._last_day(self.period_end)}{beyond}"
+
+    def _last_day(self, end: datetime) -> str:
+        last = periods.day(end - timedelta(seconds=1))
+        if self.limit.period == Limit.Period.DAILY:
+            return "midnight"
+        return f"{last:%A}" if self.limit.period == Limit.Period.WEEKLY else f"{last.day} {last:%B}"
+
     def _part(self, nanousd: int) -> float:
         if self.amount_nanousd:
             return nanousd / self.amount_nanousd
@@ -84,8 +107,10 @@ def totals(accounts: Iterable[Account], since: date | None = None) -> dict[int, 
     """Return what each account was charged since that day, or ever, by primary key, zeros included. One query."""
     spent = {account.pk: 0 for account in accounts}
     folded, fresh = _both(spent, since)
-    parts = [part.values_list("account").annotate(total=Sum("amount_nanousd")) for part in (folded, fresh)]
-    for account, amount in parts[0].union(parts[1], all=True):
+    ever = TotalSpend.objects.order_by().filter(account__in=spent)
+    sums = (part.values_list("account").annotate(total=Sum("amount_nanousd")) for part in (ever, folded, fresh))
+    total, days, rest = sums
+    for account, amount in (total if since is None else days).union(rest, all=True):
         spent[account] += amount
     return spent
 

@@ -4,18 +4,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Exists, F, OuterRef, Prefetch, Q, QuerySet, prefetch_related_objects
+from django.db.models.functions import Coalesce
 from django.utils.safestring import SafeString
 
-from budgets import access, periods, queries
-from budgets.models import Account, Limit, Posting, Usage
+from budgets import access, forecasts, periods, queries
+from budgets.models import Account, Limit, Posting, Unfolded, Usage
 from budgets.queries import Standing
 from mcc.core import charts
 from mcc.core.models import User
 from mcc.core.money import NANOUSD
 
-DAYS = 30
-USAGES_SHOWN = 25
+DAYS, KIND_SHOWN = 30, 12
+USAGES_SHOWN = 10
 COLOURS = ("x1", "x2", "x3", "x4", "x6", "x5")
 
 
@@ -44,10 +45,24 @@ class SpendChart:
 
 
 def rows(accounts: Iterable[Account]) -> list[AccountRow]:
-    """Return ``accounts`` in their order. Three queries, and two more for each limit that was never used."""
+    """Return ``accounts`` in their order. Four queries, and two more for each limit that was never used."""
     accounts = list(accounts)
-    spent, standings = queries.totals(accounts), queries.standings_of(accounts)
+    spent = queries.totals(accounts)
+    standings = forecasts.with_forecasts(accounts, queries.standings_of(accounts))
     return [AccountRow(account, spent[account.pk], standings[account.pk]) for account in accounts]
+
+
+def of_kind(visible: QuerySet[Account], kind: str) -> QuerySet[Account]:
+    """Return the accounts of one kind in the order in which people look for them: issues the dearest first, and only
+    those with a cost or a limit.
+    """
+    found = visible.filter(kind=kind)
+    if kind != Account.Kind.ISSUE:
+        return found.order_by("name", "pk")
+    limits = Limit.objects.filter(account=OuterRef("pk"), active=True)
+    fresh = Unfolded.objects.filter(account=OuterRef("pk"))
+    found = found.filter(Q(total_spend__amount_nanousd__gt=0) | Exists(limits) | Exists(fresh))
+    return found.annotate(spent=Coalesce(F("total_spend__amount_nanousd"), 0)).order_by("-spent", "-pk")
 
 
 def chart(accounts: Iterable[Account], *, title: str, days: int = DAYS, limit: Standing | None = None) -> SpendChart:
@@ -81,16 +96,9 @@ def _dollars(value: float) -> str:
     return f"${value:.2f}" if value >= 0.1 else f"${value:.4f}".rstrip("0")
 
 
-def latest(user: User, account: Account | None = None) -> QuerySet[Usage]:
-    """Return billed generations, newest first: of ``account``, or all that ``user`` may see.
-
-    The company's and the agents' accounts see everybody's work, so a member sees of them only what their projects paid.
-    """
-    usages = Usage.objects.order_by("-pk")
-    if account is not None:
-        usages = usages.filter(postings__account=account)
-    if not user.is_superuser:
-        owned = access.visible_accounts(user).filter(kind__in=[Account.Kind.PROJECT, Account.Kind.ISSUE])
-        usages = usages.filter(pk__in=Posting.objects.filter(account__in=owned).values("usage"))
-    postings = Posting.objects.select_related("account").order_by("account__kind")
-    return usages.prefetch_related(Prefetch("postings", postings))
+def latest(user: User, account: Account | None = None) -> list[Usage]:
+    """Return the last generations that ``account`` paid for, or anybody, and ``user`` may see, newest first."""
+    postings = access.visible_postings(user, account).select_related("usage").order_by("-at", "-pk")
+    usages = [posting.usage for posting in postings[:USAGES_SHOWN]]
+    prefetch_related_objects(usages, Prefetch("postings", Posting.objects.select_related("account")))
+    return usages

@@ -4,54 +4,58 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from budgets import access, queries, spending
+from budgets import access, forecasts, history, queries, spending
 from budgets.forms import LimitForm
 from budgets.models import Account, Limit
 from budgets.services import accounts
-from mcc.core import audit, pages
+from mcc.core import pages
 from mcc.core.errors import DomainError
 from mcc.core.models import User
 
-ISSUES_SHOWN, LATEST_SHOWN = 12, 10
+KIND_PAGE = 25
+KINDS = {
+    Account.Kind.PROJECT.value: "Projects",
+    Account.Kind.AGENT.value: "Agents",
+    Account.Kind.AGENT_TYPE.value: "Kinds of agents",
+    Account.Kind.ISSUE.value: "Issues",
+}
 OWNED = (Account.Kind.PROJECT, Account.Kind.ISSUE, Account.Kind.AGENT)
 
 
 @require_GET
 def overview(request: HttpRequest) -> HttpResponse:
-    """The company's money, then that of projects, agents and the issues that cost most."""
+    """The company's money, then that of projects, agents, kinds of agents and issues: a few of each, or, with
+    ``?kind=project``, all of one kind in pages.
+    """
     user = pages.person(request)
     visible = access.visible_accounts(user)
+    kind = request.GET.get("kind", "")
     company = spending.rows([accounts.global_account()])[0]
-    kinds = Account.Kind
-    roles = visible.filter(kind=kinds.AGENT_TYPE).order_by("pk")
-    context = {
-        "company": company,
+    shared = {"company": company, "managed": _managed(user), "stopped": _stopped(user, visible), "kind": kind}
+    if kind in KINDS:
+        page = Paginator(spending.of_kind(visible, kind), KIND_PAGE).get_page(request.GET.get("page"))
+        one = (KINDS[kind], kind, spending.rows(page.object_list), page.paginator.count)
+        return render(request, "budgets/overview.html", shared | {"groups": [one], "page": page})
+    roles = visible.filter(kind=Account.Kind.AGENT_TYPE).order_by("pk")
+    context = shared | {
         "chart": spending.chart(roles, title="Cost per day by kind of agent", limit=company.first),
-        "groups": [
-            ("Projects", spending.rows(visible.filter(kind=kinds.PROJECT).order_by("name"))),
-            ("Agents", spending.rows(visible.filter(kind=kinds.AGENT).order_by("name"))),
-            ("Kinds of agents", spending.rows(roles)),
-            ("Issues", spending.rows(_issues(visible))),
-        ],
-        "stopped": _stopped(user, visible),
-        "managed": _managed(user),
-        "usages": spending.latest(user)[:LATEST_SHOWN],
+        "groups": [_group(visible, each) for each in KINDS],
+        "usages": spending.latest(user),
     }
     return render(request, "budgets/overview.html", context)
 
 
-def _issues(visible: QuerySet[Account]) -> QuerySet[Account]:
-    """Those with a limit or a cost, the dearest first."""
-    limits = Limit.objects.filter(account=OuterRef("pk"), active=True)
-    issues = visible.filter(kind=Account.Kind.ISSUE).annotate(spent=Sum("postings__amount_nanousd", default=0))
-    return issues.filter(Q(spent__gt=0) | Exists(limits)).order_by("-spent", "-pk")[:ISSUES_SHOWN]
+def _group(visible: QuerySet[Account], kind: str) -> tuple[str, str, list[spending.AccountRow], int]:
+    """Return name, kind, the first rows, and how many there are in all."""
+    found = spending.of_kind(visible, kind)
+    return KINDS[kind], kind, spending.rows(found[: spending.KIND_SHOWN]), found.count()
 
 
 @require_GET
@@ -59,9 +63,7 @@ def account(request: HttpRequest, pk: int) -> HttpResponse:
     """One account: its limits, its days, and each generation that it paid for."""
     user = pages.person(request)
     found = get_object_or_404(access.visible_accounts(user), pk=pk)
-    usages = Paginator(spending.latest(user, found), spending.USAGES_SHOWN).get_page(request.GET.get("page"))
-    context = _account(user, found) | {"usages": usages}
-    return render(request, "budgets/account.html", context)
+    return render(request, "budgets/account.html", _account(user, found))
 
 
 def _account(user: User, found: Account) -> dict[str, Any]:
@@ -71,6 +73,7 @@ def _account(user: User, found: Account) -> dict[str, Any]:
         "chart": spending.chart([found], title=f"Cost of {found.name} per day", limit=row.first),
         "stopped": _stopped(user, Account.objects.filter(pk=found.pk)),
         "may_pause": _may_pause(user, found, _managed(user)),
+        "usages": spending.latest(user, found),
     }
 
 
@@ -84,14 +87,17 @@ def set_limit(request: HttpRequest, pk: int) -> HttpResponse:
     if form.is_valid():
         values = form.cleaned_data
         try:
-            limit = accounts.set_limit(
-                found, form.amount_nanousd, period=values["period"], action=values["action"], warn_ratio=form.warn_ratio
+            accounts.set_limit(
+                found,
+                form.amount_nanousd,
+                period=values["period"],
+                action=values["action"],
+                warn_ratio=form.warn_ratio,
+                user=user,
             )
         except DomainError as refusal:
             form.add_error(None, refusal.detail)
         else:
-            detail = {"amount_nanousd": limit.amount_nanousd, "period": limit.period, "action": limit.action}
-            audit.record(user, "budgets.set_limit", f"budgets.account:{pk}", detail)
             return _after(request, user, found)
     return _answer(request, user, found, form)
 
@@ -102,8 +108,7 @@ def remove_limit(request: HttpRequest, pk: int) -> HttpResponse:
     user = pages.person(request)
     limit = get_object_or_404(Limit.objects.select_related("account"), pk=pk, active=True)
     found = _managed_or_404(user, limit.account_id)
-    accounts.clear_limit(limit)
-    audit.record(user, "budgets.clear_limit", f"budgets.account:{found.pk}", {"period": limit.period})
+    accounts.clear_limit(limit, user=user)
     return _after(request, user, found)
 
 
@@ -117,15 +122,14 @@ def _answer(request: HttpRequest, user: User, found: Account, form: LimitForm) -
     """Show the limits again, with what is wrong in the form that was sent."""
     context = _limits(user, found, sent=form)
     if not pages.wants_fragment(request):
-        usages = Paginator(spending.latest(user, found), spending.USAGES_SHOWN).get_page(1)
-        context = _account(user, found) | context | {"usages": usages}
+        context = _account(user, found) | context
     name = "budgets/_limits.html" if pages.wants_fragment(request) else "budgets/account.html"
     return render(request, name, context, status=422)
 
 
 def _limits(user: User, found: Account, sent: LimitForm | None = None) -> dict[str, Any]:
     """Context of ``_limits.html``: each limit with the form that changes it, and the form for a new one."""
-    standings = queries.standings(found)
+    standings = forecasts.with_forecasts([found], queries.standings_of([found]))[found.pk]
     forms = {form.prefix: form for form in [LimitForm.of(standing.limit) for standing in standings]}
     fresh = LimitForm(initial={"period": _free_period(standings)})
     if sent is not None:
@@ -138,6 +142,8 @@ def _limits(user: User, found: Account, sent: LimitForm | None = None) -> dict[s
         "form": fresh,
         "all_set": len(standings) == len(Limit.Period),
         "sent": sent,
+        "changes": history.changes(found),
+        "alerts": history.alerts(found),
     }
 
 

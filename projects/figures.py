@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import mean, median
 
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from agents.models import Agent, Run
+from budgets import queries
 from budgets.models import Account
 from projects.models import Issue, IssueStatus
 
@@ -90,8 +91,7 @@ def figures(issues: QuerySet[Issue]) -> Figures:
 def _finished(issues: QuerySet[Issue], since: datetime) -> list[Finished]:
     done = issues.filter(status=IssueStatus.DONE, finished_at__gt=since)
     rows = list(done.values_list("finished_at", "started_at", "account"))
-    accounts = Account.objects.filter(pk__in=[account for _, _, account in rows])
-    costs = dict(accounts.annotate(total=Sum("postings__amount_nanousd", default=0)).values_list("pk", "total"))
+    costs = queries.totals(Account.objects.filter(pk__in=[account for _, _, account in rows]))
     return [
         Finished(end, (end - start).total_seconds() if start else None, costs[account])
         for end, start, account in rows

@@ -49,15 +49,7 @@ class Risk:
 
 def postings(user: User, asked: UsageFilter) -> QuerySet[Posting]:
     """Return one line for each usage that ``asked`` selects and ``user`` may see, unordered."""
-    paid = asked.accounts
-    if paid:
-        rows = Posting.objects.filter(account=paid[0])
-        for other in paid[1:]:
-            rows = rows.filter(_also_paid(account=other))
-        if not user.is_superuser:
-            rows = rows.filter(_also_paid(account__in=access.payers(user).values("pk")))
-    else:
-        rows = access.visible_postings(user)
+    rows = access.visible_postings(user, *asked.accounts)
     if asked.since:
         rows = rows.filter(at__gte=periods.midnight(asked.since))
     if asked.until:
@@ -67,10 +59,6 @@ def postings(user: User, asked: UsageFilter) -> QuerySet[Posting]:
         rows = rows.filter(usage__charge__run=asked.run)
     rows = rows.filter(**{name: value for name, value in equal.items() if value})
     return rows.filter(_outcome(asked.outcome)) if asked.outcome else rows
-
-
-def _also_paid(**account: object) -> Exists:
-    return Exists(Posting.objects.filter(usage=OuterRef("usage"), **account))
 
 
 def _outcome(outcome: str) -> Q:

@@ -7,16 +7,16 @@ equal to raw sums over the usages.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from django.db import reset_queries
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 from django.test import Client, override_settings
 from django.urls import reverse
 
 from bench import usages
 from bench.finding import Finding, Scale, Target, percentile
-from budgets import access, queries, spending, views
+from budgets import access, queries, spending
 from budgets.models import Account, Usage
 from budgets.services import accounts
 from mcc.core import staticfiles
@@ -34,16 +34,23 @@ def measure(scale: Scale) -> Iterator[Finding]:
     company = accounts.global_account()
     asked: dict[str, Callable[[], object]] = {
         "company": lambda: spending.rows([company]),
-        "projects": lambda: spending.rows(visible.filter(kind=KINDS.PROJECT)),
-        "agents": lambda: spending.rows(visible.filter(kind=KINDS.AGENT)),
-        "dearest issues": lambda: spending.rows(views._issues(visible)),
+        "projects": lambda: _shown(visible, KINDS.PROJECT),
+        "agents": lambda: _shown(visible, KINDS.AGENT),
+        "dearest issues": lambda: _shown(visible, KINDS.ISSUE),
         "30 days by kind of agent": lambda: spending.chart(visible.filter(kind=KINDS.AGENT_TYPE), title="bench"),
-        "latest usages": lambda: list(spending.latest(user)[: spending.USAGES_SHOWN]),
+        "latest usages": lambda: spending.latest(user),
     }
     target = Target("at most", 100)
     for what, ask in asked.items():
         yield Finding(f"{what}, p95", "ms", [_p95_ms(ask, repeats)], target, f"{count:,} usages")
-    yield Finding("overview page, p95", "ms", [_page_p95_ms(user, repeats)], target, "with everything above")
+    yield Finding("overview page, p95", "ms", [_page_p95_ms(user, "budgets:overview", repeats)], target, "all of this")
+    for by in ("day", "project", "agent", "model"):
+        taken = _page_p95_ms(user, "projects:usage", repeats, {"by": by})
+        yield Finding(f"usage by {by}, page, p95", "ms", [taken], target, "all usages, from the sums per day")
+    one: dict[str, str | int] = {"account": visible.filter(kind=KINDS.PROJECT)[0].pk, "source": "response"}
+    yield Finding(
+        "usage of one project by source, page, p95", "ms", [_page_p95_ms(user, "projects:usage", repeats, one)]
+    )
     yield Finding("difference from the raw sums", "nano-dollars", [_difference()], Target("equal to", 0))
 
 
@@ -58,11 +65,15 @@ def _p95_ms(ask: Callable[[], object], repeats: int) -> float:
     return percentile(times, 0.95)
 
 
-def _page_p95_ms(user: User, repeats: int) -> float:
+def _shown(visible: QuerySet[Account], kind: str) -> list[spending.AccountRow]:
+    return spending.rows(spending.of_kind(visible, kind)[: spending.KIND_SHOWN])
+
+
+def _page_p95_ms(user: User, page: str, repeats: int, query: Mapping[str, str | int] | None = None) -> float:
     with override_settings(ALLOWED_HOSTS=["testserver"]):
         client = Client()
         client.force_login(user)
-        return _p95_ms(lambda: _ok(client.get(reverse("budgets:overview")).status_code), repeats)
+        return _p95_ms(lambda: _ok(client.get(reverse(page), query).status_code), repeats)
 
 
 def _ok(status: int) -> None:

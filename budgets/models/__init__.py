@@ -3,7 +3,7 @@ from budgets.models.freeze import Freeze
 from budgets.models.ledger import Hold, HoldLine, Posting, Usage
 from budgets.models.price import Price, PriceVersion
 from budgets.models.reconciliation import Reconciliation, ReconciliationLine
-from budgets.models.rollup import Calendar, DaySpend, Unfolded
+from budgets.models.rollup import Calendar, DaySpend, TotalSpend, Unfolded
 
 __all__ = [
     "Account",
@@ -20,6 +20,7 @@ __all__ = [
     "PriceVersion",
     "Reconciliation",
     "ReconciliationLine",
+    "TotalSpend",
     "Unfolded",
     "Usage",
 ]

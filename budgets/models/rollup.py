@@ -38,6 +38,19 @@ class DaySpend(models.Model):
         return f"{self.account} {self.day} {self.model}"
 
 
+class TotalSpend(models.Model):
+    """What one account ever paid, as far as it is folded in: the sum of its days, whatever their zone."""
+
+    account = models.OneToOneField(Account, models.PROTECT, primary_key=True, related_name="total_spend")
+    amount_nanousd = models.BigIntegerField(default=0)
+
+    class Meta:
+        indexes = [models.Index(fields=["-amount_nanousd"], name="total_spend_dearest")]
+
+    def __str__(self) -> str:
+        return f"{self.account} {self.amount_nanousd}"
+
+
 class Unfolded(models.Model):
     """A posting that no DaySpend holds yet. Written with the posting, deleted by the fold: so each counts once.
 

@@ -7,6 +7,7 @@ from functools import partial
 from django.db import transaction
 from django.utils import timezone
 
+from budgets import history
 from budgets.models import Account, Freeze, Limit
 from budgets.services import buckets, locks
 from budgets.signals import account_frozen, account_thawed
@@ -15,6 +16,7 @@ from mcc.core.errors import InvalidInput
 from mcc.core.models import User
 
 WARN_RATIO = Decimal("0.80")
+Terms = dict[str, int | str]
 
 
 def open_account(kind: Account.Kind, name: str) -> Account:
@@ -42,21 +44,25 @@ def set_limit(
     period: Limit.Period | str,
     action: Limit.Action | str = Limit.Action.BLOCK,
     warn_ratio: Decimal = WARN_RATIO,
+    user: User | None = None,
     at: datetime | None = None,
 ) -> Limit:
     """Let ``account`` spend ``amount_nanousd`` a ``period`` from now on, in place of its limit for that period.
 
-    What the period saw before counts, spent or in flight. The next hold sees the limit. Locks the account.
-    Raises InvalidInput. ``at`` is now, except in tests.
+    What the period saw before counts, spent or in flight. The next hold sees the limit. Locks the account,
+    and writes down that ``user`` (None: Mission Control itself) changed it from what to what. Raises InvalidInput.
+    ``at`` is now, except in tests.
     """
     _check(amount_nanousd, period, action, warn_ratio)
     locks.alone(account.pk)
     # The latest one of the period comes back to life, so that its bucket and its alerts go on.
     limit = Limit.objects.filter(account=account, period=period).order_by("active", "pk").last()
-    limit = limit or Limit(account=account, period=period)
+    limit = limit or Limit(account=account, period=period, active=False)
+    before = _terms(limit)
     limit.amount_nanousd, limit.warn_ratio = amount_nanousd, warn_ratio
     limit.action, limit.active = Limit.Action(action), True
     limit.save()
+    _note_change(limit, before, user)
     buckets.open_one(limit, at or timezone.now())
     return limit
 
@@ -76,11 +82,29 @@ def _check(amount_nanousd: int, period: str, action: str, warn_ratio: Decimal) -
 
 
 @transaction.atomic
-def clear_limit(limit: Limit) -> None:
+def clear_limit(limit: Limit, *, user: User | None = None) -> None:
     """Stop applying ``limit``. What it saw stays, and goes on being counted until its period ends."""
     locks.alone(limit.account_id)
-    Limit.objects.filter(pk=limit.pk).update(active=False)
+    limit.refresh_from_db()
+    before = _terms(limit)
     limit.active = False
+    limit.save(update_fields=["active"])
+    _note_change(limit, before, user)
+
+
+def _terms(limit: Limit) -> Terms | None:
+    """What ``limit`` says, as the audit trail keeps it; None while it does not apply."""
+    if not limit.active:
+        return None
+    percent = int(limit.warn_ratio * 100)
+    return {"amount_nanousd": limit.amount_nanousd, "action": str(limit.action), "warn_percent": percent}
+
+
+def _note_change(limit: Limit, before: Terms | None, user: User | None) -> None:
+    after = _terms(limit)
+    if after != before:
+        detail = {"period": str(limit.period), "from": before, "to": after}
+        audit.record(user, history.SET if after else history.CLEARED, f"budgets.account:{limit.account_id}", detail)
 
 
 def freeze(account: Account, *, user: User | None = None, reason: str = "", gently: bool = False) -> Account:

@@ -8,6 +8,7 @@ Days are those of one time zone, which the Calendar names: whatever zone a proce
 it, and ``follow_zone`` changes it, with all days at once.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import date
 from typing import Final
@@ -18,7 +19,7 @@ from django.db.models import Count, F, QuerySet, Sum
 from django.db.models.functions import TruncDate
 
 from budgets import periods
-from budgets.models import Calendar, DaySpend, Posting, Unfolded
+from budgets.models import Calendar, DaySpend, Posting, TotalSpend, Unfolded
 
 BATCH: Final = 5_000
 FOLD: Final = 0x6D636364
@@ -57,6 +58,7 @@ def rebuild() -> None:
     zone = periods.zone_name()
     Calendar.objects.update_or_create(pk=1, defaults={"zone": zone})
     DaySpend.objects.all().delete()
+    TotalSpend.objects.all().delete()
     # One statement: a posting that it does not see is Unfolded once it can be seen.
     _add(_added_up(Posting.objects.exclude(pk__in=Unfolded.objects.values("pk")), zone))
     while _fold(BATCH, zone):
@@ -115,3 +117,16 @@ def _add(sums: dict[Key, dict[str, int]]) -> None:
     changed = [rows[key] for key in sums]
     DaySpend.objects.bulk_update([row for row in changed if row.pk], SUMS, batch_size=200)
     DaySpend.objects.bulk_create([row for row in changed if not row.pk], batch_size=500)
+    _add_totals(sums)
+
+
+def _add_totals(sums: dict[Key, dict[str, int]]) -> None:
+    added: Counter[int] = Counter()
+    for (account, _, _), each in sums.items():
+        added[account] += each["amount_nanousd"]
+    rows = {row.account_id: row for row in TotalSpend.objects.filter(account__in=added)}
+    for account, row in rows.items():
+        row.amount_nanousd += added[account]
+    TotalSpend.objects.bulk_update(rows.values(), ["amount_nanousd"], batch_size=200)
+    fresh = [TotalSpend(account_id=key, amount_nanousd=amount) for key, amount in added.items() if key not in rows]
+    TotalSpend.objects.bulk_create(fresh, batch_size=500)

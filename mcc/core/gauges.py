@@ -30,9 +30,12 @@ def gauge(
     title: str,
     forecast: float | None = None,
     warn: float = 0.8,
+    mark: float | None = None,
     size: int = 168,
 ) -> SafeString:
-    """Draw an arc of 240 degrees with a tick at the warning threshold and a faint arc up to the forecast."""
+    """Draw an arc of 240 degrees with a tick at the warning threshold, a faint arc up to ``forecast`` and a line across
+    it at ``mark``.
+    """
     full = min(share(value, limit), 1)
     centre, radius, height = size / 2, size / 2 - 9, number(size * 0.8)
 
@@ -44,13 +47,10 @@ def gauge(
     if forecast is not None and forecast > value:
         parts.append(arc("g-fore", full, min(share(forecast, limit), 1)))
     parts.append(arc("g-val", 0, max(full, 0.004)))
-    tick = ARC_START_DEG + ARC_SPAN_DEG * warn
-    (x0, y0), (x1, y1) = _point(centre, radius - 6, tick), _point(centre, radius + 6, tick)
-    parts.append(
-        f'<line class="g-tick" x1="{number(x0)}" y1="{number(y0)}" x2="{number(x1)}" y2="{number(y1)}"/>'
-        + _label("g-big", centre, 3, big)
-        + _label("g-small", centre, 23, small)
-    )
+    parts.append(_across("g-tick", centre, radius, warn))
+    if mark is not None:
+        parts.append(_across("g-mark", centre, radius, min(share(mark, limit), 1)))
+    parts.append(_label("g-big", centre, 3, big) + _label("g-small", centre, 23, small))
     return mark_safe(  # noqa: S308 (numbers and escaped texts)
         f'<svg class="gauge {level(full, warn)}" width="{size}" height="{height}" viewBox="0 0 {size} {height}" '
         f'role="img" aria-label="{escape(title)}">{"".join(parts)}</svg>'
@@ -64,8 +64,9 @@ def meter(
     title: str,
     forecast: float | None = None,
     warn: float = 0.8,
+    mark: float | None = None,
 ) -> SafeString:
-    """Draw a bar: full part, faint part up to ``forecast`` (spent and held, or spent at the end), tick at ``warn``."""
+    """Draw a bar: full part, faint part up to ``forecast``, ticks at ``warn`` and at ``mark``."""
     full = min(share(value, limit), 1)
     faint = ""
     if forecast is not None and forecast > value:
@@ -74,7 +75,8 @@ def meter(
         f'<svg class="meter {level(full, warn)}" width="100%" height="6" role="img" aria-label="{escape(title)}">'
         f'<rect class="m-track" width="100%" height="6" rx="3"/>{faint}'
         f'<rect class="m-val" width="{number(full * 100)}%" height="6" rx="3"/>'
-        f'<line class="m-tick" x1="{number(warn * 100)}%" x2="{number(warn * 100)}%" y1="0" y2="6"/></svg>'
+        f'<line class="m-tick" x1="{number(warn * 100)}%" x2="{number(warn * 100)}%" y1="0" y2="6"/>'
+        f"{_meter_mark(mark, limit)}</svg>"
     )
 
 
@@ -104,6 +106,20 @@ def split(parts: Sequence[tuple[str, float]], *, height: int = 10) -> SafeString
     return mark_safe(  # noqa: S308 (numbers and class names)
         f'<svg class="split" width="100%" height="{height}" aria-hidden="true">{"".join(drawn)}</svg>'
     )
+
+
+def _meter_mark(mark: float | None, limit: float) -> str:
+    if mark is None:
+        return ""
+    x = number(min(max(share(mark, limit) * 100, 1), 99))
+    return f'<line class="m-mark" x1="{x}%" x2="{x}%" y1="0" y2="6"/>'
+
+
+def _across(css_class: str, centre: float, radius: float, part: float) -> str:
+    """A line across the arc at ``part`` of it."""
+    degrees = ARC_START_DEG + ARC_SPAN_DEG * part
+    (x0, y0), (x1, y1) = _point(centre, radius - 6, degrees), _point(centre, radius + 6, degrees)
+    return f'<line class="{css_class}" x1="{number(x0)}" y1="{number(y0)}" x2="{number(x1)}" y2="{number(y1)}"/>'
 
 
 def _label(css_class: str, centre: float, below: float, text: str) -> str:

@@ -8,8 +8,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from budgets import queries
-from budgets.models import Account, Limit
+from budgets import forecasts, history, queries
+from budgets.models import Account, Alert, Limit
 from budgets.services import accounts
 from mcc.core.errors import InvalidInput
 from projects.api.endpoint import Endpoint, caller
@@ -30,6 +30,37 @@ class StandingOut(serializers.Serializer):
     period_end = serializers.DateTimeField(allow_null=True)
 
 
+class ForeseenOut(StandingOut):
+    forecast_usd = UsdField(
+        source="forecast_nanousd", allow_null=True, help_text="spent at the end of the period, if it goes on as usual"
+    )
+
+
+class TermsOut(serializers.Serializer):
+    amount_usd = UsdField(source="amount_nanousd")
+    action = serializers.ChoiceField(choices=Limit.Action.choices)
+    warn_percent = serializers.IntegerField()
+
+
+class ChangeOut(serializers.Serializer):
+    """A change of a limit. ``before`` null: there was none; ``after`` null: it was removed."""
+
+    at = serializers.DateTimeField()
+    by = serializers.CharField(source="who")
+    period = serializers.ChoiceField(choices=Limit.Period.choices)
+    before = TermsOut(allow_null=True)
+    after = TermsOut(allow_null=True)
+
+
+class AlertOut(serializers.Serializer):
+    """A threshold that was crossed."""
+
+    at = serializers.DateTimeField()
+    level = serializers.ChoiceField(choices=Alert.Level.choices)
+    period = serializers.ChoiceField(source="bucket.limit.period", choices=Limit.Period.choices)
+    amount_usd = UsdField(source="amount_nanousd", help_text="the limit at that time")
+
+
 class BudgetOut(serializers.Serializer):
     id = serializers.IntegerField()
     kind = serializers.ChoiceField(choices=Account.Kind.choices)
@@ -37,6 +68,12 @@ class BudgetOut(serializers.Serializer):
     frozen = serializers.BooleanField()
     spent_usd = UsdField(help_text="in all, ever")
     limits = StandingOut(many=True)
+
+
+class BudgetWhole(BudgetOut):
+    limits = ForeseenOut(many=True)
+    changes = ChangeOut(many=True, help_text="the latest twenty, newest first")
+    alerts = AlertOut(many=True, help_text="the latest twenty, newest first")
 
 
 class LimitIn(serializers.Serializer):
@@ -71,6 +108,24 @@ class BudgetList(Endpoint):
         return self.paged(rows, _budgets)
 
 
+class BudgetDetail(Endpoint):
+    """An account with its limits, what they will have come to, who changed them, and what they told."""
+
+    queryset = Account.objects.none()
+    serializer_class = BudgetWhole
+
+    @extend_schema(operation_id="budgets_retrieve")
+    def get(self, request: Request, pk: int) -> Response:
+        account = get_object_or_404(visible_accounts(caller(request)), pk=pk)
+        standings = forecasts.with_forecasts([account], queries.standings_of([account]))[account.pk]
+        more = {
+            "limits": ForeseenOut(standings, many=True).data,
+            "changes": ChangeOut(history.changes(account), many=True).data,
+            "alerts": AlertOut(history.alerts(account), many=True).data,
+        }
+        return Response(_budgets([account])[0] | more)
+
+
 class BudgetLimit(Endpoint):
     """Set or remove what an account may spend in a period."""
 
@@ -91,13 +146,14 @@ class BudgetLimit(Endpoint):
             period=Limit.Period(period),
             action=values["action"],
             warn_ratio=values["warn_ratio"],
+            user=caller(request),
         )
         return Response(_budgets([account])[0])
 
     @extend_schema(operation_id="budgets_limit_remove", responses=BudgetOut)
     def delete(self, request: Request, pk: int, period: str) -> Response:
         account = self._managed(request, pk)
-        accounts.clear_limit(get_object_or_404(account.limits.filter(active=True), period=period))
+        accounts.clear_limit(get_object_or_404(account.limits.filter(active=True), period=period), user=caller(request))
         return Response(_budgets([account])[0])
 
     def _managed(self, request: Request, pk: int) -> Account:

@@ -123,7 +123,7 @@ def _found(user: User, given: dict[str, Any]) -> Project:
         rules={name: given[name] for name in projects.SETTABLE if name in given},
     )
     if "budget_nanousd" in given:
-        accounts.set_limit(project.account, given["budget_nanousd"], period=Limit.Period.MONTHLY)
+        accounts.set_limit(project.account, given["budget_nanousd"], period=Limit.Period.MONTHLY, user=user)
     return project
 
 

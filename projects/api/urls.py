@@ -31,6 +31,7 @@ urlpatterns = [
     path("providers/<int:pk>/check/", catalogue.ProviderCheck.as_view()),
     path("providers/<int:pk>/refresh/", catalogue.ProviderRefresh.as_view()),
     path("budgets/", money.BudgetList.as_view()),
+    path("budgets/<int:pk>/", money.BudgetDetail.as_view()),
     path("budgets/<int:pk>/limits/<str:period>/", money.BudgetLimit.as_view()),
     path("usage/", usage.UsageList.as_view()),
     path("stop/", stops.Stop.as_view()),

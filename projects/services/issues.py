@@ -60,7 +60,7 @@ def create(
     key = f"{project.key}-{project.last_issue_number}"
     account = accounts.open_account(Account.Kind.ISSUE, key)
     if budget := project.issue_budget_nanousd if budget_nanousd is None else budget_nanousd:
-        accounts.set_limit(account, budget, period=Limit.Period.TOTAL, action=Limit.Action.BLOCK)
+        accounts.set_limit(account, budget, period=Limit.Period.TOTAL, action=Limit.Action.BLOCK, user=user)
     issue = Issue.objects.create(
         project=project,
         number=project.last_issue_number,

@@ -208,6 +208,7 @@ def _raise(request: Request) -> None:
         period=limit.period,
         action=limit.action,
         warn_ratio=limit.warn_ratio,
+        user=request.answered_by,
     )
     wake_waiting()
 

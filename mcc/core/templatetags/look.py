@@ -131,30 +131,35 @@ def diff(patch: str, single: bool = False) -> dict[str, object]:
 
 
 @register.simple_tag
-def meter(spent: int, limit: int, title: str, forecast: int | None = None, warn: float = 0.8) -> SafeString:
+def meter(
+    spent: int, limit: int, title: str, taken: int | None = None, warn: float = 0.8, mark: int | None = None
+) -> SafeString:
     """``{% meter spent limit "Issue budget" %}``: a bar. The title is said with the amounts, all in nano-dollars."""
-    return gauges.meter(
-        spent, limit, forecast=forecast, warn=float(warn), title=_amounts(title, spent, limit, forecast)
-    )
+    said = _amounts(title, spent, limit, taken, mark)
+    return gauges.meter(spent, limit, forecast=taken, warn=float(warn), mark=mark, title=said)
 
 
 @register.simple_tag
-def gauge(spent: int, limit: int, title: str, forecast: int | None = None, warn: float = 0.8) -> SafeString:
-    """``{% gauge spent limit "today" %}``: an arc with the amount in it, nano-dollars."""
+def gauge(
+    spent: int, limit: int, title: str, taken: int | None = None, warn: float = 0.8, mark: int | None = None
+) -> SafeString:
+    """``{% gauge spent limit "today" %}``: an arc with the amount in it, nano-dollars; ``mark`` is the forecast."""
     return gauges.gauge(
         spent,
         limit,
         big=usd_display(spent),
         small=f"of {short_money(limit)} {title}",
-        title=_amounts(title, spent, limit, forecast),
-        forecast=forecast,
+        title=_amounts(title, spent, limit, taken, mark),
+        forecast=taken,
         warn=float(warn),
+        mark=mark,
     )
 
 
-def _amounts(title: str, spent: int, limit: int, forecast: int | None) -> str:
-    end = f", with what is set aside {usd_display(forecast)}" if forecast and forecast > spent else ""
-    return f"{title}: {usd_display(spent)} of {usd_display(limit)} spent{end}"
+def _amounts(title: str, spent: int, limit: int, taken: int | None, mark: int | None) -> str:
+    held = f", with what is set aside {usd_display(taken)}" if taken and taken > spent else ""
+    pace = f", {usd_display(mark)} at the end at this pace" if mark is not None else ""
+    return f"{title}: {usd_display(spent)} of {usd_display(limit)} spent{held}{pace}"
 
 
 @register.filter

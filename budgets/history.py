@@ -1,0 +1,61 @@
+"""What was decided about an account's limits, and what its limits told: from the audit trail and the alerts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from budgets.models import Account, Alert
+from mcc.core.models import AuditEntry, User
+from mcc.core.money import usd_display
+
+SET, CLEARED = "budgets.set_limit", "budgets.clear_limit"
+SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a limit said at one time."""
+
+    amount_nanousd: int
+    action: str
+    warn_percent: int
+
+    def __str__(self) -> str:
+        blocks = "stops the agents" if self.action == "block" else "only warns"
+        return f"{usd_display(self.amount_nanousd)}, {blocks}, warns at {self.warn_percent} %"
+
+
+@dataclass(frozen=True)
+class Change:
+    """Who changed the limit for ``period``, when, and from what to what. None: there was, or is, no limit."""
+
+    at: datetime
+    user: User | None
+    period: str
+    before: Terms | None
+    after: Terms | None
+
+    @property
+    def who(self) -> str:
+        return self.user.name if self.user else "Mission Control"
+
+
+def changes(account: Account, most: int = SHOWN) -> list[Change]:
+    """Return the latest changes of the limits of ``account``, newest first."""
+    entries = AuditEntry.objects.filter(subject=f"budgets.account:{account.pk}", action__in=[SET, CLEARED])
+    return [
+        Change(entry.at, entry.user, entry.detail["period"], _terms(entry.detail["from"]), _terms(entry.detail["to"]))
+        for entry in entries.select_related("user").order_by("-pk")[:most]
+        if "to" in entry.detail
+    ]
+
+
+def alerts(account: Account, most: int = SHOWN) -> Sequence[Alert]:
+    """Return the thresholds of ``account`` that were crossed, newest first."""
+    rows = Alert.objects.filter(bucket__limit__account=account).select_related("bucket__limit")
+    return list(rows.order_by("-pk")[:most])
+
+
+def _terms(said: dict[str, Any] | None) -> Terms | None:
+    return Terms(said["amount_nanousd"], said["action"], said["warn_percent"]) if said else None
