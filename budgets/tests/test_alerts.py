@@ -37,12 +37,12 @@ def test_each_level_is_told_once_per_bucket(heard, django_capture_on_commit_call
         assert heard == expected
 
 
-def test_one_dear_call_crosses_both_levels() -> None:
+def test_one_dear_call_crosses_both_levels_and_its_overrun_is_told() -> None:
     account = limited(100)
 
     ledger.capture(make_sent(account, amount=10), make_bill(150))
 
-    assert sorted(Alert.objects.values_list("level", flat=True)) == ["reached", "warn"]
+    assert sorted(Alert.objects.values_list("level", flat=True)) == ["overrun", "reached", "warn"]
 
 
 def test_what_is_only_set_aside_crosses_nothing() -> None:

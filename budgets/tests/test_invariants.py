@@ -81,6 +81,7 @@ class Ledger(Life):
     @invariant()
     def buckets_hold_what_their_period_admitted(self) -> None:
         told = Counter(Alert.objects.values_list("bucket", "amount_nanousd", "level"))
+        assert set(told.values()) <= {1}, "I8"
         for bucket in Bucket.objects.select_related("limit"):
             limit, amount = bucket.limit, bucket.limit.amount_nanousd
             spent, held = self.seen(limit.account_id, limit.period, bucket.period_start)
