@@ -1,4 +1,7 @@
-"""``python -m bench [--quick | --full] [--database NAME] [subject …]``: measure, print a table, write JSON."""
+"""``python -m bench [--quick | --full] [--database NAME] [subject …]``: measure, print a table, write JSON.
+
+``python -m bench --install litellm`` installs a peer that is too big to be installed unasked, and measures nothing.
+"""
 
 import argparse
 import os
@@ -8,12 +11,16 @@ from pathlib import Path
 
 from bench import report, running
 from bench.finding import Finding, Scale, Verdict
+from bench.peers import installing
 from bench.subjects import SUBJECTS
 
 
 def main(arguments: list[str]) -> int:
     """Return 1 when a target was missed, or something broke."""
     wish = _parser().parse_args(arguments)
+    if wish.install:
+        print(f"Installed: {installing.python_of(installing.ON_REQUEST[wish.install])}")
+        return 0
     scale = Scale.QUICK if wish.quick else Scale.FULL if wish.full else Scale.USUAL
     findings: list[Finding] = []
     for subject in wish.subjects or SUBJECTS:
@@ -38,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     size.add_argument("--quick", action="store_true", help="only show that it works: the numbers mean nothing")
     size.add_argument("--full", action="store_true", help="as large as the targets: takes hours")
     parser.add_argument("--database", choices=["sqlite", "postgresql"], help="only this one")
+    parser.add_argument("--install", choices=installing.ON_REQUEST, help="install a peer of 740 MB to measure against")
     parser.add_argument("--json", type=Path, help="where to write, in place of var/bench/<date>.json")
     return parser
 

@@ -92,7 +92,7 @@ class Server:
         writer.close()
 
     def tell(self, path: str, writer: asyncio.StreamWriter) -> None:
-        _answer(writer, [asdict(record) for record in self.records])
+        answer(writer, [asdict(record) for record in self.records])
         if path == "/forget":
             self.records.clear()
 
@@ -110,7 +110,7 @@ class Server:
             await asyncio.sleep(self.manner.latency_s)
             message = {"role": "assistant", "content": CHUNK, "tool_calls": [self.call(turn, body)]}
             choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
-            _answer(writer, _chunk(record, body, [choice], "chat.completion") | {"usage": _usage(raw)})
+            answer(writer, chunk(record, body, [choice], "chat.completion") | {"usage": _usage(raw)})
             record.done = time.monotonic_ns()
 
     async def stream(self, record: Record, body: JSON, writer: asyncio.StreamWriter, line: Line) -> None:
@@ -124,11 +124,11 @@ class Server:
                 record.hung_up = line.hung_up or time.monotonic_ns()
                 raise ConnectionResetError
             record.chunks.append(time.monotonic_ns())
-            _send(writer, _chunk(record, body, [{"index": 0, "delta": {"content": CHUNK}, "finish_reason": None}]))
+            send(writer, chunk(record, body, [{"index": 0, "delta": {"content": CHUNK}, "finish_reason": None}]))
         call = {"index": 0, **self.call(record.turn, body)}
-        _send(writer, _chunk(record, body, [{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": None}]))
-        _send(writer, _chunk(record, body, [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]))
-        _send(writer, _chunk(record, body, []) | {"usage": _usage(json.dumps(body["messages"]).encode())})
+        send(writer, chunk(record, body, [{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": None}]))
+        send(writer, chunk(record, body, [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]))
+        send(writer, chunk(record, body, []) | {"usage": _usage(json.dumps(body["messages"]).encode())})
         data = b"data: [DONE]\n\n"
         writer.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(data), data))
         record.done = time.monotonic_ns()
@@ -145,7 +145,7 @@ class Server:
         return {"id": f"call_{turn}", "type": "function", "function": function}
 
 
-def _chunk(record: Record, body: JSON, choices: list[JSON], kind: str = "chat.completion.chunk") -> JSON:
+def chunk(record: Record, body: JSON, choices: list[JSON], kind: str = "chat.completion.chunk") -> JSON:
     name = f"gen-{record.session}-{record.turn}-{record.arrived}"
     return {"id": name, "object": kind, "created": 1, "model": body["model"], "choices": choices}
 
@@ -155,15 +155,16 @@ def _usage(prompt: bytes) -> JSON:
     return {"prompt_tokens": tokens, "completion_tokens": 30, "total_tokens": tokens + 30}
 
 
-def _send(writer: asyncio.StreamWriter, event: JSON) -> None:
+def send(writer: asyncio.StreamWriter, event: JSON) -> None:
     data = b"data: " + json.dumps(event).encode() + b"\n\n"
     writer.write(b"%x\r\n%s\r\n" % (len(data), data))
 
 
-def _answer(writer: asyncio.StreamWriter, content: object) -> None:
+def answer(writer: asyncio.StreamWriter, content: object, **headers: str) -> None:
     data = json.dumps(content).encode()
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
-    writer.write(head.encode() + data)
+    fields = {"Content-Type": "application/json", "Content-Length": str(len(data)), **headers}
+    lines = ["HTTP/1.1 200 OK", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
+    writer.write("\r\n".join(lines).encode() + data)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from bench import postgres
 from bench.finding import Database, Finding, Scale, Skipped, Target
 
 ROOT = Path(__file__).resolve().parent.parent
-LIMIT_S = {Scale.QUICK: 120, Scale.USUAL: 1_800, Scale.FULL: 6 * 3_600}
+LIMIT_S = {Scale.QUICK: 300, Scale.USUAL: 1_800, Scale.FULL: 6 * 3_600}
 FOREIGN = ("MCC_", "DATABASE_", "REDIS_", "OPENROUTER_", "SECRET_KEY", "DEBUG", "DJANGO_")
 
 
@@ -53,6 +53,7 @@ def _measure(subject: str, scale: Scale, directory: Path, url: str) -> list[Find
         "MCC_DATA_DIR": str(directory),
         "MCC_IGNORE_DOTENV": "true",
         "MCC_LOG_LEVEL": "ERROR",
+        "MCC_ROLE": "worker",
         "DATABASE_URL": url,
     }
     try:

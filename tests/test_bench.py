@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from bench import report
-from bench.finding import Finding, Target, Verdict, percentile
+from bench.finding import Finding, Skipped, Target, Verdict, percentile
+from bench.peers import installing
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -24,6 +25,34 @@ def test_a_part_runs_by_itself_and_leaves_its_findings(tmp_path):
     assert lines[2][:3] == ["bill (sqlite): difference from the provider's bill", "equal to 0", "0 nano-dollars"]
     found = json.loads(path.read_text())
     assert (found["scale"], {line["verdict"] for line in found["findings"]}) == ("quick", {"met", ""})
+
+
+@pytest.mark.timeout(300)
+def test_the_gateway_is_measured_without_its_rival(tmp_path):
+    path = tmp_path / "found.json"
+    subjects = ["gateway", "headroom", "cut"]
+    command = [sys.executable, "-m", "bench", "--quick", "--database", "sqlite", "--json", str(path), *subjects]
+
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(path.read_text())["findings"]
+    judged = {line["what"]: line["values"] for line in found if line["verdict"] == "met"}
+    assert judged == {
+        "exact, 50 callers: over budget, gateway": [0.0],
+        "exact, 50 callers: turned away though it fitted, gateway": [0],
+        "charged other than billed, gateway": [0.0],
+    }
+    waited = [line for line in found if line["what"] == "10 callers, p50 added by gateway, five limits"]
+    assert waited[0]["values"][0] > 0
+    assert {line["skipped"] for line in found if line["subject"] == "gateway"} == {"", "not started with --quick"}
+
+
+def test_what_is_big_is_installed_only_when_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(installing, "ROOT", tmp_path)
+
+    with pytest.raises(Skipped, match=r"^not installed: python -m bench --install litellm$"):
+        installing.installed(installing.LITELLM)
 
 
 @pytest.mark.parametrize(("share", "value"), [(0.0, 1), (0.5, 50), (0.95, 95), (0.99, 99), (1.0, 100)])

@@ -4,6 +4,9 @@ from bench.finding import Database
 
 SUBJECTS: dict[str, tuple[Database, ...]] = {
     "overspend": ("sqlite", "postgresql"),
+    "gateway": ("sqlite", "postgresql"),
+    "headroom": ("sqlite", "postgresql"),
+    "cut": ("sqlite", "postgresql"),
     "bill": ("sqlite", "postgresql"),
     "overhead": ("sqlite", "postgresql"),
     "crowd": ("sqlite", "postgresql"),

@@ -57,7 +57,7 @@ def measure(scale: Scale) -> Iterator[Finding]:
         with override_settings(MCC_BREAKER_FAILURES=0):  # it would keep the callers away from so bad a provider
             on_a_loop(lambda db: _ask_all(run, calls, chance, db))
         lost = Hold.objects.filter(state=Hold.State.UNRESOLVED).count()
-        _sweep_up()
+        sweep_up()
     finally:
         provider.close()
     charged = Usage.objects.aggregate(total=Sum("cost_nanousd", default=0))["total"]
@@ -94,7 +94,7 @@ async def _ask_all(run: Run, calls: int, chance: random.Random, db: DatabaseThre
     await asyncio.gather(*(ask(number, after_s) for number, after_s in enumerate(patience)))
 
 
-def _sweep_up() -> None:
+def sweep_up() -> None:
     """Let the sweeper ask for what was lost, as if time went by, until nothing is open."""
     now = timezone.now()
     for _ in range(SWEEPS):
