@@ -2,11 +2,11 @@
 
 ``complete()`` makes attempts; each attempt is a hold of its own (``run:5/step:3/attempt:1``)::
 
-    hold + mark_sent ──> request ──> headers ──> chunks ──> capture and journal in one transaction
-        (committed)         |           |           |
-                            |           |           └── cut, cancelled, in-band error: unresolved
-                            |           └── generation id noted: its record can be read later
-                            └── refused before generation: released; timed out: unresolved
+    hold, marked sent ──> request ──> headers ──> chunks ──> capture and journal in one transaction
+       (one commit)          |           |           |
+                             |           |           └── cut, cancelled, in-band error: unresolved
+                             |           └── generation id noted: its record can be read later
+                             └── refused before generation: released; timed out: unresolved
 """
 
 from agents.gateway.call import Completion, ModelCall, OnText, Patience, Store, ToolCall

@@ -88,7 +88,6 @@ class Attempt:
         reference = self._next_reference()
         try:
             hold = self._hold_what_fits(reference)
-            ledger.mark_sent(hold)
         except (HoldNotOpen, ReferenceReused) as refusal:
             raise LeaseLost(f"{reference} is made by somebody else") from refusal
         self._hold = hold
@@ -104,6 +103,7 @@ class Attempt:
                     reference=reference,
                     model=self._model.model,
                     provider=self._model.endpoint.name,
+                    sent=True,
                 )
             except BudgetExceeded as refusal:
                 if not tries_left or not self._shrink():
@@ -116,7 +116,7 @@ class Attempt:
         stem, first = f"{self._call.reference_prefix}/attempt:", 1
         while True:
             names = [f"{stem}{number}" for number in range(first, first + ATTEMPTS_LOOKED_UP)]
-            taken = set(Hold.objects.filter(reference__in=names).values_list("reference", flat=True))
+            taken = ledger.taken(names)
             last = max((place for place, name in enumerate(names) if name in taken), default=-1)
             if last + 1 < len(names):
                 return names[last + 1]

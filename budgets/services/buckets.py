@@ -8,11 +8,11 @@ the new zone and counts from its own beginning. So two may overlap by some hours
 for the new limit would otherwise let through what was spent that day already. Each is exact, whatever the zone is.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import F, Q, QuerySet, Sum
+from django.db.models import Q, QuerySet, Sum
 
 from budgets import periods
 from budgets.models import Bucket, Hold, Limit, Posting
@@ -28,56 +28,8 @@ def at_time(at: datetime) -> QuerySet[Bucket]:
     return Bucket.objects.filter(Q(period_end=None) | Q(period_end__gt=at), period_start__lte=at)
 
 
-def lock(account_ids: Collection[int], at: datetime) -> list[Bucket]:
-    """Return the buckets of the accounts that hold ``at``, locked in id order. Take `locks.share` first."""
-    return _lock(_limits(account_ids), at)
-
-
-def lock_all(account_ids: Collection[int], at: datetime) -> list[Bucket]:
-    """Return what `lock` does. Raises BucketMissing when an active limit would go unchecked."""
-    limits = _limits(account_ids)
-    locked = _lock(limits, at)
-    opened = {bucket.limit_id for bucket in locked}
-    if any(limit.active and limit.pk not in opened for limit in limits.values()):
-        raise BucketMissing
-    return locked
-
-
-def _limits(account_ids: Collection[int]) -> dict[int, Limit]:
-    """Return the limits by primary key, the cleared ones too: their buckets go on being counted."""
-    return {limit.pk: limit for limit in Limit.objects.filter(account__in=account_ids)}
-
-
-def _lock(limits: dict[int, Limit], at: datetime) -> list[Bucket]:
-    """Two plain queries cost a third of one with joins, and every call to a model pays for them twice."""
-    if not limits:
-        return []
-    locked = list(at_time(at).filter(limit__in=list(limits)).order_by("pk").select_for_update())
-    for bucket in locked:
-        bucket.limit = limits[bucket.limit_id]
-    return locked
-
-
-def add(buckets: Sequence[Bucket], *, held_nanousd: int = 0, spent_nanousd: int = 0, overrun: bool = False) -> None:
-    """Add to buckets that this transaction has locked, and tell what was crossed. ``overrun``: by a call that cost more
-    than was set aside for it.
-    """
-    if not buckets:
-        return
-    Bucket.objects.filter(pk__in=[bucket.pk for bucket in buckets]).update(
-        held_nanousd=F("held_nanousd") + held_nanousd, spent_nanousd=F("spent_nanousd") + spent_nanousd
-    )
-    for bucket in buckets:
-        bucket.held_nanousd += held_nanousd
-        bucket.spent_nanousd += spent_nanousd
-        if spent_nanousd:
-            alerts.tell_crossed(bucket)
-        if overrun:
-            alerts.tell_overrun(bucket)
-
-
 def open_missing(account_ids: Collection[int], at: datetime) -> None:
-    """Open the buckets that `lock_all` missed, each account in a short transaction of its own, in id order."""
+    """Open the buckets that are missing, each account in a short transaction of its own, in id order."""
     limited = Limit.objects.filter(account__in=account_ids, active=True)
     for account_id in limited.order_by("account").values_list("account", flat=True).distinct():
         with transaction.atomic(durable=True):

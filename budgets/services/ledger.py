@@ -5,21 +5,23 @@ hold that it settles, for which nobody waits while holding the others. So settle
 """
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from functools import partial
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from budgets import queries
+from budgets import periods, queries
 from budgets.errors import AccountFrozen, BudgetExceeded, GenerationReused, HoldNotOpen, ReferenceReused
-from budgets.models import Account, Bucket, Hold, HoldLine, Limit, Posting, Usage
-from budgets.services import buckets, locks, pricing, rollups
+from budgets.models import Account, Bucket, Hold, Usage
+from budgets.services import alerts, buckets, locks, pricing, statements
 from budgets.services.accounts import global_account
 from budgets.services.bill import Bill
+from budgets.services.statements import Room
 from budgets.signals import hold_overrun
 from mcc.core.errors import InvalidInput
 
@@ -38,15 +40,17 @@ def hold(
     provider: str = "",
     lease_s: float = 120,
     at: datetime | None = None,
+    sent: bool = False,
 ) -> Hold:
     """Set money aside on ``accounts`` and on the global one before a call whose price is not known yet. Commits.
 
     ``amount_nanousd`` must be an upper bound: it is never clamped to what is left. The whole amount counts against
     each account, in the period of ``at`` (now, except in tests). Asked again with the same ``reference`` it
-    returns the open hold of that reference.
+    returns the open hold of that reference. With ``sent`` it also does what `mark_sent` does, in the same commit; then
+    a hold of that reference was sent by somebody else.
 
     Raises AccountFrozen or BudgetExceeded, and sets nothing aside; HoldNotOpen when the hold of that reference is
-    settled, ReferenceReused when it is for another amount. RuntimeError inside a transaction: a hold that could
+    settled or sent, ReferenceReused when it is for another amount. RuntimeError inside a transaction: a hold that could
     still be rolled back protects nobody.
     """
     if amount_nanousd < 0:
@@ -54,67 +58,78 @@ def hold(
     at = at or timezone.now()
     wanted = Hold(
         reference=reference,
+        state=State.SENT if sent else State.HELD,
         amount_nanousd=amount_nanousd,
         model=model,
         provider=provider,
         created_at=at,
+        sent_at=at if sent else None,
         lease_until=at + timedelta(seconds=lease_s),
     )
-    account_ids = sorted({global_account().pk, *(account.pk for account in accounts)})
+    account_ids = sorted({account.pk for account in accounts})
     for _ in range(ADMISSION_TRIES):
         try:
             return _admit(wanted, account_ids)
         except buckets.BucketMissing:
-            buckets.open_missing(account_ids, at)
-        except IntegrityError:
-            # Somebody wrote this reference between our look and our insert: the next try finds it.
-            if not Hold.objects.filter(reference=reference).exists():
-                raise
+            buckets.open_missing([global_account().pk, *account_ids], at)
+        except (IntegrityError, BudgetExceeded):
+            # Looked for only now: almost every reference is new, and every call waits for what is asked before it.
+            if existing := Hold.objects.filter(reference=reference).first():
+                return _same(existing, wanted)
+            raise
     raise RuntimeError(f"no bucket stays open for {reference}")
 
 
 @transaction.atomic(durable=True)
 def _admit(wanted: Hold, account_ids: list[int]) -> Hold:
     locks.share(account_ids)
-    if frozen := Account.objects.filter(pk__in=account_ids, frozen_at__isnull=False).order_by("pk").first():
-        raise AccountFrozen(frozen)
-    if existing := Hold.objects.filter(reference=wanted.reference).first():
-        return _same(existing, wanted)
-    locked = buckets.lock_all(account_ids, wanted.created_at)
-    _refuse_too_much(locked, wanted.amount_nanousd)
-    buckets.add(locked, held_nanousd=wanted.amount_nanousd)
-    wanted.pk = None
-    wanted.save(force_insert=True)
-    HoldLine.objects.bulk_create([HoldLine(hold=wanted, account_id=pk) for pk in account_ids])
+    terms = statements.terms(account_ids)
+    if frozen := [term.account_id for term in terms if term.is_frozen]:
+        raise AccountFrozen(Account.objects.get(pk=frozen[0]))
+    limits = {term.limit_id: term.is_active for term in terms if term.limit_id is not None}
+    rooms = statements.lock_rooms(limits, wanted.created_at)
+    opened = {room.limit_id for room in rooms}
+    if not any(term.is_global for term in terms) or any(
+        active and limit not in opened for limit, active in limits.items()
+    ):
+        raise buckets.BucketMissing
+    _refuse_too_much(rooms, wanted.amount_nanousd)
+    statements.add(rooms, held_nanousd=wanted.amount_nanousd)
+    statements.insert_hold(wanted, sorted({term.account_id for term in terms}))
     return wanted
 
 
 def _same(existing: Hold, wanted: Hold) -> Hold:
-    if existing.state not in Hold.OPEN:
+    if existing.state not in Hold.OPEN or wanted.state == State.SENT:
         raise HoldNotOpen(existing.reference, existing.state)
     if existing.amount_nanousd != wanted.amount_nanousd:
         raise ReferenceReused(existing.reference)
     return existing
 
 
-def _refuse_too_much(locked: list[Bucket], amount_nanousd: int) -> None:
+def _refuse_too_much(rooms: list[Room], amount_nanousd: int) -> None:
     """Raise BudgetExceeded for the limit that lacks most: what fits there fits everywhere."""
     shortages = [
-        (bucket.spent_nanousd + bucket.held_nanousd + amount_nanousd - bucket.limit.amount_nanousd, bucket)
-        for bucket in locked
-        if bucket.limit.active and bucket.limit.action == Limit.Action.BLOCK
+        (room.spent_nanousd + room.held_nanousd + amount_nanousd - room.amount_nanousd, room)
+        for room in rooms
+        if room.blocks
     ]
-    short, bucket = max(shortages, key=lambda shortage: shortage[0], default=(0, None))
-    if bucket is not None and short > 0:
-        limit = bucket.limit
+    short, room = max(shortages, key=lambda shortage: shortage[0], default=(0, None))
+    if room is not None and short > 0:
+        bucket = Bucket.objects.select_related("limit__account").get(pk=room.bucket_id)
         raise BudgetExceeded(
-            limit.account,
-            limit,
+            bucket.limit.account,
+            bucket.limit,
             short_nanousd=short,
             resets_at=bucket.period_end,
             needed_nanousd=amount_nanousd,
             may_pass=all(lacks <= other.held_nanousd for lacks, other in shortages),
         )
+
+
+def taken(references: Sequence[str]) -> set[str]:
+    """Return those of the references that a hold has already."""
+    return statements.taken(references)
 
 
 def mark_sent(hold: Hold) -> None:
@@ -129,8 +144,9 @@ def mark_sent(hold: Hold) -> None:
 def note_generation(hold: Hold, generation_id: str) -> None:
     """Keep the provider's name for what ``hold`` pays, by which a lost answer can be found. Raises GenerationReused."""
     try:
-        with transaction.atomic():
-            Hold.objects.filter(pk=hold.pk).update(generation_id=generation_id)
+        # One statement is a transaction of its own; inside another it must be undone without it.
+        with transaction.atomic() if connection.in_atomic_block else nullcontext():
+            statements.name_generation(hold, generation_id)
     except IntegrityError as error:
         raise GenerationReused(generation_id) from error
     hold.generation_id = generation_id
@@ -153,14 +169,13 @@ def capture(hold: Hold, bill: Bill) -> Usage:
 
 
 def _charge(hold: Hold, bill: Bill) -> Usage:
-    try:
-        _move(hold, {State.SENT, State.UNRESOLVED}, State.CAPTURED, settled_at=timezone.now())
-    except HoldNotOpen:
+    if not statements.settle(hold, State.CAPTURED, {State.SENT, State.UNRESOLVED}, at=timezone.now()):
         if usage := Usage.objects.filter(hold=hold).first():
             return usage
-        raise
+        raise _not_open(hold)
+    hold.state = State.CAPTURED
     overrun = max(0, bill.cost_nanousd - hold.amount_nanousd)
-    account_ids = _free(hold, spent_nanousd=bill.cost_nanousd, overrun=overrun > 0)
+    _free(hold, spent_nanousd=bill.cost_nanousd, overrun=overrun > 0)
     usage = Usage.objects.create(
         hold=hold,
         generation_id=bill.generation_id,
@@ -177,10 +192,7 @@ def _charge(hold: Hold, bill: Bill) -> Usage:
         cost_source=bill.source,
     )
     cost = bill.cost_nanousd
-    postings = Posting.objects.bulk_create(
-        [Posting(usage=usage, account_id=pk, amount_nanousd=cost, at=hold.created_at) for pk in account_ids]
-    )
-    rollups.note(postings)
+    statements.post(usage, hold, periods.day(hold.created_at))
     if overrun:
         logger.warning("%s cost %d nano-dollars, %d were set aside", hold.reference, cost, hold.amount_nanousd)
         pricing.learn(hold, cost)
@@ -207,13 +219,20 @@ def give_back(hold: Hold, source: Collection[str], *, note: str) -> None:
     _free(hold)
 
 
-def _free(hold: Hold, *, spent_nanousd: int = 0, overrun: bool = False) -> list[int]:
-    """Take ``hold`` out of what its accounts have set aside, and return their ids."""
-    account_ids = sorted(HoldLine.objects.filter(hold=hold).values_list("account_id", flat=True))
-    locks.share(account_ids)
-    locked = buckets.lock(account_ids, hold.created_at)
-    buckets.add(locked, held_nanousd=-hold.amount_nanousd, spent_nanousd=spent_nanousd, overrun=overrun)
-    return account_ids
+def _free(hold: Hold, *, spent_nanousd: int = 0, overrun: bool = False) -> None:
+    """Take ``hold`` out of what its accounts have set aside, and tell what was crossed by what was spent.
+
+    ``overrun``: the call cost more than was set aside for it.
+    """
+    locks.share_of(hold)
+    rooms = statements.lock_rooms_of(hold)
+    statements.add(rooms, held_nanousd=-hold.amount_nanousd, spent_nanousd=spent_nanousd)
+    for room in rooms:
+        if overrun or (spent_nanousd and room.may_be_crossed):
+            bucket = Bucket.objects.select_related("limit").get(pk=room.bucket_id)
+            alerts.tell_crossed(bucket)
+            if overrun:
+                alerts.tell_overrun(bucket)
 
 
 def lose(hold: Hold, note: str = "") -> None:
@@ -249,5 +268,9 @@ def headroom(accounts: Iterable[Account], *, at: datetime | None = None) -> int 
 def _move(hold: Hold, source: Collection[str], target: State, **changes: object) -> None:
     """Change the state by compare-and-swap. Raises HoldNotOpen when another was faster."""
     if not Hold.objects.filter(pk=hold.pk, state__in=source).update(state=target, **changes):
-        raise HoldNotOpen(hold.reference, Hold.objects.values_list("state", flat=True).get(pk=hold.pk))
+        raise _not_open(hold)
     hold.state = target
+
+
+def _not_open(hold: Hold) -> HoldNotOpen:
+    return HoldNotOpen(hold.reference, Hold.objects.values_list("state", flat=True).get(pk=hold.pk))

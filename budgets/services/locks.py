@@ -14,6 +14,8 @@ from typing import TypeVar
 
 from django.db import OperationalError, connection
 
+from budgets.models import Hold
+
 T = TypeVar("T")
 
 PATIENCE_S = 20
@@ -24,12 +26,21 @@ ACCOUNTS = 0x6D636361
 
 
 def share(account_ids: Collection[int]) -> None:
-    """Keep the accounts as they are, frozen or not, limited or not, until this transaction ends."""
+    """Keep the accounts and the global one as they are, frozen or not, limited or not, until this transaction ends."""
+    _share("SELECT id FROM budgets_account WHERE kind = 'global' OR id = ANY(%s)", list(account_ids))
+
+
+def share_of(hold: Hold) -> None:
+    """Do what ``share`` does for the accounts that ``hold`` counts against."""
+    _share("SELECT account_id AS id FROM budgets_holdline WHERE hold_id = %s", hold.pk)
+
+
+def _share(selected: str, value: int | list[int]) -> None:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT pg_advisory_xact_lock_shared(%s, id) FROM unnest(%s::int[]) AS id",
-                [ACCOUNTS, sorted(account_ids)],
+                f"SELECT pg_advisory_xact_lock_shared(%s, id::int) FROM ({selected} ORDER BY 1) AS shared",  # noqa: S608
+                [ACCOUNTS, value],
             )
 
 

@@ -9,7 +9,6 @@ it, and ``follow_zone`` changes it, with all days at once.
 """
 
 from collections import Counter
-from collections.abc import Iterable
 from datetime import date
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -27,19 +26,6 @@ FOLD: Final = 0x6D636364
 SUMS: Final = ("amount_nanousd", "generations", "input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens")
 
 Key = tuple[int, date, str]
-
-
-def note(postings: Iterable[Posting]) -> None:
-    """Let ``postings``, written in this transaction, be counted."""
-    Unfolded.objects.bulk_create(
-        Unfolded(
-            posting=posting,
-            account_id=posting.account_id,
-            day=periods.day(posting.at),
-            amount_nanousd=posting.amount_nanousd,
-        )
-        for posting in postings
-    )
 
 
 @transaction.atomic
