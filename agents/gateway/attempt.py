@@ -233,11 +233,13 @@ class Attempt:
 
     def _charge(self, hold: Hold, bill: Bill, completion: Completion) -> None:
         """Charge for the answer and journal it, or, if it may not be journaled, at least charge for it."""
+        again = hold.state == Hold.State.CAPTURED  # a commit can arrive though its answer got lost
         try:
             with transaction.atomic():
                 usage = ledger.capture(hold, bill)
-                Charge.objects.get_or_create(usage=usage, defaults={"run": self._call.run})
-                if not Message.objects.filter(usage=usage).exists():  # a commit can arrive though its answer got lost
+                # The sweeper can have been faster. One statement; get_or_create takes four.
+                Charge.objects.bulk_create([Charge(usage=usage, run=self._call.run)], ignore_conflicts=True)
+                if not (again and Message.objects.filter(usage=usage).exists()):
                     self._store(completion, usage)
         except (OperationalError, InterfaceError):
             raise

@@ -66,4 +66,5 @@ def accounts_of(call: ModelCall) -> list[Account]:
     """Return every account that the call is charged to; the ledger adds the global one."""
     agent = call.run.agent
     prefetch_related_objects([call.run], "accounts")
-    return [*call.run.accounts.all(), agent.account, accounts.agent_type_account(agent.role)]
+    agent.role_account = agent.role_account or accounts.agent_type_account(agent.role)
+    return [*call.run.accounts.all(), agent.account, agent.role_account]

@@ -32,6 +32,9 @@ class Agent(models.Model):
     account = models.OneToOneField(Account, models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 
+    role_account: Account | None = None
+    """No column: the account of all of its role. Once the gateway has found it, it stays with the agent in memory."""
+
     class Meta:
         ordering = ["pk"]
         constraints = [

@@ -1,6 +1,7 @@
 """The book of money: holds before calls, usages after them.
 
 HELD ── mark_sent (committed BEFORE the request leaves) ──> SENT ── capture ──> CAPTURED
+  |     (calls do it in the commit of the hold)              |
   |                                                          |── release (refused before generation) ──> RELEASED
   |── release (never sent) ──> RELEASED                      |── lost sight of ──> UNRESOLVED (still counts)
                                                                    UNRESOLVED ── sweep ──> CAPTURED or RELEASED

@@ -154,7 +154,8 @@ def post(usage: Usage, hold: Hold, day: date) -> None:
 
 
 def _marks(values: Collection[object]) -> str:
-    return ", ".join(["%s"] * len(values))
+    """Return marks for the parameters. PostgreSQL knows no empty list; nothing is equal to NULL."""
+    return ", ".join(["%s"] * len(values)) or "NULL"
 
 
 def _rows(sql: str, values: Collection[Value]) -> list[tuple[Any, ...]]:

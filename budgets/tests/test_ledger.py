@@ -360,3 +360,17 @@ def test_headroom_knows_a_period_that_no_hold_has_opened() -> None:
 
     assert ledger.headroom([account], at=NOON) == 70
     assert ledger.headroom([account], at=NOON + timedelta(days=1)) == 100
+
+
+def test_only_one_caller_gets_a_hold_that_is_marked_sent_at_once() -> None:
+    account = limited(100)
+
+    hold = make_hold(account, amount=40, reference="run:1/step:1/attempt:1", sent=True)
+
+    kept = Hold.objects.get(pk=hold.pk)
+    assert (kept.state, kept.sent_at, kept.created_at) == (State.SENT, hold.created_at, hold.created_at)
+    for amount in (40, 90):
+        with pytest.raises(HoldNotOpen):
+            make_hold(account, amount=amount, reference="run:1/step:1/attempt:1", sent=True)
+    assert bucket_of(account) == (0, 40)
+    assert ledger.capture(hold, make_bill(30)).cost_nanousd == 30

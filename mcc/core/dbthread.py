@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from django.db import InterfaceError, OperationalError, close_old_connections, connections
+from django.db import InterfaceError, OperationalError, connections
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ def patiently(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     own their connection.
     """
     for attempt in range(1, TRIES + 1):
-        close_old_connections()
+        _close_what_is_over()
         try:
             return function(*args, **kwargs)
         except (OperationalError, InterfaceError) as error:
@@ -41,6 +41,16 @@ def patiently(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
             logger.warning("database: %s; try %s of %s", error, attempt, TRIES)
             time.sleep(FIRST_PAUSE_S * 2 ** (attempt - 1))
     raise AssertionError("unreachable")
+
+
+def _close_what_is_over() -> None:
+    """Do what Django does between requests, but ask no healthy connection that is kept for ever whether it still lives.
+
+    That would be one more round trip for each transaction, and patience covers the loss of a connection anyway.
+    """
+    for connection in connections.all(initialized_only=True):
+        if connection.errors_occurred or connection.close_at is not None:
+            connection.close_if_unusable_or_obsolete()
 
 
 class DatabaseThread:
