@@ -1,12 +1,26 @@
 from django.urls import path
 
-from agents import views
+from agents.views import models, providers, staff
 
 app_name = "agents"
 urlpatterns = [
-    path("", views.index, name="list"),
-    path("new/", views.hire, name="hire"),
-    path("providers/<int:pk>/check/", views.check_provider, name="check_provider"),
-    path("<slug:name>/", views.detail, name="agent"),
-    path("<slug:name>/change/", views.change, name="change"),
+    path("agents/", staff.index, name="list"),
+    path("agents/new/", staff.hire, name="hire"),
+    path("agents/providers/<int:pk>/check/", staff.check_provider, name="check_provider"),
+    path("agents/<slug:name>/", staff.detail, name="agent"),
+    path("agents/<slug:name>/change/", staff.change, name="change"),
+    path("models/", models.index, name="models"),
+    path("models/<int:pk>/", models.detail, name="model"),
+    path("models/<int:pk>/change/", models.change, name="change_model"),
+    path("models/<int:pk>/switch/", models.switch, name="switch_model"),
+    path("providers/", providers.index, name="providers"),
+    path("providers/new/", providers.new, name="new_provider"),
+    path("providers/<int:pk>/", providers.detail, name="provider"),
+    path("providers/<int:pk>/address/", providers.change, name="change_provider"),
+    path("providers/<int:pk>/key/", providers.set_key, name="set_key"),
+    path("providers/<int:pk>/key/remove/", providers.remove_key, name="remove_key"),
+    path("providers/<int:pk>/switch/", providers.switch, name="switch_provider"),
+    path("providers/<int:pk>/check/", providers.check, name="check_health"),
+    path("providers/<int:pk>/refresh/", providers.refresh, name="refresh_models"),
+    path("providers/<int:pk>/models/new/", providers.new_model, name="new_model"),
 ]

@@ -8,7 +8,7 @@ from mcc.core import health, pages
 
 urlpatterns = [
     path("", include("projects.urls")),
-    path("agents/", include("agents.urls")),
+    path("", include("agents.urls")),
     path("budgets/", include("budgets.urls")),
     path("api/v1/", include("projects.api.urls")),
     path("theme/", pages.set_theme, name="theme"),

@@ -22,6 +22,8 @@ from projects.models import Issue, Project, Request
 from projects.services.account_rights import decides
 
 PROJECTS_SHOWN = 30
+ADMINISTRATORS = {"agents:models"}
+"""Places that only administrators see."""
 PLACES = (
     # name of the URL, icon, label, label on small screens, keys
     ("projects:dashboard", "layout-dashboard", "Dashboard", "Home", "g d"),
@@ -30,6 +32,7 @@ PLACES = (
     ("projects:pull_requests", "git-pull-request", "Pull requests", "", "g p"),
     ("agents:list", "bot", "Agents", "", "g a"),
     ("budgets:overview", "gauge", "Budget", "Budget", "g m"),
+    ("agents:models", "layers", "Models", "", "g o"),
     ("analytics:overview", "chart-column", "Analytics", "", "g y"),
 )
 
@@ -96,7 +99,7 @@ class Shell:
         """The places that exist here, in order."""
         places = []
         for name, icon, label, short, key in PLACES:
-            if url := _url(name):
+            if (name not in ADMINISTRATORS or self.user.is_superuser) and (url := _url(name)):
                 inbox = name == "projects:inbox"
                 places.append(
                     Place(url, icon, label, short, key, self._is_at(url), inbox, self.needs_you if inbox else 0)
@@ -109,6 +112,8 @@ class Shell:
         return [place for place in self.nav if place.short]
 
     def _is_at(self, url: str) -> bool:
+        if url == _url("agents:models") and self.path.startswith(_url("agents:providers")):
+            return True
         return self.path == url if url == "/" else self.path.startswith(url)
 
     @cached_property

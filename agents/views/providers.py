@@ -1,0 +1,190 @@
+"""Providers: where they are, what keys they know us by, how they do. For administrators only."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.vary import vary_on_headers
+
+from agents.catalogue_forms import KeyForm, NewModelForm, NewProviderForm, ProviderForm
+from agents.endpoint import Endpoint
+from agents.models import Agent, ModelCard, Provider
+from agents.services import cards, catalogue, health, providers, suspensions
+from budgets.models import PriceVersion
+from mcc.core import pages
+from mcc.core.errors import InvalidInput, ProviderError
+from mcc.core.models import User
+
+CHANGES_SHOWN = 12
+
+
+def administrator(request: HttpRequest) -> User:
+    """Return who asks. Raises PermissionDenied for everybody but administrators."""
+    user = pages.person(request)
+    if not user.is_superuser:
+        raise PermissionDenied
+    return user
+
+
+@require_GET
+def index(request: HttpRequest) -> HttpResponse:
+    """All providers."""
+    administrator(request)
+    rows = Provider.objects.annotate(model_count=Count("models")).order_by("-active", "name")
+    lines = [(row, Endpoint.of(row).key_source, health.last(row)) for row in rows]
+    return render(request, "providers/index.html", {"lines": lines})
+
+
+@require_http_methods(["GET", "POST"])
+@sensitive_post_parameters("api_key")
+@vary_on_headers("HX-Request")
+def new(request: HttpRequest) -> HttpResponse:
+    """Add a provider, and look at it at once."""
+    user = administrator(request)
+    form = NewProviderForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        values = form.cleaned_data
+        try:
+            provider = providers.add(**values | {"kind": Provider.Kind(values["kind"])}, user=user)
+        except InvalidInput as refusal:
+            pages.explain(form, refusal)
+        else:
+            health.check(provider)
+            return _to(request, provider)
+    return pages.answer(request, "providers/new.html", "providers/_new_form.html", {"form": form})
+
+
+@require_GET
+def detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """One provider."""
+    administrator(request)
+    return render(request, "providers/provider.html", _page(_provider(pk)))
+
+
+@require_POST
+@sensitive_post_parameters("api_key")
+@vary_on_headers("HX-Request")
+def change(request: HttpRequest, pk: int) -> HttpResponse:
+    """Move a provider to another address."""
+    user, provider = administrator(request), _provider(pk)
+    form = ProviderForm(request.POST, provider=provider)
+    if form.is_valid():
+        try:
+            providers.change(provider, user=user, **form.cleaned_data)
+        except InvalidInput as refusal:
+            pages.explain(form, refusal)
+        else:
+            return _to(request, provider)
+    context = _page(_provider(pk)) | {"form": form, "address_form": form}
+    return pages.answer(request, "providers/provider.html", "providers/_address.html", context)
+
+
+@require_POST
+@sensitive_post_parameters("api_key")
+@vary_on_headers("HX-Request")
+def set_key(request: HttpRequest, pk: int) -> HttpResponse:
+    """Store a key, and see at once whether it is taken."""
+    user, provider = administrator(request), _provider(pk)
+    form = KeyForm(request.POST)
+    if form.is_valid():
+        try:
+            providers.set_key(provider, form.cleaned_data["api_key"], user=user)
+        except InvalidInput as refusal:
+            pages.explain(form, refusal)
+        else:
+            health.check(provider)
+            return _to(request, provider)
+    context = _page(_provider(pk)) | {"form": form, "key_form": form}
+    return pages.answer(request, "providers/provider.html", "providers/_key.html", context)
+
+
+@require_POST
+def remove_key(request: HttpRequest, pk: int) -> HttpResponse:
+    """Forget the stored key."""
+    user, provider = administrator(request), _provider(pk)
+    providers.remove_key(provider, user=user)
+    return _to(request, provider)
+
+
+@require_POST
+def switch(request: HttpRequest, pk: int) -> HttpResponse:
+    """Let a provider be called, or not any more."""
+    user, provider = administrator(request), _provider(pk)
+    providers.change(provider, active=not provider.active, user=user)
+    return _to(request, provider)
+
+
+@require_POST
+@vary_on_headers("HX-Request")
+def check(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask a provider how it does. Costs nothing; a suspension that is over is lifted."""
+    user, provider = administrator(request), _provider(pk)
+    health.check(provider)
+    suspensions.check(provider, user=user)
+    if pages.wants_fragment(request):
+        return render(request, "providers/_health.html", _page(_provider(pk)))
+    return _to(request, provider)
+
+
+@require_POST
+def refresh(request: HttpRequest, pk: int) -> HttpResponse:
+    """Read the list of models and prices now."""
+    user, provider = administrator(request), _provider(pk)
+    try:
+        done = catalogue.refresh(provider, user=user)
+    except ProviderError as failure:
+        messages.error(request, f"The list stays as it is: {failure.detail}")
+    else:
+        messages.success(request, f"{done.callable} models can be called; {done.prices.changed} prices changed.")
+    return _to(request, provider)
+
+
+@require_http_methods(["GET", "POST"])
+@vary_on_headers("HX-Request")
+def new_model(request: HttpRequest, pk: int) -> HttpResponse:
+    """Type a model in, with its price."""
+    user, provider = administrator(request), _provider(pk)
+    form = NewModelForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            card = cards.add(provider, form.cleaned_data["name"], form.typed, user=user)
+        except InvalidInput as refusal:
+            pages.explain(form, refusal)
+        else:
+            return pages.go(request, reverse("agents:model", args=[card.pk]))
+    context = {"form": form, "provider": provider}
+    return pages.answer(request, "providers/new_model.html", "providers/_new_model_form.html", context)
+
+
+def _provider(pk: int) -> Provider:
+    return get_object_or_404(Provider, pk=pk)
+
+
+def _to(request: HttpRequest, provider: Provider) -> HttpResponse:
+    return pages.go(request, reverse("agents:provider", args=[provider.pk]))
+
+
+def _page(provider: Provider) -> dict[str, Any]:
+    endpoint = Endpoint.of(provider)
+    ended = PriceVersion.objects.filter(price__provider=provider.name, valid_until__isnull=False)
+    callable_ = ModelCard.objects.callable().filter(provider=provider).count()
+    return {
+        "provider": provider,
+        "key_source": endpoint.key_source,
+        "is_set_outside": endpoint.has_key_of_environment,
+        "health": health.last(provider),
+        "callable": callable_,
+        "ruled_out": provider.models.count() - callable_,
+        "agents": Agent.objects.filter(model__provider=provider).order_by("name"),
+        "changes": ended.select_related("price")
+        .prefetch_related("price__cards")
+        .order_by("-valid_until")[:CHANGES_SHOWN],
+        "address_form": ProviderForm(provider=provider),
+        "key_form": KeyForm(),
+    }
