@@ -245,3 +245,28 @@ def test_calls_that_cost_less_than_was_set_aside_leave_the_rest_to_others(five) 
 
 def _is_full(account):
     return lambda: ledger.headroom([account]) < 13
+
+
+@pytest.mark.parametrize("kind", ["global", "agent_type", "agent", "project", "issue"])
+def test_whatever_is_stopped_no_process_gets_a_hold_afterwards(kind) -> None:
+    """Every call is charged to an account of each kind, as those of a run are; one of them is stopped under way."""
+    charged = [make_account(each) for each in ("agent", "project", "issue")]
+    charged.append(accounts.agent_type_account("coder"))
+    by_kind = {account.kind: account for account in [*charged, accounts.global_account()]}
+    load = Load([account.pk for account in charged], 3, 60, [COST])
+
+    with ThreadPoolExecutor(1) as pool:
+        spending = pool.submit(spend_in_processes, load, 2)
+        deadline = time.monotonic() + 60
+        while Usage.objects.count() < 5 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        accounts.freeze(by_kind[kind])
+        last = Hold.objects.order_by("pk").last()
+        outcome = spending.result()
+
+    assert last is not None
+    assert Hold.objects.order_by("pk").last() == last
+    assert (outcome.errors, outcome.admitted + outcome.refused) == ([], 360)
+    assert outcome.admitted == Usage.objects.count() < 360
+    assert not Hold.objects.filter(state__in=Hold.OPEN).exists(), "what was under way is settled"
+    assert audit.differences() == []

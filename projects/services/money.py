@@ -70,7 +70,8 @@ class Shortage:
         who = self.runs[0].agent.name if len(self.runs) == 1 else f"{len(self.runs)} agents"
         cannot = "cannot go on" if len(self.runs) == 1 else "cannot go on together"
         short = usd_display(self.missing_nanousd)
-        return f"{who} {cannot}: the {self.limit.period} limit of {_name(self.limit.account)} is {short} short."
+        limit = f"the {self.limit.period} limit of {_name(self.limit.account)}"
+        return f"{who[:1].upper()}{who[1:]} {cannot}: {limit} is {short} short."
 
     @property
     def detail(self) -> str:

@@ -288,3 +288,32 @@ def test_only_a_run_whose_next_call_fits_is_woken_by_the_clock():
 
     assert money.wake_waiting() == 1
     assert (status(run), run.needs_nanousd) == ("queued", None)
+
+
+@pytest.mark.parametrize(("answer", "expected"), [({"choice": "raise"}, "queued"), ({"choice": "wait"}, "waiting")])
+def test_rest_answers_do_the_same(client, boss, answer, expected):
+    issue = at_work()
+    run = coding_runs(issue)[0]
+    starve(run, accounts.set_limit(issue.account, NANOUSD, period="daily"), 2 * NANOUSD)
+    look(issue)
+    client.force_login(boss)
+    asked = client.get(f"/api/v1/requests/?issue={issue.pk}").json()["results"][0]
+    assert (asked["options"][0]["amount"], asked["resets_at"] is None) == ("5.00", False)
+
+    told = client.post(f"/api/v1/requests/{asked['id']}/answer/", answer, content_type="application/json")
+    look(issue)
+
+    assert (told.status_code, told.json()["is_open"]) == (200, False)
+    assert status(run) == expected
+
+
+def test_the_card_of_the_question_has_the_proposal_filled_in(client, boss):
+    issue = at_work()
+    starve(coding_runs(issue)[0], accounts.set_limit(issue.project.account, NANOUSD, period="daily"), 2 * NANOUSD)
+    look(issue)
+    client.force_login(boss)
+    for page in ("/inbox/", f"/issues/{issue.key}/"):
+        text = client.get(page).content.decode()
+        assert 'inputmode="decimal"' in text
+        assert 'value="5.00"' in text
+        assert "Wait until it resets" in text
