@@ -1,7 +1,7 @@
 from django import forms
 from django.http import QueryDict
 
-from agents.models import Agent, ModelCard, Role
+from agents.models import Agent, Effort, ModelCard, Role
 from agents.tools import registry
 
 
@@ -29,6 +29,12 @@ class AgentForm(forms.Form):
         help_text="Used in order of price when the model cannot be reached.",
     )
     temperature = forms.DecimalField(min_value=0, max_value=2, max_digits=3, decimal_places=2)
+    effort = forms.ChoiceField(
+        label="Thinking",
+        required=False,
+        choices=[("", "as its model likes"), *Effort.choices],
+        help_text="Before it answers. Costs output tokens; only models that can be told are told.",
+    )
     max_tokens = forms.IntegerField(label="Longest answer", min_value=1, help_text="Output tokens of one answer.")
     system_prompt = forms.CharField(
         label="Instructions",
@@ -45,7 +51,8 @@ class AgentForm(forms.Form):
     def __init__(self, data: QueryDict | None = None, *, agent: Agent) -> None:
         cards = ModelCard.objects.callable().select_related("provider").order_by("provider__name", "name")
         initial = {
-            name: getattr(agent, name) for name in ("temperature", "max_tokens", "system_prompt", "tools", "active")
+            name: getattr(agent, name)
+            for name in ("temperature", "effort", "max_tokens", "system_prompt", "tools", "active")
         }
         initial |= {"model": agent.model_id, "fallbacks": [card.pk for card in agent.fallbacks.all()]}
         super().__init__(data, initial=initial)

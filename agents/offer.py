@@ -23,6 +23,7 @@ class Offer:
     cache_read_nanousd_per_mtok: int | None = None
     cache_write_nanousd_per_mtok: int | None = None
     request_nanousd: int = 0
+    thinks: bool = False
 
     @classmethod
     def of(cls, card: JSON) -> "Offer | None":
@@ -43,6 +44,7 @@ class Offer:
             cache_read_nanousd_per_mtok=_optional(_dearest(tariffs, "input_cache_read")),
             cache_write_nanousd_per_mtok=_optional(max((price for price in writes if price is not None), default=None)),
             request_nanousd=_up((_dearest(tariffs, "request") or Decimal(0)) * NANOUSD),
+            thinks="reasoning" in (card.get("supported_parameters") or []),
         )
 
     @property

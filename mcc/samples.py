@@ -4,8 +4,9 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
-from agents.models import Agent, Message, ModelCard, Provider, Role, Run
+from agents.models import Agent, Breaker, Message, ModelCard, Provider, Role, Run
 from agents.roster import AgentCard, Work
+from agents.supply import FailingModel
 from budgets.models import Account, Limit, Usage
 from budgets.queries import Standing
 from mcc.core.models import User
@@ -119,6 +120,20 @@ class Samples:
             AgentCard(coder, [], nanousd("1.84"), nanousd("61.2")),
             AgentCard(tester, [], 0, nanousd("12.03"), works_elsewhere=True),
             AgentCard(gone, [], 0, 0),
+        ]
+
+    def failing_models(self) -> list[FailingModel]:
+        """One for each thing that may happen next."""
+        card = ModelCard(name="acme/large", provider=Provider(name="openrouter"))
+        reason, since = "openrouter answered 503: no capacity", self.ago(minutes=4)
+        later, gone = self.ago(seconds=-40), self.ago(seconds=1)
+        states = [(later, None), (self.ago(minutes=-4), None), (gone, later), (gone, None)]
+        return [
+            FailingModel(
+                Breaker(card=card, failing_since=since, reason=reason, retry_at=retry_at, probe_until=probe_until),
+                self.now,
+            )
+            for retry_at, probe_until in states
         ]
 
     def issue_lines(self) -> list[IssueLine]:

@@ -61,6 +61,7 @@ def _context(rows: Samples) -> dict[str, Any]:
         "wrong_form": SampleForm({"name": "", "cost": "", "role": "chef", "text": ""}, auto_id="id_wrong_%s"),
         "moments": [rows.ago(seconds=3), rows.ago(minutes=4), rows.ago(hours=7), rows.ago(days=30)],
         "standings": rows.standings(),
+        "failing": rows.failing_models(),
         "stacked": charts.stacked(DAYS, _series(), dollars, title="Cost per day", limit=nanousd(25)),
         "lines": charts.lines(DAYS, _series()[:2], dollars, title="Cost of two projects"),
         "series": _series(),

@@ -139,14 +139,7 @@ class Attempt:
         return price_list.estimate(self._model.price, self._prompt_tokens, tokens)
 
     async def _listen(self, hold: Hold) -> None:
-        request = wire.request_of(
-            self._call,
-            endpoint=self._model.endpoint,
-            model=self._model.model,
-            price=self._model.price,
-            max_tokens=self._max_tokens,
-            reference=hold.reference,
-        )
+        request = wire.request_of(self._call, self._model, max_tokens=self._max_tokens, reference=hold.reference)
         self._requested = True
         async with client.answering(self._model.endpoint, request) as answer:
             await self._learn_id(answer.generation_id)

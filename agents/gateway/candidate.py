@@ -27,6 +27,7 @@ class Candidate:
     model: str
     context_tokens: int
     max_output_tokens: int
+    thinks: bool
     price: Price
 
     def longest_answer(self, prompt_bytes: int) -> int:
@@ -58,6 +59,7 @@ def _candidate(card: ModelCard) -> Candidate:
         model=card.name,
         context_tokens=card.context_tokens,
         max_output_tokens=card.max_output_tokens,
+        thinks=card.thinks,
         price=card.price,
     )
 

@@ -5,21 +5,18 @@ from typing import Any
 from django.conf import settings
 
 from agents.client import ChatRequest
-from agents.endpoint import Endpoint
 from agents.gateway import pricing
 from agents.gateway.call import ModelCall
-from budgets.models import Price
+from agents.gateway.candidate import Candidate
 
 JSON = dict[str, Any]
 
 
-def request_of(
-    call: ModelCall, *, endpoint: Endpoint, model: str, price: Price, max_tokens: int, reference: str
-) -> ChatRequest:
+def request_of(call: ModelCall, model: Candidate, *, max_tokens: int, reference: str) -> ChatRequest:
     """Return the request for one attempt, which ``reference`` names."""
     run = call.run
     return ChatRequest(
-        model=model,
+        model=model.model,
         messages=call.messages,
         tools=call.tools,
         max_tokens=max_tokens,
@@ -30,12 +27,12 @@ def request_of(
         fields={
             "session_id": f"mcc-run-{run.pk}",
             "trace": _trace(call, reference),
-            **(_openrouter(model, price) if endpoint.speaks_openrouter else {}),
+            **(_openrouter(call, model) if model.endpoint.speaks_openrouter else {}),
         },
     )
 
 
-def _openrouter(model: str, price: Price) -> JSON:
+def _openrouter(call: ModelCall, model: Candidate) -> JSON:
     """Return OpenRouter's own fields: no endpoint dearer than what was set aside, none that keeps what it is sent
     unless the operator allows it, and no tier with prices of its own.
 
@@ -47,9 +44,12 @@ def _openrouter(model: str, price: Price) -> JSON:
     Anthropic caches a prompt only when asked. At the top level the mark moves along with the conversation
     (https://openrouter.ai/docs/features/prompt-caching).
     """
-    cache = {"cache_control": {"type": "ephemeral"}} if model.startswith("anthropic/") else {}
-    routing = {"max_price": pricing.max_price(price), "data_collection": settings.MCC_DATA_COLLECTION}
-    return {"usage": {"include": True}, "provider": routing, "service_tier": "default", **cache}
+    cache = {"cache_control": {"type": "ephemeral"}} if model.model.startswith("anthropic/") else {}
+    # Only where the list of models says that it is understood: some endpoints refuse what they do not know.
+    told = call.run.agent.effort if model.thinks else ""
+    effort = {"reasoning": {"effort": told}} if told else {}
+    routing = {"max_price": pricing.max_price(model.price), "data_collection": settings.MCC_DATA_COLLECTION}
+    return {"usage": {"include": True}, "provider": routing, "service_tier": "default", **cache, **effort}
 
 
 def _trace(call: ModelCall, reference: str) -> JSON:

@@ -1,4 +1,4 @@
-from agents.models.agent import Acted, Agent, Role
+from agents.models.agent import Acted, Agent, Effort, Role
 from agents.models.breaker import Breaker
 from agents.models.catalogue import ModelCard, Provider
 from agents.models.charge import Charge
@@ -12,6 +12,7 @@ __all__ = [
     "Breaker",
     "Charge",
     "Conversation",
+    "Effort",
     "Message",
     "ModelCard",
     "Outcome",

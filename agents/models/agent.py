@@ -17,6 +17,15 @@ class Role(models.TextChoices):
     REVIEWER = "reviewer"
 
 
+class Effort(models.TextChoices):
+    """How much a model thinks before it answers (https://openrouter.ai/docs/use-cases/reasoning-tokens)."""
+
+    MINIMAL = "minimal"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
 class Agent(models.Model):
     """A member of the company: a role, a model and a character."""
 
@@ -26,6 +35,9 @@ class Agent(models.Model):
     fallbacks = models.ManyToManyField(ModelCard, blank=True, related_name="fallback_of")
     temperature = models.DecimalField(max_digits=3, decimal_places=2, default=Decimal("0.20"))
     max_tokens = models.PositiveIntegerField(default=4_096, help_text="output tokens of one answer")
+    effort = models.CharField(
+        max_length=7, choices=Effort.choices, blank=True, help_text="how much it thinks; empty: as its model likes"
+    )
     system_prompt = models.TextField(blank=True, help_text="added to the role's own instructions")
     tools = models.JSONField(default=list, blank=True, help_text="names; empty: all that the role may use")
     active = models.BooleanField(default=True)

@@ -172,12 +172,13 @@ def _store(provider: Provider, offers: Sequence[Offer]) -> Revised:
                 name=offer.model,
                 context_tokens=offer.context_tokens,
                 max_output_tokens=offer.max_output_tokens,
+                thinks=offer.thinks,
                 price=prices[offer.model],
             )
             for offer in offers
         ],
         update_conflicts=True,
         unique_fields=["provider", "name"],
-        update_fields=["context_tokens", "max_output_tokens", "price", "unavailable"],
+        update_fields=["context_tokens", "max_output_tokens", "thinks", "price", "unavailable"],
     )
     return revised

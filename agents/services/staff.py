@@ -6,7 +6,7 @@ from decimal import Decimal
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from agents.models import Agent, ModelCard, Role
+from agents.models import Agent, Effort, ModelCard, Role
 from agents.tools import registry
 from budgets.models import Account
 from budgets.services import accounts
@@ -14,7 +14,7 @@ from mcc.core import audit, redaction
 from mcc.core.errors import InvalidInput
 from mcc.core.models import User
 
-CHANGEABLE = ("model", "temperature", "max_tokens", "system_prompt", "tools", "active")
+CHANGEABLE = ("model", "temperature", "max_tokens", "effort", "system_prompt", "tools", "active")
 
 
 @transaction.atomic
@@ -41,12 +41,13 @@ def change(
     tools: Iterable[str],
     active: bool,
     fallbacks: Iterable[ModelCard] = (),
+    effort: Effort | str = "",
 ) -> Agent:
     """Change how ``agent`` works from its next run on; runs under way keep their prefix. Raises InvalidInput."""
     before = {field: str(getattr(agent, field)) for field in CHANGEABLE}
     agent.model, agent.temperature, agent.max_tokens = model, temperature, max_tokens
     agent.system_prompt = redaction.redact(system_prompt)
-    agent.tools, agent.active = sorted(tools), active
+    agent.tools, agent.active, agent.effort = sorted(tools), active, effort
     _validate(agent)
     agent.save()
     agent.fallbacks.set(card for card in fallbacks if card != model)

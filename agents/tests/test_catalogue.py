@@ -37,6 +37,12 @@ def with_key(settings, monkeypatch, fake):
     monkeypatch.setenv("OPENROUTER_API_KEY", "sk-or-test")
 
 
+def test_a_model_thinks_as_told_if_its_card_says_so():
+    thinker = Offer.of({**card(), "supported_parameters": ["tools", "reasoning"]})
+
+    assert (thinker.thinks, Offer.of(card()).thinks) == (True, False)
+
+
 @pytest.mark.django_db
 def test_without_a_key_there_is_the_rehearsal(settings):
     settings.OPENROUTER_API_KEY = ""

@@ -87,7 +87,7 @@ def test_the_next_model_takes_over_at_once(fake, acme, run):
 
     assert ask(call_of(run)).text == "Hello"
 
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 8  # an opening lasts eleven seconds at least
     assert [body["model"] for body in fake.requests] == ["acme/large"] * 5 + ["acme/small"]
 
 
@@ -98,7 +98,7 @@ def test_the_failure_that_opens_it_leads_to_the_next_model_without_a_pause(fake,
 
     assert ask(call_of(run, patience=Patience(attempts=9, first_pause_s=0.01))).text == "Hello"
 
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 8  # an opening lasts eleven seconds at least
     assert [body["model"] for body in fake.requests] == ["acme/large"] * 5 + ["acme/small"]
 
 

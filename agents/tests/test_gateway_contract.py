@@ -280,6 +280,16 @@ def test_an_answer_from_the_providers_response_cache_costs_nothing(fake, run):
     assert (usage.cost_nanousd, usage.cost_source, usage.input_tokens, states()) == (0, "response", 0, ["captured"])
 
 
+def test_how_much_to_think_is_told_only_to_a_model_that_can_be_told(fake, acme):
+    for thinks, effort, told in ((True, "high", {"effort": "high"}), (True, "", None), (False, "high", None)):
+        run = make_run(make_card(acme, f"acme/{thinks}-{effort or 'none'}"))
+        run.model.thinks, run.agent.effort = thinks, effort
+
+        ask(call_of(run))
+
+        assert fake.requests[-1].get("reasoning") == told
+
+
 def test_every_kind_of_token_is_booked(fake, run):
     details = {"cached_tokens": 800, "cache_write_tokens": 150, "audio_tokens": 0}
     fake.plan.append(modes.costing("0.002", prompt_tokens_details=details))

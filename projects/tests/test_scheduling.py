@@ -525,6 +525,22 @@ def wait(run: Run, reason: str) -> None:
     Run.objects.filter(pk=run.pk).update(status="waiting", waits_for=reason)
 
 
+def test_a_run_that_had_its_answer_and_waits_for_a_provider_now_is_left_to_sleep():
+    issue = at_work()
+    run = factories.latest(issue.tasks.get()).run
+    requests.open(
+        Request.Kind.QUESTION, issue, key="ask:1", question="Tea?", options=[requests.Option("yes", "Yes")], run=run
+    )
+    wait(run, "answer")
+    answer(open_request(issue), "yes")
+    wait(run, "provider")
+
+    scheduling.advance(issue.pk)
+
+    run.refresh_from_db()
+    assert (run.status, run.waits_for) == ("waiting", "provider")
+
+
 def test_a_run_that_asked_goes_on_after_the_answer():
     issue = at_work()
     run = factories.latest(issue.tasks.get()).run
