@@ -27,6 +27,7 @@ from budgets.errors import AccountFrozen, BudgetExceeded
 from budgets.models import Account
 from budgets.services import ledger
 from budgets.tests.factories import make_bill
+from mcc.core.dbthread import patiently
 
 between_processes: Any = None
 """Where the callers of all processes wait for each other."""
@@ -83,19 +84,23 @@ def spend_at_once(load: Load) -> Outcome:
 def spend_one_by_one(
     accounts, costs, references, until: Callable[[], bool] = lambda: False, spare_nanousd: int = 0
 ) -> Outcome:
-    """Hold, send and capture for each of ``references`` on the connection of this thread, and close it."""
+    """Hold, send and capture for each of ``references`` on the connection of this thread, and close it.
+
+    In processes of their own as patiently as a worker does: SQLite turns some of a hundred away again and again.
+    """
     outcome = Outcome()
+    do = patiently if between_processes else lambda verb, *given, **named: verb(*given, **named)
     try:
         for reference, cost in zip(references, costs, strict=False):
             if until():
                 break
             try:
-                hold = ledger.hold(accounts, cost + spare_nanousd, reference=reference, model="acme/large")
+                hold = do(ledger.hold, accounts, cost + spare_nanousd, reference=reference, model="acme/large")
             except (BudgetExceeded, AccountFrozen):
                 outcome += Outcome(refused=1, least_refused=cost + spare_nanousd)
                 continue
-            ledger.mark_sent(hold)
-            ledger.capture(hold, make_bill(cost, generation_id=f"gen-{reference}"))
+            do(ledger.mark_sent, hold)
+            do(ledger.capture, hold, make_bill(cost, generation_id=f"gen-{reference}"))
             outcome += Outcome(admitted=1)
     except Exception as error:
         outcome.errors.append(repr(error))
@@ -107,7 +112,7 @@ def spend_one_by_one(
 def spend_in_processes(load: Load, processes: int) -> Outcome:
     """Run ``load`` in each of ``processes`` processes, with the settings of the product, on this database."""
     command = [sys.executable, "-m", "budgets.tests.hammer", str(processes), json.dumps(asdict(load))]
-    environment = os.environ | {"DATABASE_URL": database_url()}
+    environment = os.environ | {"DATABASE_URL": database_url(), "MCC_ROLE": "worker"}
     return Outcome(**json.loads(subprocess.check_output(command, env=environment, text=True)))
 
 
