@@ -28,6 +28,7 @@ UNNAMED = {
     "timed out 408, nameless",
     "timed out 504, nameless",
     "timed out 524, nameless",
+    "an id repeated",  # when we hung up: the name is that of another answer
 }
 """Faults after which nobody but the provider knows whether it bills, and under which name. Silence is another."""
 
