@@ -65,9 +65,9 @@ def _write(first: int, last: int, groups: list[list[Account]]) -> None:
         )
         cursor.execute(
             f"INSERT INTO {usage} (id, hold_id, at, model_asked, model_used, provider, input_tokens, output_tokens, "  # noqa: S608
-            f"cached_tokens, cache_write_tokens, reasoning_tokens, cost_nanousd, cost_source) "
+            f"cached_tokens, cache_write_tokens, reasoning_tokens, cost_nanousd, cost_source, overrun_nanousd) "
             f"SELECT n, n, {at}, 'acme/' || (n %% {MODELS}), 'acme/' || (n %% {MODELS}), 'acme', 1000 + n %% 5000, "
-            f"n %% 900, 0, 0, 0, {cost}, 'response' FROM ({numbers}) AS numbers",
+            f"n %% 900, 0, 0, 0, {cost}, 'response', 0 FROM ({numbers}) AS numbers",
             [stamp, first, last],
         )
         for step, group in enumerate(groups, start=1):

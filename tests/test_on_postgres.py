@@ -20,15 +20,22 @@ LONG = [
 ]
 MONEY = LONG if SOAK else [*LONG, *(f"budgets/tests/test_{name}.py" for name in ("ledger", "sweep", "alerts", "audit"))]
 
+SHOWN = [
+    *(f"budgets/tests/test_{name}.py" for name in ("queries", "time_zone", "forecasts")),
+    "projects/tests/test_usage.py",
+]
+"""What pages, exports and the API say of the books."""
+
 
 @pytest.mark.postgres
+@pytest.mark.parametrize("files", [MONEY] if SOAK else [MONEY, SHOWN], ids=["books"] if SOAK else ["books", "shown"])
 @pytest.mark.timeout(7_200 if SOAK else 600)
-def test_the_tests_of_money_pass_on_postgresql(postgres_url, record_property):
+def test_the_tests_of_money_pass_on_postgresql(files, postgres_url, record_property):
     # This pytest's own options and workers are none of that one's.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
 
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *MONEY],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files],
         cwd=ROOT,
         env=inherited | {"DATABASE_URL": postgres_url},
         capture_output=True,
