@@ -23,6 +23,7 @@ from budgets.services.accounts import global_account
 from budgets.services.bill import Bill
 from budgets.services.statements import Room
 from budgets.signals import hold_overrun
+from mcc.core import sqlitefile
 from mcc.core.errors import InvalidInput
 
 logger = logging.getLogger(__name__)
@@ -68,8 +69,11 @@ def hold(
     )
     account_ids = sorted({account.pk for account in accounts})
     for _ in range(ADMISSION_TRIES):
+        sqlitefile.wait_for_turn()
         try:
-            return _admit(wanted, account_ids)
+            # What is set aside for a request that leaves must not be forgotten, even if the power goes.
+            with sqlitefile.flushed() if sent else nullcontext():
+                return _admit(wanted, account_ids)
         except buckets.BucketMissing:
             buckets.open_missing([global_account().pk, *account_ids], at)
         except (IntegrityError, BudgetExceeded):
@@ -137,7 +141,7 @@ def mark_sent(hold: Hold) -> None:
 
     Raises HoldNotOpen if the hold was sent, swept or settled before; RuntimeError inside a transaction.
     """
-    with transaction.atomic(durable=True):
+    with sqlitefile.flushed(), transaction.atomic(durable=True):
         _move(hold, {State.HELD}, State.SENT, sent_at=timezone.now())
 
 

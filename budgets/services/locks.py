@@ -9,12 +9,14 @@ Read the rows in a statement of their own after taking the lock: a statement tha
 """
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from django.db import OperationalError, connection
 
 from budgets.models import Hold
+from mcc.core import sqlitefile
 
 T = TypeVar("T")
 
@@ -55,14 +57,13 @@ def urgently(work: Callable[[], T]) -> T:
     """Return what ``work``, one transaction, gives; on SQLite it gets the database before those who wait already.
 
     There every waiter sleeps up to a tenth of a second between two looks at the lock, and who looks at the right moment
-    wins: beside twenty busy writers an emergency stop waited for seconds. Whoever looks each millisecond is next.
+    wins: beside twenty busy writers an emergency stop waited for seconds. So no new hold begins meanwhile
+    (`sqlitefile.wait_for_turn`), and whoever looks each millisecond is next.
     """
     if connection.vendor != "sqlite" or connection.in_atomic_block:
         return work()
     deadline = time.monotonic() + PATIENCE_S
-    with connection.cursor() as cursor:
-        cursor.execute("PRAGMA busy_timeout = 0")
-    try:
+    with sqlitefile.first_in_turn(), sqlitefile.flushed(), _impatient():
         while True:
             try:
                 return work()
@@ -70,6 +71,14 @@ def urgently(work: Callable[[], T]) -> T:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.001)
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA busy_timeout = 0")
+    try:
+        yield
     finally:
         with connection.cursor() as cursor:
             cursor.execute(f"PRAGMA busy_timeout = {int(1_000 * PATIENCE_S)}")

@@ -1,5 +1,9 @@
-"""The file of the embedded database."""
+"""The file of the embedded database: who may read it, when it reaches the disk, and who is next to write it."""
 
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from django.db import connection
@@ -12,8 +16,54 @@ def keep_private() -> None:
     """
     if connection.vendor != "sqlite":
         return
-    path = Path(connection.settings_dict["NAME"])
+    path = _path()
     path.touch()
     for file in (path, *(path.with_name(f"{path.name}{ending}") for ending in ("-wal", "-shm"))):
         if file.exists():
             file.chmod(0o600)
+
+
+@contextmanager
+def flushed() -> Iterator[None]:
+    """Let the transaction in the block survive a power cut once it has committed, with all that was committed before.
+
+    Others are kept whole by the log, but the last of them may be lost with the power: a flush costs milliseconds, and
+    whatever they wrote is found out or done again. Does nothing on a server, which flushes each commit.
+    """
+    if connection.vendor != "sqlite" or connection.in_atomic_block:
+        yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA synchronous = FULL")
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA synchronous = NORMAL")
+
+
+def wait_for_turn() -> None:
+    """Let whoever is in `first_in_turn` write before us. Call it before a transaction. Does nothing on a server."""
+    with first_in_turn():
+        pass
+
+
+@contextmanager
+def first_in_turn() -> Iterator[None]:
+    """Keep those who call `wait_for_turn`, in any process, from beginning to write. Those who have begun may end.
+
+    SQLite has no queue of writers: whoever looks when the last one has gone is next.
+    """
+    if connection.vendor != "sqlite" or connection.in_atomic_block:
+        yield
+        return
+    turnstile = os.open(f"{_path()}-turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(turnstile, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(turnstile)
+
+
+def _path() -> Path:
+    return Path(connection.settings_dict["NAME"])

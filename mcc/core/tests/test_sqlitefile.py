@@ -1,7 +1,10 @@
 import sqlite3
 import stat
+import subprocess
+import sys
 
-from django.db import connection
+import pytest
+from django.db import connection, transaction
 
 from mcc.core import sqlitefile
 
@@ -26,3 +29,39 @@ def test_one_that_was_open_to_all_is_closed(tmp_path, monkeypatch):
     monkeypatch.setitem(connection.settings_dict, "NAME", str(path))
     sqlitefile.keep_private()
     assert modes(tmp_path) == {"old.sqlite3": "0o600"}
+
+
+WAITS = """
+import fcntl, os, sys
+with open(sys.argv[1], "r+") as turnstile:
+    print("waits", flush=True)
+    fcntl.flock(turnstile, fcntl.LOCK_EX)
+    print("writes", flush=True)
+"""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_waits_for_their_turn_lets_the_first_go_before_them_in_any_process():
+    turnstile = f"{connection.settings_dict['NAME']}-turn"
+    with sqlitefile.first_in_turn():
+        other = subprocess.Popen([sys.executable, "-c", WAITS, turnstile], stdout=subprocess.PIPE, text=True)
+        assert other.stdout.readline() == "waits\n"
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.wait(0.3)
+    assert other.communicate(timeout=10)[0] == "writes\n"
+    sqlitefile.wait_for_turn()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_must_not_be_forgotten_is_flushed_and_the_rest_is_not():
+    def level():
+        with connection.cursor() as cursor:
+            return cursor.execute("PRAGMA synchronous").fetchone()[0]
+
+    assert level() == 1
+    with pytest.raises(ZeroDivisionError), sqlitefile.flushed(), transaction.atomic():
+        assert level() == 2
+        1 / 0  # noqa: B018
+    assert level() == 1
+    with transaction.atomic(), sqlitefile.flushed():
+        assert level() == 1
