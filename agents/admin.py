@@ -1,29 +1,101 @@
-"""Agents can be edited; providers and models are on their pages, what agents said and did can only be read."""
+"""Providers, models and agents can be edited; what agents said and did can only be read."""
 
+from typing import Any
+
+from django import forms
 from django.contrib import admin
+from django.db import transaction
 from django.forms import BaseModelForm
 from django.http import HttpRequest
 
+from agents.catalogue_forms import key_field
 from agents.models import Agent, Conversation, Message, ModelCard, Provider, Run
-from budgets.admin import ReadOnly
+from agents.services import cards, providers
+from budgets.admin import NothingRemoved, ReadOnly
 from budgets.models import Account
 from budgets.services import accounts
+from mcc.core import pages
+from mcc.core.errors import InvalidInput
+from mcc.core.models import User
+
+
+class _Tried(Exception):
+    """It would have worked."""
+
+
+class ProviderForm(forms.ModelForm):
+    """Takes a key and never shows it. Everything goes through the service, which says what is wrong."""
+
+    user: User
+    new_key = key_field(required=False)
+
+    class Meta:
+        model = Provider
+        fields = ("name", "kind", "base_url", "active")
+
+    def clean(self) -> None:
+        super().clean()
+        if self.errors:
+            return
+        try:
+            with transaction.atomic():
+                self.write()
+                raise _Tried
+        except _Tried:
+            pass
+        except InvalidInput as refusal:
+            pages.explain(self, refusal)
+
+    def write(self) -> Provider:
+        """Raises InvalidInput."""
+        values = self.cleaned_data
+        given = {"base_url": values["base_url"], "api_key": values["new_key"], "user": self.user}
+        if self.instance.pk is None:
+            return providers.add(name=values["name"], kind=Provider.Kind(values["kind"]), **given)
+        row = Provider.objects.get(pk=self.instance.pk)
+        providers.change(row, active=values["active"], **given)
+        return row
 
 
 @admin.register(Provider)
-class ProviderAdmin(ReadOnly, admin.ModelAdmin):
-    """Never shows the key. Providers are changed on their pages, which know what hangs on an address and take keys."""
-
+class ProviderAdmin(NothingRemoved, admin.ModelAdmin):
+    form = ProviderForm
     list_display = ["name", "kind", "base_url", "key_setting", "api_key_set_at", "active"]
-    exclude = ["api_key"]
+
+    def get_form(
+        self,
+        request: HttpRequest,
+        obj: Provider | None = None,
+        change: bool = False,
+        **options: Any,  # noqa: ANN401 (the signature is Django's)
+    ) -> type[forms.ModelForm]:
+        form = super().get_form(request, obj, change, **options)
+        return type(form.__name__, (form,), {"user": request.user})
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Provider | None = None) -> list[str]:
+        return ["name", "kind", "key_setting", "api_key_set_at", "suspended_at"] if obj else []
+
+    def save_model(self, request: HttpRequest, obj: Provider, form: ProviderForm, change: bool) -> None:
+        obj.pk = form.write().pk
 
 
 @admin.register(ModelCard)
-class ModelCardAdmin(ReadOnly, admin.ModelAdmin):
+class ModelCardAdmin(NothingRemoved, admin.ModelAdmin):
+    """Can be switched on and off. What a provider lists is the provider's; what people type in has its page."""
+
     list_display = ["name", "provider", "context_tokens", "max_output_tokens", "active"]
     list_filter = ["provider", "active"]
     list_select_related = ["provider"]
     search_fields = ["name"]
+    fields = ["name", "provider", "context_tokens", "max_output_tokens", "price", "unavailable", "active"]
+    readonly_fields = ["name", "provider", "context_tokens", "max_output_tokens", "price", "unavailable"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: ModelCard, form: BaseModelForm, change: bool) -> None:
+        assert isinstance(request.user, User)
+        cards.switch(ModelCard.objects.select_related("provider").get(pk=obj.pk), obj.active, user=request.user)
 
 
 @admin.register(Agent)

@@ -21,7 +21,8 @@ PRICES = {
 }
 
 
-def _key_field(*, required: bool) -> forms.CharField:
+def key_field(*, required: bool) -> forms.CharField:
+    """Return a field that takes an API key and never shows it."""
     hidden = forms.PasswordInput(render_value=False, attrs={"autocomplete": "off", "spellcheck": "false"})
     return forms.CharField(label="API key", max_length=1_000, required=required, widget=hidden)
 
@@ -38,14 +39,14 @@ class NewProviderForm(forms.Form):
     name = forms.SlugField(max_length=100, help_text="Stays as it is: the books name it.")
     kind = forms.ChoiceField(choices=KINDS, help_text="OpenRouter lists its prices; of other servers you type them.")
     base_url = forms.CharField(label="Address", max_length=300, initial="https://openrouter.ai/api/v1")
-    api_key = _key_field(required=False)
+    api_key = key_field(required=False)
 
 
 class ProviderForm(forms.Form):
     """Where a provider is."""
 
     base_url = forms.CharField(label="Address", max_length=300)
-    api_key = _key_field(required=False)
+    api_key = key_field(required=False)
 
     def __init__(self, data: object = None, *, provider: Provider) -> None:
         super().__init__(data, initial={"base_url": provider.base_url})  # type: ignore[arg-type]
@@ -55,7 +56,7 @@ class ProviderForm(forms.Form):
 class KeyForm(forms.Form):
     """A key in place of the one that is stored."""
 
-    api_key = _key_field(required=True)
+    api_key = key_field(required=True)
 
 
 class ModelForm(forms.Form):

@@ -58,15 +58,6 @@ def test_a_key_that_a_page_took_is_in_no_file_no_log_no_page_and_no_audit_entry(
 
 
 @pytest.mark.django_db
-def test_the_admin_takes_no_key(admin_client, acme):
-    address = f"/admin/agents/provider/{acme.pk}/change/"
-
-    assert "api_key" not in admin_client.get(address).content.decode().replace("api_key_set_at", "")
-    assert admin_client.post(address, {"api_key": PLANTED}).status_code == 403
-    assert not Provider.objects.get().api_key
-
-
-@pytest.mark.django_db
 def test_only_administrators_come_in(client, acme):
     card = make_card(acme)
     client.force_login(User.objects.create_user("vic"))

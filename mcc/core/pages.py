@@ -60,7 +60,7 @@ def go(request: HttpRequest, url: str) -> HttpResponse:
     return HttpResponseRedirect(url)
 
 
-def explain(form: forms.Form, refusal: DomainError | ProviderError) -> None:
+def explain(form: forms.BaseForm, refusal: DomainError | ProviderError) -> None:
     """Put the reasons of a service beside the fields that they are about."""
     reasons = getattr(refusal, "fields", None) or {None: [refusal.detail]}
     for field, sentences in reasons.items():
