@@ -17,11 +17,13 @@ from weakref import WeakKeyDictionary
 import httpx2
 import openai
 
-from agents import refusals
+from agents import pieces, refusals
 from agents.endpoint import NO_SECRET, Endpoint
 from agents.errors import CallFailed
+from agents.lenient import a_list, a_text, an_object
 from agents.meter import Metered, decimal
 from agents.models import Provider
+from agents.pieces import Piece
 from agents.rehearsal.transport import RehearsalTransport
 from mcc.core import redaction
 from mcc.core.encryption import Undecipherable
@@ -47,28 +49,6 @@ class ChatRequest:
     idempotency_key: str
     fields: Mapping[str, Any] = field(default_factory=dict)
     silence_s: float = 120
-
-
-@dataclass(frozen=True)
-class CallPiece:
-    """A piece of a tool call. Pieces with one ``index`` belong together; ``arguments`` are to be joined."""
-
-    index: int
-    name: str
-    arguments: str
-
-
-@dataclass(frozen=True)
-class Piece:
-    """What one chunk of the stream brings."""
-
-    generation_id: str = ""
-    text: str = ""
-    calls: tuple[CallPiece, ...] = ()
-    finish_reason: str = ""
-    model: str = ""
-    provider: str = ""
-    metered: Metered | None = None
 
 
 @dataclass(frozen=True)
@@ -114,11 +94,11 @@ class Answer:
         if "json" not in self._type:
             raise refusals.no_stream(self._endpoint.name, self._type)
         answer = json.loads(await self._stream.response.aread())
-        if error := _error_of(answer):
+        if error := pieces.error_of(answer):
             # A refusal that came with the wrong status: only one that names a generation had begun.
             body = _without_secrets(error)
             raise refusals.broken_off(self._endpoint.name, body, may_be_billed=bool(self.generation_id))
-        return _piece(answer)
+        return pieces.piece_of(answer)
 
     async def __aiter__(self) -> AsyncIterator[Piece]:
         try:
@@ -126,9 +106,9 @@ class Answer:
                 yield await self._whole()
                 return
             async for chunk in self._stream:
-                if error := _error_of(chunk):
+                if error := pieces.error_of(chunk):
                     raise refusals.broken_off(self._endpoint.name, _without_secrets(error))
-                yield _piece(chunk)
+                yield pieces.piece_of(chunk)
         except (openai.APIError, httpx2.HTTPError, ValueError) as error:
             raise _failed(self._endpoint, error, answering=True) from None
 
@@ -179,22 +159,22 @@ def _body(request: ChatRequest) -> JSON:
 def generation(endpoint: Endpoint, generation_id: str) -> Generation | None:
     """Return the provider's record of a generation, or None while it has none. Blocks. Raises CallFailed."""
     try:
-        found = _object(_get(endpoint, "/generation", {"id": generation_id}).get("data"))
+        found = an_object(_get(endpoint, "/generation", {"id": generation_id}).get("data"))
     except CallFailed as failure:
         if failure.status == 404:
             return None
         raise
     return Generation(
         id=generation_id,
-        model=_text(found.get("model")),
-        provider=_text(found.get("provider_name")),
+        model=a_text(found.get("model")),
+        provider=a_text(found.get("provider_name")),
         metered=Metered.of_record(found),
     )
 
 
 def key(endpoint: Endpoint, *, timeout_s: float = LOOK_UP_TIMEOUT_S) -> Key:
     """Return what was billed to our key since midnight UTC, and what it may still spend. Blocks. Raises CallFailed."""
-    found = _object(_get(endpoint, "/key", {}, timeout_s).get("data"))
+    found = an_object(_get(endpoint, "/key", {}, timeout_s).get("data"))
     today = decimal(found.get("usage_daily"))
     if today is None:
         raise CallFailed(f"{endpoint.name} does not say what it billed today")
@@ -220,7 +200,7 @@ def activity(endpoint: Endpoint, management_key_variable: str, key_hash: str = "
     """
     manager = replace(endpoint, key_variable=management_key_variable, stored_key=NO_SECRET)
     rows = _get(manager, "/activity", {"api_key_hash": key_hash} if key_hash else {}).get("data")
-    return [_activity(endpoint, _object(row)) for row in _list(rows)]
+    return [_activity(endpoint, an_object(row)) for row in a_list(rows)]
 
 
 def _activity(endpoint: Endpoint, row: JSON) -> Activity:
@@ -229,17 +209,17 @@ def _activity(endpoint: Endpoint, row: JSON) -> Activity:
         raise CallFailed(f"{endpoint.name} tells of activity without its cost")
     try:
         # Some write the day, others its midnight.
-        day = date.fromisoformat(_text(row.get("date"))[:10])
+        day = date.fromisoformat(a_text(row.get("date"))[:10])
     except ValueError:
         raise CallFailed(f"{endpoint.name} tells of activity without its day") from None
     upstream = decimal(row.get("byok_usage_inference")) or 0
-    return Activity(day, _text(row.get("model")), _text(row.get("provider_name")), nanousd(cost + upstream))
+    return Activity(day, a_text(row.get("model")), a_text(row.get("provider_name")), nanousd(cost + upstream))
 
 
 def models(endpoint: Endpoint, *, timeout_s: float = LOOK_UP_TIMEOUT_S) -> list[JSON]:
     """Return what the endpoint lists under ``/models``, with numbers as Decimal. Blocks. Raises CallFailed."""
     listed = _get(endpoint, "/models", {}, timeout_s).get("data")
-    return [card for card in _list(listed) if isinstance(card, dict)]
+    return [card for card in a_list(listed) if isinstance(card, dict)]
 
 
 async def close() -> None:
@@ -308,52 +288,6 @@ def _authorization(endpoint: Endpoint) -> dict[str, str]:
 
 def _timeout(silence_s: float) -> httpx2.Timeout:
     return httpx2.Timeout(silence_s, connect=CONNECT_TIMEOUT_S, pool=CONNECT_TIMEOUT_S)
-
-
-def _piece(chunk: object) -> Piece:
-    """Read a chunk with tolerance: anything may be missing, null, or something else than it should be."""
-    found = _object(chunk)
-    choice = _object(next(iter(_list(found.get("choices"))), None))
-    delta = _object(choice.get("delta") or choice.get("message"))
-    usage = _object(found.get("usage"))
-    return Piece(
-        generation_id=_text(found.get("id")),
-        text=_text(delta.get("content")),
-        calls=tuple(_call_piece(place, _object(call)) for place, call in enumerate(_list(delta.get("tool_calls")))),
-        finish_reason=_text(choice.get("finish_reason")),
-        model=_text(found.get("model")),
-        provider=_text(found.get("provider")),
-        metered=Metered.of_usage(usage) if usage else None,
-    )
-
-
-def _error_of(chunk: object) -> JSON:
-    """Return the error that an answer with status 200 carries, in itself or in its choice; empty if none."""
-    found = _object(chunk)
-    choice = _object(next(iter(_list(found.get("choices"))), None))
-    return _object(found.get("error")) or _object(choice.get("error"))
-
-
-def _call_piece(place: int, call: JSON) -> CallPiece:
-    """Read a piece of a call. In an answer that is not streamed only its place in the list tells them apart."""
-    index, function = call.get("index"), _object(call.get("function"))
-    return CallPiece(
-        index=index if isinstance(index, int) else place,
-        name=_text(function.get("name")),
-        arguments=_text(function.get("arguments")),
-    )
-
-
-def _object(value: object) -> JSON:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def _failed(endpoint: Endpoint, error: Exception, *, answering: bool = False) -> CallFailed:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from agents.lenient import an_object
+
 JSON = dict[str, Any]
 MOST = Decimal(10**9)
 """Neither dollars nor tokens come in more, whatever a provider writes; no column holds much more either."""
@@ -28,9 +30,9 @@ class Metered:
     @classmethod
     def of_usage(cls, usage: JSON) -> "Metered":
         """Read the ``usage`` of a response."""
-        prompt = _part(usage, "prompt_tokens_details")
-        completion = _part(usage, "completion_tokens_details")
-        upstream = _part(usage, "cost_details").get("upstream_inference_cost")
+        prompt = an_object(usage.get("prompt_tokens_details"))
+        completion = an_object(usage.get("completion_tokens_details"))
+        upstream = an_object(usage.get("cost_details")).get("upstream_inference_cost")
         totals = (usage.get("prompt_tokens"), usage.get("completion_tokens"))
         return cls(
             input_tokens=_count(usage.get("prompt_tokens")),
@@ -74,11 +76,6 @@ def _cost(cost: object, upstream: object, is_byok: object) -> Decimal | None:
     if fee is None:
         return None
     return fee + (decimal(upstream) or 0) if is_byok else fee
-
-
-def _part(usage: JSON, name: str) -> JSON:
-    part = usage.get(name)
-    return part if isinstance(part, dict) else {}
 
 
 def _count(value: object) -> int:

@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from agents.errors import CallFailed
+from agents.lenient import an_object
 from agents.models import Provider
 
 JSON = dict[str, Any]
@@ -42,7 +43,7 @@ MOST_CHARS = 500
 
 def refused(endpoint: str, status: int, headers: Mapping[str, str], body: object) -> CallFailed:
     """Return the failure that an HTTP status other than 2xx means."""
-    error = body if isinstance(body, dict) else {}
+    error = an_object(body)
     generation_id = headers.get("x-generation-id", "")
     suspends = _suspends(status, error)
     return CallFailed(
@@ -53,13 +54,13 @@ def refused(endpoint: str, status: int, headers: Mapping[str, str], body: object
         may_be_billed=status in TIMED_OUT or (status >= 500 and bool(generation_id)),
         generation_id=generation_id,
         suspends=suspends,
-        resets_at=_moment(_part(error, "metadata").get("resets_at")) if suspends else None,
+        resets_at=_moment(an_object(error.get("metadata")).get("resets_at")) if suspends else None,
     )
 
 
 def broken_off(endpoint: str, body: object, *, may_be_billed: bool = True) -> CallFailed:
     """Return the failure that an error inside an answer means. Its ``code`` is a number or a word."""
-    error = body if isinstance(body, dict) else {}
+    error = an_object(body)
     code = str(error.get("code") or "")
     status = int(code) if code.isdecimal() and len(code) == 3 else None
     suspends = _suspends(status or 0, error)
@@ -70,7 +71,7 @@ def broken_off(endpoint: str, body: object, *, may_be_billed: bool = True) -> Ca
         retry_after_s=retry_after_s({}, error),
         may_be_billed=may_be_billed,
         suspends=suspends,
-        resets_at=_moment(_part(error, "metadata").get("resets_at")) if suspends else None,
+        resets_at=_moment(an_object(error.get("metadata")).get("resets_at")) if suspends else None,
     )
 
 
@@ -88,7 +89,7 @@ def retry_after_s(headers: Mapping[str, str], error: JSON) -> float | None:
 
     OpenRouter's own limit tells the moment instead, in milliseconds (``X-RateLimit-Reset``).
     """
-    wish = headers.get("retry-after") or _part(error, "availability").get("retry_after")
+    wish = headers.get("retry-after") or an_object(error.get("availability")).get("retry_after")
     if wish is None and headers.get("x-ratelimit-remaining") == "0":
         reset_ms = _number(headers.get("x-ratelimit-reset"))
         return None if reset_ms is None else max(0.0, reset_ms / 1_000 - datetime.now(UTC).timestamp())
@@ -105,7 +106,7 @@ def _suspends(status: int, error: JSON) -> Suspension | None:
     """Return what is wrong for everybody who calls this provider, if the error says so."""
     if status == 401:
         return Suspension.KEY
-    limit = _part(error, "metadata").get("limit_source")
+    limit = an_object(error.get("metadata")).get("limit_source")
     if status == 402 and limit != IN_FLIGHT:
         return SUSPENDED_BY.get(str(limit), Suspension.CREDITS)
     if status == 403:
@@ -116,13 +117,13 @@ def _suspends(status: int, error: JSON) -> Suspension | None:
 
 def _is_permanent(status: int, error: JSON) -> bool:
     if status == 402:
-        return _part(error, "metadata").get("limit_source") != IN_FLIGHT
+        return an_object(error.get("metadata")).get("limit_source") != IN_FLIGHT
     return 400 <= status < 500 and status not in WORTH_ANOTHER_TRY
 
 
 def _sentence(status: int, error: JSON) -> str:
     """Return in words what is wrong. Of the provider's words only those that say more than we know."""
-    metadata, availability = _part(error, "metadata"), _part(error, "availability")
+    metadata, availability = an_object(error.get("metadata")), an_object(error.get("availability"))
     suspension = _suspends(status, error)
     if suspension is Suspension.KEY:
         return SENTENCES[suspension]
@@ -193,8 +194,3 @@ def _moment(value: object) -> datetime | None:
     except ValueError:
         return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-
-
-def _part(error: JSON, name: str) -> JSON:
-    part = error.get(name)
-    return part if isinstance(part, dict) else {}

@@ -1,8 +1,8 @@
 """An answer while its pieces arrive."""
 
-from agents.client import Piece
 from agents.gateway.call import Completion, ToolCall
 from agents.meter import Metered
+from agents.pieces import Piece
 from mcc.core.redaction import redact_known as _known_out
 
 

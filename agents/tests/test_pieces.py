@@ -2,7 +2,7 @@
 
 import pytest
 
-from agents.client import CallPiece, Piece, _piece
+from agents.pieces import CallPiece, Piece, piece_of
 
 
 @pytest.mark.parametrize(
@@ -21,12 +21,12 @@ from agents.client import CallPiece, Piece, _piece
     ],
 )
 def test_a_chunk_without_anything_that_we_know_brings_nothing(chunk):
-    assert _piece(chunk) == Piece()
+    assert piece_of(chunk) == Piece()
 
 
 def test_a_tool_call_may_come_without_its_parts():
     calls = [None, {}, {"index": None, "function": None}, {"index": 2, "function": {"name": "run", "arguments": None}}]
 
-    piece = _piece({"choices": [{"delta": {"tool_calls": calls}}]})
+    piece = piece_of({"choices": [{"delta": {"tool_calls": calls}}]})
 
     assert piece.calls == (CallPiece(0, "", ""), CallPiece(1, "", ""), CallPiece(2, "", ""), CallPiece(2, "run", ""))
