@@ -8,6 +8,7 @@ import threading
 from pathlib import PurePosixPath
 
 from agents import workplaces
+from agents.errors import Interrupted
 from agents.models import Purpose, Run
 from agents.sandbox.types import Sandbox
 from projects import briefing, repomap
@@ -32,6 +33,7 @@ class ProjectPlace:
         self.task: Task | None = None
         self.workspace = Workspace(workspace_key(run), Mirror(project.pk))
         self._opening = threading.Lock()
+        self._closed = False
         self._sandbox: Sandbox | None = None
 
     def pinned(self) -> str:
@@ -47,6 +49,8 @@ class ProjectPlace:
 
     def sandbox(self) -> Sandbox:
         with self._opening:
+            if self._closed:
+                raise Interrupted
             if self._sandbox is None:
                 self._sandbox = self.open()
             return self._sandbox
@@ -60,8 +64,10 @@ class ProjectPlace:
         return False
 
     def close(self) -> None:
-        self._sandbox = None
-        self.workspace.close()
+        """Wait for a tool that is just opening it: what it would open after us nobody would ever close."""
+        with self._opening:
+            self._closed, self._sandbox = True, None
+            self.workspace.close()
 
 
 class IssuePlace(ProjectPlace):

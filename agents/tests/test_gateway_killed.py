@@ -137,11 +137,7 @@ def stepped(home, run, fake, state: str) -> Victim:
     raise AssertionError(f"no process could be stopped as {state}")
 
 
-def between_hold_and_mark_sent(home, run, fake) -> Victim:
-    return stepped(home, run, fake, "held")
-
-
-def between_mark_sent_and_the_socket(home, run, fake) -> Victim:
+def between_the_hold_and_the_socket(home, run, fake) -> Victim:
     return stepped(home, run, fake, "sent")
 
 
@@ -185,8 +181,7 @@ def after_the_capture(home, run, fake) -> Victim:
 
 POINTS = {
     before_the_hold: None,
-    between_hold_and_mark_sent: "",
-    between_mark_sent_and_the_socket: "presumed",
+    between_the_hold_and_the_socket: "presumed",
     before_the_headers: "presumed",
     in_the_stream: "generation",
     between_the_last_chunk_and_the_capture: "generation",

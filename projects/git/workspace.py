@@ -134,24 +134,27 @@ class Workspace:
 
     def close(self) -> None:
         """Kill what runs, let go of the lock; the files stay. Harmless the second time."""
-        if self.sandbox is not None:
-            self.sandbox.close()
-            self.sandbox = None
-        self._lock.release()
+        try:
+            self._end()
+        finally:
+            self._lock.release()
 
     def discard(self) -> None:
         """Delete the workspace and what it held in the mirror. Raises WorkspaceBusy while another has it open."""
         if self.sandbox is None:
             self._acquire()
-        else:
-            self.sandbox.close()
-            self.sandbox = None
         try:
+            self._end()
             self._made.unlink(missing_ok=True)
             delete_workspace(self.name)
             self.mirror.let_go(self.name)
         finally:
             self._lock.release(remove=True)
+
+    def _end(self) -> None:
+        sandbox, self.sandbox = self.sandbox, None
+        if sandbox is not None:
+            sandbox.close()
 
     @property
     def _made(self) -> Path:
