@@ -27,25 +27,16 @@ def test_a_part_runs_by_itself_and_leaves_its_findings(tmp_path):
     assert (found["scale"], {line["verdict"] for line in found["findings"]}) == ("quick", {"met", ""})
 
 
-@pytest.mark.timeout(300)
-def test_the_gateway_is_measured_without_its_rival(tmp_path):
+def test_what_cut_streams_cost_is_measured_without_a_rival(tmp_path):
     path = tmp_path / "found.json"
-    subjects = ["gateway", "headroom", "cut"]
-    command = [sys.executable, "-m", "bench", "--quick", "--database", "sqlite", "--json", str(path), *subjects]
+    command = [sys.executable, "-m", "bench", "--quick", "--database", "sqlite", "--json", str(path), "cut"]
 
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100)
 
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(path.read_text())["findings"]
     judged = {line["what"]: line["values"] for line in found if line["verdict"] == "met"}
-    assert judged == {
-        "exact, 50 callers: over budget, gateway": [0.0],
-        "exact, 50 callers: turned away though it fitted, gateway": [0],
-        "charged other than billed, gateway": [0.0],
-    }
-    waited = [line for line in found if line["what"] == "10 callers, p50 added by gateway, five limits"]
-    assert waited[0]["values"][0] > 0
-    assert {line["skipped"] for line in found if line["subject"] == "gateway"} == {"", "not started with --quick"}
+    assert judged == {"charged other than billed, gateway": [0.0]}
 
 
 def test_what_is_big_is_installed_only_when_asked_for(tmp_path, monkeypatch):
