@@ -1,6 +1,7 @@
 """The workplace of a run while it is driven: opened when a tool first needs it, closed when the run rests."""
 
 import asyncio
+import contextlib
 import logging
 import threading
 from concurrent.futures import Executor
@@ -50,12 +51,18 @@ class Place:
             return self._workplace
 
     async def close(self) -> None:
+        """Close it, though the caller is cancelled meanwhile: what stays open is open until this process ends.
+
+        A cancellation breaks off work, and here the work is over, so it is forgotten.
+        """
         with self._lock:
             self._closed = True
             workplace, self._workplace = self._workplace, None
         if workplace is None:
             return
-        try:
-            await asyncio.get_running_loop().run_in_executor(self._threads, workplace.close)
-        except Exception:
-            logger.exception("a workplace did not close")
+        closing = asyncio.get_running_loop().run_in_executor(self._threads, workplace.close)
+        while not closing.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait({closing})
+        if error := closing.exception():
+            logger.error("a workplace did not close", exc_info=error)
