@@ -10,7 +10,7 @@ from django.db import InterfaceError, OperationalError, transaction
 
 from agents import client
 from agents.errors import CallFailed, LeaseLost
-from agents.gateway import pricing, wire
+from agents.gateway import wire
 from agents.gateway.call import Completion, ModelCall, OnText, Store
 from agents.gateway.candidate import LEAST_OUTPUT_TOKENS, Candidate
 from agents.gateway.draft import Draft
@@ -54,9 +54,9 @@ class Attempt:
         self._db = db
         self._on_text = on_text
         self._store = store
-        self._prompt_tokens = pricing.bound_of(call.text, len(call.messages), has_tools=bool(call.tools))
+        self._prompt_tokens = call.bound_for(model.model)
         wanted = call.max_tokens or call.run.agent.max_tokens
-        self._max_tokens = min(wanted, model.longest_answer(self._prompt_tokens))
+        self._max_tokens = min(wanted, model.longest_answer(call.bytes_bound))
         self._draft = Draft()
         self._hold: Hold | None = None
         self._generation_id = ""

@@ -44,11 +44,21 @@ class Patience:
 
 
 @dataclass(frozen=True)
+class Counted:
+    """What a provider told before: the first ``messages`` of a prompt, and its tools, were ``tokens`` for ``model``."""
+
+    messages: int
+    tokens: int
+    model: str
+
+
+@dataclass(frozen=True)
 class ModelCall:
     """One question to the model of ``run``'s agent, with the whole conversation.
 
     ``reference_prefix`` names it in the ledger (``run:5/step:3``), unique among the calls of the company.
-    ``max_tokens``, ``model``, ``purpose`` and ``step`` default to those of the agent and the run.
+    ``max_tokens``, ``model``, ``purpose`` and ``step`` default to those of the agent and the run. With ``counted`` less
+    has to be set aside.
     """
 
     run: Run
@@ -59,12 +69,25 @@ class ModelCall:
     max_tokens: int | None = None
     model: ModelCard | None = None
     step: int | None = None
+    counted: Counted | None = None
     patience: Patience = field(default_factory=Patience)
 
     @cached_property
     def text(self) -> str:
         """All that is said, as JSON: made once, for everything that has to look through it."""
         return pricing.text_of(self.messages, self.tools)
+
+    @cached_property
+    def bytes_bound(self) -> int:
+        """A number of tokens that the prompt cannot pass, whatever the model."""
+        return pricing.bound_of(self.text, len(self.messages), has_tools=bool(self.tools))
+
+    def bound_for(self, model: str) -> int:
+        """Return a number of tokens that the prompt cannot pass for ``model``: close where its beginning is counted."""
+        if self.counted is None or self.counted.model != model:
+            return self.bytes_bound
+        new = self.messages[self.counted.messages :]
+        return pricing.grown_bound(self.bytes_bound, self.counted.tokens, new)
 
     def without_secrets(self) -> "ModelCall":
         """Return the call as it may leave.
@@ -75,7 +98,7 @@ class ModelCall:
         if not redaction.holds_known(self.text):
             return self
         messages, tools = json.loads(redaction.redact_known(self.text))
-        return replace(self, messages=messages, tools=tools)
+        return replace(self, messages=messages, tools=tools, counted=None)
 
 
 @dataclass(frozen=True)

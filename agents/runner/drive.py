@@ -18,7 +18,7 @@ from agents.errors import Interrupted, LeaseLost, ModelUnavailable, ProviderSusp
 from agents.gateway import Completion, ModelCall
 from agents.guards import Ending
 from agents.models import Outcome, Run
-from agents.runner import cuts, hands, journal
+from agents.runner import counting, cuts, hands, journal
 from agents.runner.claims import Lease
 from agents.runner.cuts import Cut
 from agents.runner.deltas import Deltas
@@ -204,11 +204,13 @@ class Drive:
             self._deltas.forget(run.pk)
             ending = journal.store_answer(self.lease, run, history, completion, usage, self._worked_ms())
 
+        messages = context.prompt(run.prefix, history)
         call = ModelCall(
             run=run,
-            messages=context.prompt(run.prefix, history),
+            messages=messages,
             tools=tools,
             reference_prefix=f"run:{run.pk}/step:{run.step}",
+            counted=counting.counted(run, history, messages),
         )
         completion = await self._complete(
             call, store, lambda text: self._deltas.hear(run.pk, run.step, run.stream, text)

@@ -10,7 +10,6 @@ from django.utils import timezone
 from agents import tasks
 from agents.errors import CallFailed, LeaseLost, ModelUnavailable
 from agents.gateway import Patience, ToolCall, complete
-from agents.gateway.pricing import prompt_bound
 from agents.models import Message, Provider
 from agents.tests.calls import (
     PROMPT,
@@ -242,7 +241,7 @@ def test_a_refusal_says_what_the_shortest_useful_answer_needs(fake, acme):
     with pytest.raises(BudgetExceeded) as refused:
         ask(call_of(run))
 
-    assert refused.value.needed_nanousd == pricing.estimate(run.model.price, prompt_bound(PROMPT, []), 256)
+    assert refused.value.needed_nanousd == pricing.estimate(run.model.price, call_of(run).bytes_bound, 256)
     assert not refused.value.may_pass
 
 
