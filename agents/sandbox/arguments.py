@@ -10,32 +10,24 @@ import itertools
 import os
 import posixpath
 import resource
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from agents.sandbox import seccomp
+from agents.sandbox import etc, places, seccomp
 from agents.sandbox.descriptors import Descriptors
 from agents.sandbox.types import WORKSPACE, Limits, PathProblem, SandboxPathError, SandboxSpec
 from mcc.core.errors import InvalidInput
 
 HOME = "/home/agent"
 BASE_PATH = "/usr/local/bin:/usr/bin:/bin"
-ETC = (
-    *("alternatives", "ca-certificates", "ca-certificates.conf", "fonts", "java-*", "ld.so.cache", "ld.so.conf"),
-    *("ld.so.conf.d", "localtime", "magic", "mime.types", "nsswitch.conf", "perl", "python3*", "ssl/certs"),
-    *("ssl/openssl.cnf", "terminfo"),
-)
-"""The only names of the host's /etc that exist inside."""
-PASSWD = (
-    b"root:x:0:0:root:/root:/usr/sbin/nologin\nagent:x:1000:1000:agent:/home/agent:/bin/bash\n"
-    b"nobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n"
-)
-GROUP = b"root:x:0:\nagent:x:1000:\nnogroup:x:65534:\n"
-HOSTS = b"127.0.0.1 localhost sandbox\n::1 localhost\n"
-CHOOM = Path("/usr/bin/choom")
+LAUNCHER = Path("/bin/sh")
+FIRST_TO_DIE = "{ echo 900 > /proc/self/oom_score_adj; } 2> /dev/null"
 ENTER = 'cd -- "$1" || exit 125; shift; exec "$@"'
+NICENESS = 5
+CAP_SYS_NICE = 23
 KERNEL_COUNTS_PROCESSES_BY_NAMESPACE = (5, 14)
 PROCESSES_OF_A_USER = 4096
 
@@ -55,20 +47,23 @@ class Host:
     """What the host has to offer to a sandbox. Looked up once: a command must not pay for it."""
 
     system: tuple[str, ...]
-    """Options that show /usr, the links into it, and the named files of /etc."""
-    first_to_die: tuple[str, ...]
-    """A launcher that makes the sandbox the kernel's choice when memory is short; empty without choom."""
+    """Options that show /usr, the links into it, and /etc."""
     cpus: tuple[int, ...]
     can_count_processes: bool
+    limits_processes: str
+    """The option of the shell's ``ulimit``: -p in dash and busybox, -u in bash."""
+    lends_nice: bool
+    """Whether the niceness of a command must be set inside: root without CAP_SYS_NICE may not set that of others."""
 
     @classmethod
     def look(cls) -> Self:
         release = tuple(int(part) for part in os.uname().release.split("-")[0].split(".")[:2])
         return cls(
             system=tuple(_system_options(Path("/"))),
-            first_to_die=(str(CHOOM), "-n", "900", "--") if CHOOM.exists() else (),
             cpus=tuple(sorted(os.sched_getaffinity(0))),
             can_count_processes=release >= KERNEL_COUNTS_PROCESSES_BY_NAMESPACE,
+            limits_processes=_option_for_processes(),
+            lends_nice=places.sandbox_uid() is not None and not _may_renice(),
         )
 
 
@@ -80,42 +75,52 @@ def _system_options(root: Path) -> list[str]:
             options += ["--symlink", str(path.readlink()).lstrip("/"), f"/{name}"]
         elif path.is_dir():
             options += ["--ro-bind", f"/{name}", f"/{name}"]
-    options += ["--perms", "0755", "--dir", "/etc"]
-    for pattern in ETC:
-        for path in sorted((root / "etc").glob(pattern)):
-            options += ["--ro-bind-try", str(path), str(path)]
-    return options
+    return [*options, "--ro-bind", str(etc.directory(root / "etc")), "/etc"]
 
 
-def command_line(binary: Path, argv: Sequence[str], *, host: Host, limits: Limits, arguments_fd: int) -> list[str]:
-    """Return everything that is executed on the host: a launcher, bwrap, inside it the limits, then ``argv`` itself.
+def _option_for_processes() -> str:
+    tried = subprocess.run([LAUNCHER, "-c", "ulimit -u"], capture_output=True, check=False)
+    return "-p" if tried.returncode else "-u"
 
-    Niceness and processors are set inside, so that on a busy machine the making of the sandbox does not wait.
+
+def _may_renice() -> bool:
+    status = Path("/proc/self/status").read_text()
+    return bool(int(status.partition("CapEff:")[2].split()[0], 16) >> CAP_SYS_NICE & 1)
+
+
+def command_line(
+    binary: Path, argv: Sequence[str], *, cwd: str, host: Host, limits: Limits, arguments_fd: int
+) -> list[str]:
+    """Return everything that is executed on the host: bwrap, inside it a shell that sets limits, then ``argv`` itself.
+
+    The shell in place of prlimit, choom and another shell: each program that is started costs a millisecond.
     """
-    inside = ["/usr/bin/nice", "-n", "5", *_pinned(limits, host), "/usr/bin/prlimit", *_resource_limits(limits, host)]
-    # The second "--": without it prlimit took an agent's "-n" for its own.
-    return [*host.first_to_die, str(binary), "--args", str(arguments_fd), "--", *inside, "--", *argv]
+    nice = ["/usr/bin/nice", "-n", str(NICENESS)] if host.lends_nice else []
+    launcher = [str(LAUNCHER), "-c", _launch(limits, host), "launch", cwd]
+    return [str(binary), "--args", str(arguments_fd), "--", *nice, *launcher, *argv]
 
 
-def _pinned(limits: Limits, host: Host) -> list[str]:
-    """Return a launcher that keeps the command on its share of the processors; the next gets the next share."""
-    if limits.cpus >= len(host.cpus):
-        return []
-    first = next(_turn) * limits.cpus
-    chosen = [host.cpus[(first + n) % len(host.cpus)] for n in range(max(1, limits.cpus))]
-    return ["/usr/bin/taskset", "-c", ",".join(str(cpu) for cpu in chosen)]
+def _launch(limits: Limits, host: Host) -> str:
+    """Return the script that makes its process the kernel's choice when memory is short, limits it, and becomes argv.
+
+    Set inside, where the new user namespace counts the processes. Without limits nothing starts.
+    """
+    set_limits = " && ".join(f"ulimit {option} {value}" for option, value in _resource_limits(limits, host))
+    return f"{FIRST_TO_DIE}; {set_limits} || exit 125; {ENTER}"
 
 
-def _resource_limits(limits: Limits, host: Host) -> list[str]:
+def _resource_limits(limits: Limits, host: Host) -> list[tuple[str, int]]:
+    """Return options of ``ulimit`` with what they take: blocks of 512 bytes for files, KiB for data."""
     processes = limits.processes if host.can_count_processes else max(PROCESSES_OF_A_USER, limits.processes)
-    wanted = (
-        ("nproc", resource.RLIMIT_NPROC, processes),
-        ("nofile", resource.RLIMIT_NOFILE, limits.open_files),
-        ("fsize", resource.RLIMIT_FSIZE, limits.file_size),
-        ("cpu", resource.RLIMIT_CPU, limits.cpu_s or int(limits.wall_s * max(1, limits.cpus)) + 5),
-        ("data", resource.RLIMIT_DATA, limits.memory),
-    )
-    return [*(f"--{name}={_clamp(which, value)}" for name, which, value in wanted), "--core=0"]
+    cpu_s = limits.cpu_s or int(limits.wall_s * max(1, limits.cpus)) + 5
+    return [
+        (host.limits_processes, _clamp(resource.RLIMIT_NPROC, processes)),
+        ("-n", _clamp(resource.RLIMIT_NOFILE, limits.open_files)),
+        ("-f", _clamp(resource.RLIMIT_FSIZE, limits.file_size) // 512),
+        ("-t", _clamp(resource.RLIMIT_CPU, cpu_s)),
+        ("-d", _clamp(resource.RLIMIT_DATA, limits.memory) // 1024),
+        ("-c", 0),
+    ]
 
 
 def _clamp(which: int, value: int) -> int:
@@ -124,12 +129,20 @@ def _clamp(which: int, value: int) -> int:
     return value if hard == resource.RLIM_INFINITY else min(value, hard)
 
 
-def in_directory(cwd: str, argv: Sequence[str]) -> list[str]:
-    """Return ``argv`` so that it starts in ``cwd``: a shell goes there once the sandbox is shut (see above)."""
+def share_of_processors(limits: Limits, host: Host) -> frozenset[int]:
+    """Return the processors that the next command may use: the commands take turns."""
+    if limits.cpus >= len(host.cpus):
+        return frozenset(host.cpus)
+    first = next(_turn) * limits.cpus
+    return frozenset(host.cpus[(first + n) % len(host.cpus)] for n in range(max(1, limits.cpus)))
+
+
+def inside(cwd: str) -> str:
+    """Return where a command starts: the launching shell goes there once the sandbox is shut (see above)."""
     path = posixpath.normpath(posixpath.join(WORKSPACE, cwd))
     if path != WORKSPACE and not path.startswith(f"{WORKSPACE}/"):
         raise SandboxPathError(f"{cwd} is outside the workspace.", problem=PathProblem.OUTSIDE)
-    return list(argv) if path == WORKSPACE else ["/bin/sh", "-c", ENTER, "cd", path, *argv]
+    return path
 
 
 def options(
@@ -150,9 +163,6 @@ def options(
         *_temporary("1777", limits.tmp, "/dev/shm"),  # noqa: S108
         *_temporary("0755", limits.tmp, HOME),
         *("--dir", "/var/tmp"),  # noqa: S108
-        *_text(inherited.memory_file(PASSWD), "/etc/passwd"),
-        *_text(inherited.memory_file(GROUP), "/etc/group"),
-        *_text(inherited.memory_file(HOSTS), "/etc/hosts"),
         *_trusted_mounts(spec, toolchains),
         *("--bind", str(spec.workspace), WORKSPACE),
         *("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", WORKSPACE),
@@ -170,10 +180,6 @@ _ISOLATION = (
 
 def _temporary(mode: str, size: int, target: str) -> tuple[str, ...]:
     return ("--perms", mode, "--size", str(size), "--tmpfs", target)
-
-
-def _text(fd: int, target: str) -> tuple[str, ...]:
-    return ("--perms", "0644", "--file", str(fd), target)
 
 
 def _trusted_mounts(spec: SandboxSpec, toolchains: Sequence[Toolchain]) -> list[str]:
@@ -205,6 +211,7 @@ def packed(words: Sequence[str]) -> bytes:
     """Return options as ``bwrap --args`` reads them. Raises InvalidInput for a NUL: it would end one option and
     let the rest of it be another.
     """
-    if any("\0" in word for word in words):
+    joined = "\0".join([*words, ""])
+    if joined.count("\0") != len(words):
         raise InvalidInput("A NUL byte is not possible here.")
-    return b"".join(os.fsencode(word) + b"\0" for word in words)
+    return os.fsencode(joined)

