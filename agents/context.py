@@ -53,14 +53,35 @@ class History:
 
     conversation: Conversation
     rows: list[Message] = field(default_factory=list)
+    known: int = 0
+    """The key up to which no row is missing. Behind it stand only those that the run itself wrote since."""
 
     def catch_up(self) -> None:
         """Read the rows that are new since the last time. One query."""
         condensed = self.conversation.condensed_until
-        self.rows += self._read().filter(pk__gt=max(self.heard, condensed))
+        known = [row for row in self.rows if row.pk <= self.known]
+        self.rows = [*known, *self._read().filter(pk__gt=max(self.known, condensed))]
         if condensed and not any(row.is_order for row in self.rows):
             order = self._read().filter(pk__lte=condensed, is_order=True).last()
             self.rows = [*([order] if order else []), *self.rows]
+        self.known = self.heard
+
+    def write(self, row: Message) -> None:
+        """Add what the run has just written, without reading it again."""
+        self.rows.append(row)
+
+    @property
+    def unconfirmed(self) -> int:
+        """How many rows must stand behind ``known`` if nobody else wrote any."""
+        return sum(row.pk > self.known for row in self.rows)
+
+    def confirm(self) -> None:
+        """Take it that nothing is missing: whoever calls has looked."""
+        self.known = self.heard
+
+    def forget(self) -> None:
+        """Read all again the next time: it was condensed."""
+        self.rows, self.known = [], 0
 
     def _read(self) -> QuerySet[Message]:
         return self.conversation.messages.select_related("usage", "agent").order_by("pk")

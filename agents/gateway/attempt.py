@@ -22,7 +22,7 @@ from budgets.models import Account, Hold
 from budgets.services import ledger
 from budgets.services import pricing as price_list
 from budgets.services.bill import Bill
-from mcc.core import redaction
+from mcc.core import redaction, rows
 from mcc.core.dbthread import DatabaseThread
 
 logger = logging.getLogger(__name__)
@@ -47,8 +47,11 @@ class Attempt:
         db: DatabaseThread,
         on_text: OnText,
         store: Store,
+        is_first: bool = False,
     ) -> None:
+        """``is_first``: nobody can have made an attempt before, so none is looked for."""
         self._call = call
+        self._is_first = is_first
         self._model = model
         self._accounts = accounts
         self._db = db
@@ -114,6 +117,8 @@ class Attempt:
     def _next_reference(self) -> str:
         """Return a name for this attempt: those before it are in the ledger, from whichever process."""
         stem, first = f"{self._call.reference_prefix}/attempt:", 1
+        if self._is_first:
+            return f"{stem}{first}"
         while True:
             names = [f"{stem}{number}" for number in range(first, first + ATTEMPTS_LOOKED_UP)]
             taken = ledger.taken(names)
@@ -229,9 +234,9 @@ class Attempt:
         again = hold.state == Hold.State.CAPTURED  # a commit can arrive though its answer got lost
         try:
             with transaction.atomic():
-                usage = ledger.capture(hold, bill)
-                # The sweeper can have been faster. One statement; get_or_create takes four.
-                Charge.objects.bulk_create([Charge(usage=usage, run=self._call.run)], ignore_conflicts=True)
+                usage = ledger.capture(hold, bill, savepoint=False)
+                # The sweeper can have been faster.
+                rows.insert(Charge(usage=usage, run=self._call.run), ignore_conflicts=True)
                 if not (again and Message.objects.filter(usage=usage).exists()):
                     self._store(completion, usage)
         except (OperationalError, InterfaceError):

@@ -58,7 +58,7 @@ class ModelCall:
 
     ``reference_prefix`` names it in the ledger (``run:5/step:3``), unique among the calls of the company.
     ``max_tokens``, ``model``, ``purpose`` and ``step`` default to those of the agent and the run. With ``counted`` less
-    has to be set aside.
+    has to be set aside. ``is_new``: nobody can have asked it before, in whichever process.
     """
 
     run: Run
@@ -70,6 +70,7 @@ class ModelCall:
     model: ModelCard | None = None
     step: int | None = None
     counted: Counted | None = None
+    is_new: bool = False
     patience: Patience = field(default_factory=Patience)
 
     @cached_property

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from django.db.models import Prefetch, prefetch_related_objects
+from django.db.models import Model, Prefetch, prefetch_related_objects
 
 from agents.endpoint import Endpoint
 from agents.errors import ModelUnavailable
@@ -70,3 +70,14 @@ def accounts_of(call: ModelCall) -> list[Account]:
     prefetch_related_objects([call.run], "accounts")
     agent.role_account = agent.role_account or accounts.agent_type_account(agent.role)
     return [*call.run.accounts.all(), agent.account, agent.role_account]
+
+
+def is_prepared(call: ModelCall) -> bool:
+    """Whether ``candidates`` and ``accounts_of`` would find all they need with the run in memory, without a query."""
+    agent = call.run.agent
+    has_accounts = agent.role_account is not None and _has(call.run, "accounts")
+    return has_accounts and _has(agent, "fallbacks")
+
+
+def _has(row: Model, relation: str) -> bool:
+    return relation in getattr(row, "_prefetched_objects_cache", {})

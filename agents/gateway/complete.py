@@ -9,7 +9,7 @@ from agents.errors import BreakerOpen, CallFailed, ProviderSuspended
 from agents.gateway import settlements
 from agents.gateway.attempt import Attempt, to_the_end
 from agents.gateway.call import Completion, ModelCall, OnText, Patience, Store
-from agents.gateway.candidate import Candidate, accounts_of, candidates
+from agents.gateway.candidate import Candidate, accounts_of, candidates, is_prepared
 from agents.services import breakers, outages
 from budgets.errors import BudgetExceeded
 from budgets.models import Account
@@ -28,12 +28,16 @@ async def complete(call: ModelCall, *, db: DatabaseThread, on_text: OnText, stor
     ProviderError), and LeaseLost when ``store`` does or when somebody else makes this very attempt.
     """
     call = call.without_secrets()
-    models, accounts = await db.run(_prepare, call)
+    models, accounts = _prepare(call) if is_prepared(call) else await db.run(_prepare, call)
+    is_first = call.is_new
     for model in models:
         is_last = model is models[-1]
 
         async def attempt(model: Candidate = model) -> Completion:
-            return await Attempt(call, model, accounts, db=db, on_text=on_text, store=store).make()
+            nonlocal is_first
+            this = Attempt(call, model, accounts, db=db, on_text=on_text, store=store, is_first=is_first)
+            is_first = False
+            return await this.make()
 
         try:
             return await _persist(model, attempt, call.patience, db=db, is_last=is_last)

@@ -4,15 +4,15 @@ Whoever claims a run raises its epoch. Every transaction that writes for a run b
 that was slow, suspended or cut off from the database finds another epoch there and writes nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from functools import cache
-from typing import Final
+from typing import Any, Final, cast
 
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, Field, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from agents.errors import LeaseLost
@@ -42,13 +42,34 @@ class Lease:
     owner: str
     epoch: int
 
-    def fence(self, **changes: object) -> None:
-        """Lock the row and change it, if it is still ours. Raises LeaseLost. The first statement of a transaction."""
-        row = Run.objects.filter(
-            pk=self.run_id, status=Run.Status.RUNNING, lease_owner=self.owner, lease_epoch=self.epoch
-        )
-        if not row.update(**(changes or {"lease_epoch": self.epoch})):
-            raise LeaseLost(f"run {self.run_id}, epoch {self.epoch}")
+    def fence(self, *, add: Mapping[str, int] | None = None, **changes: object) -> None:
+        """Lock the row, set ``changes`` and add ``add`` to it, if it is still ours. A transaction begins with it.
+
+        Raises LeaseLost. Written by hand: the ORM takes ten times as long, at every step of every run.
+        """
+        sums = {name: f"{_column(name)} = {_column(name)} + %s" for name in add or {}}
+        sets = [*sums.values(), *(f"{_column(name)} = %s" for name in changes)] or ["lease_epoch = lease_epoch"]
+        values = [*(add or {}).values(), *(_prepared(name, value) for name, value in changes.items())]
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"UPDATE agents_run SET {', '.join(sets)} "  # noqa: S608 - columns of our own
+                "WHERE id = %s AND status = %s AND lease_owner = %s AND lease_epoch = %s",
+                [*values, self.run_id, Run.Status.RUNNING.value, self.owner, self.epoch],
+            )
+            if not cursor.rowcount:
+                raise LeaseLost(f"run {self.run_id}, epoch {self.epoch}")
+
+
+def _column(name: str) -> str:
+    return str(_field(name).column)
+
+
+def _prepared(name: str, value: object) -> Any:  # noqa: ANN401 - what the database driver takes
+    return _field(name).get_db_prep_save(value, connection)
+
+
+def _field(name: str) -> "Field[Any, Any]":
+    return cast("Field[Any, Any]", Run._meta.get_field(name))
 
 
 def frozen(accounts: QuerySet[Account] | None = None) -> Exists:

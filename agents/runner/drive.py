@@ -70,6 +70,8 @@ class Drive:
         self._leaving = self._resting = False
         self._task: asyncio.Task[None] | None = None
         self._mark = time.monotonic()
+        self._first_step = 0
+        """Where this claim began: an attempt at that step may have been made before, at later ones not."""
 
     def start(self) -> "asyncio.Task[None]":
         self._task = asyncio.ensure_future(self.go())
@@ -157,6 +159,7 @@ class Drive:
     async def _work(self, place: Place) -> None:
         """Take step after step. Returns when the run has ended; raises why it rests before its end."""
         run, history = await self._db.run(_open, self.lease)
+        self._first_step = run.step
         if run.workplace and run.repository_map is None and not history.answers(run):
             await self._draw_map(run, place)
         while True:
@@ -167,7 +170,8 @@ class Drive:
             calls = history.pending(run) or await self._next_calls(run, history)
             if calls is None or not await self._execute(run, history, calls, place):
                 return
-            await self._db.run(_look, self.lease, run, history)
+            if not calls:
+                await self._db.run(_look, self.lease, run, history)
 
     async def _draw_map(self, run: Run, place: Place) -> None:
         """Fix the map before the first call: from then on it is part of the prefix."""
@@ -197,12 +201,12 @@ class Drive:
 
     async def _ask(self, run: Run, history: History, tools: list[registry.JSON]) -> list[Call] | None:
         """Let the model answer, charge for it and journal it."""
-        ending: Ending | None = None
+        stored: journal.Stored | None = None
 
         def store(completion: Completion, usage: Usage) -> None:
-            nonlocal ending
+            nonlocal stored
             self._deltas.forget(run.pk)
-            ending = journal.store_answer(self.lease, run, history, completion, usage, self._worked_ms())
+            stored = journal.store_answer(self.lease, run, history, completion, usage, self._worked_ms())
 
         messages = context.prompt(run.prefix, history)
         call = ModelCall(
@@ -211,12 +215,17 @@ class Drive:
             tools=tools,
             reference_prefix=f"run:{run.pk}/step:{run.step}",
             counted=counting.counted(run, history, messages),
+            is_new=run.step > self._first_step,
         )
         completion = await self._complete(
             call, store, lambda text: self._deltas.hear(run.pk, run.step, run.stream, text)
         )
         run.step += 1
-        return None if ending else [Call(call.id, call.name, call.arguments) for call in completion.tool_calls]
+        if stored is not None:
+            history.write(stored.message)
+            if stored.ending:
+                return None
+        return [Call(call.id, call.name, call.arguments) for call in completion.tool_calls]
 
     async def _complete(self, call: ModelCall, store: gateway.Store, on_text: gateway.OnText) -> Completion:
         self.asking_since = time.monotonic()
@@ -244,7 +253,7 @@ class Drive:
         except ProviderError:
             logger.warning("run %s is condensed without a model", run.pk)
             await self._db.run(journal.store_summary, self.lease, run, plain, cut, None)
-        history.rows.clear()
+        history.forget()
 
     # The tools
 
@@ -254,11 +263,16 @@ class Drive:
             done = await self._carry_out(run, call, place)
             if done.result.waits_for:
                 raise _Parked(done.result.waits_for)
-            ending = await self._db.run(
+            stored = await self._db.run(
                 journal.store_result, self.lease, run, history, done, following, self._worked_ms()
             )
-            if ending:
+            if stored.ending:
                 return False
+            history.write(stored.message)
+            if stored.others_wrote:
+                await self._db.run(history.catch_up)
+            else:
+                history.confirm()
             if self._stop is not None or self._resting:
                 raise Interrupted
         return True
@@ -307,5 +321,5 @@ def _open(lease: Lease) -> tuple[Run, History]:
 
 def _look(lease: Lease, run: Run, history: History) -> None:
     """Read what changed: the row, and what was said meanwhile."""
-    journal.refresh(lease, run)
+    journal.refresh(lease, run, history)
     history.catch_up()

@@ -9,7 +9,7 @@ from functools import cache, partial
 from typing import Any, Final
 
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import Count, OuterRef, Subquery
 from django.utils import timezone
 
 from agents import doing, guards
@@ -24,7 +24,7 @@ from agents.services import runs
 from agents.signals import run_waiting
 from agents.tools.registry import ToolResult
 from budgets.models import Usage
-from mcc.core import live, redaction
+from mcc.core import live, redaction, rows
 
 JSON = dict[str, Any]
 CRASH_PAUSE_S: Final = 2
@@ -34,6 +34,7 @@ CHANGING: Final = (
     *("step_limit", "cost_limit_nanousd", "time_limit_s"),
 )
 _RUN: Final = -1
+_KNOWN: Final = -2
 
 
 def load(lease: Lease) -> Run:
@@ -45,21 +46,24 @@ def load(lease: Lease) -> Run:
     return run
 
 
-def refresh(lease: Lease, run: Run) -> None:
+def refresh(lease: Lease, run: Run, history: History) -> int:
     """Read again what may have changed since ``load``; the rest of the run and its relations stay as they are.
 
-    One query, and two more when something in the catalogue changed: a new key or price counts from the next call on.
+    Returns how many messages there are behind those that ``history`` knows. One query, and two more when something in
+    the catalogue changed: a new key or price counts from the next call on.
     """
     sql, parameters = _refresh_sql()
+    asked: dict[int | str, int] = {_RUN: lease.run_id, _KNOWN: history.known}
     with connection.cursor() as cursor:
-        cursor.execute(sql, [lease.run_id if parameter == _RUN else parameter for parameter in parameters])
-        *values, catalogue = cursor.fetchone() or [None] * (len(CHANGING) + 1)
+        cursor.execute(sql, [asked.get(parameter, parameter) for parameter in parameters])
+        *values, catalogue, newer = cursor.fetchone() or [None] * (len(CHANGING) + 2)
     for name, value in zip(CHANGING, values, strict=True):
         setattr(run, name, value)
     _check(lease, run)
     if catalogue != run.catalogue:
         _look_again(run)
         run.catalogue = catalogue
+    return int(newer or 0)
 
 
 @cache
@@ -68,8 +72,10 @@ def _refresh_sql() -> tuple[str, tuple[int | str, ...]]:
 
     All it reads are words and numbers, which every database gives as they are.
     """
-    rows = Run.objects.annotate(changes=Provider.all_changes()).values_list(*CHANGING, "changes")
-    return rows.filter(pk=_RUN).query.sql_with_params()
+    newer = Message.objects.filter(conversation=OuterRef("conversation"), pk__gt=_KNOWN).order_by()
+    count = Subquery(newer.values("conversation").annotate(count=Count("pk")).values("count"))
+    rows = Run.objects.annotate(changes=Provider.all_changes(), newer=count)
+    return rows.filter(pk=_RUN).values_list(*CHANGING, "changes", "newer").query.sql_with_params()
 
 
 def _look_again(run: Run) -> None:
@@ -84,6 +90,15 @@ def _check(lease: Lease, run: Run) -> None:
 
 
 @dataclass(frozen=True)
+class Stored:
+    """A message that was written, how the run ended by it, if so, and whether somebody else had written before it."""
+
+    message: Message
+    ending: Ending | None
+    others_wrote: bool = False
+
+
+@dataclass(frozen=True)
 class Answered:
     """What an answer means for the run. ``reminder`` is said to the model when it made no sense."""
 
@@ -93,20 +108,13 @@ class Answered:
 
 def store_answer(
     lease: Lease, run: Run, history: History, completion: Completion, usage: Usage, worked_ms: int
-) -> Ending | None:
-    """Write the answer of the model for step ``run.step`` and what follows from it. Returns how the run ended, if so.
+) -> Stored:
+    """Write the answer of the model for step ``run.step`` and what follows from it.
 
     Runs in the transaction that charges for the answer.
     """
-    lease.fence(
-        step=run.step + 1,
-        crashes=0,
-        worked_ms=F("worked_ms") + worked_ms,
-        cost_nanousd=F("cost_nanousd") + usage.cost_nanousd,
-        input_tokens=F("input_tokens") + usage.input_tokens,
-        output_tokens=F("output_tokens") + usage.output_tokens,
-    )
-    message = Message.objects.create(
+    lease.fence(add={"worked_ms": worked_ms, **_spent(usage)}, step=run.step + 1, crashes=0)
+    message = Message(
         conversation_id=run.conversation_id,
         run=run,
         step=run.step,
@@ -122,9 +130,10 @@ def store_answer(
         duration_ms=completion.duration_ms,
         detail={"heard": history.heard, "condensed": history.conversation.condensed_until},
     )
+    rows.insert(message)
     meaning = Answered() if completion.tool_calls else _without_call(run, history, completion)
     if meaning.reminder:
-        lease.fence(format_errors=F("format_errors") + 1)
+        lease.fence(add={"format_errors": 1})
         Message.objects.create(
             conversation_id=run.conversation_id, run=run, role=Message.Role.USER, content=meaning.reminder
         )
@@ -135,7 +144,12 @@ def store_answer(
     _publish(run, news)
     if meaning.ending:
         finish(lease, meaning.ending)
-    return meaning.ending
+    return Stored(message, meaning.ending)
+
+
+def _spent(usage: Usage) -> dict[str, int]:
+    """Return what a usage adds to its run."""
+    return {name: getattr(usage, name) for name in ("cost_nanousd", "input_tokens", "output_tokens")}
 
 
 def _without_call(run: Run, history: History, completion: Completion) -> Answered:
@@ -163,20 +177,20 @@ class Done:
 @transaction.atomic
 def store_result(
     lease: Lease, run: Run, history: History, done: Done, following: Call | None, worked_ms: int
-) -> Ending | None:
+) -> Stored:
     """Write the result of a call; it may end the run, in the same transaction. ``following`` is the next call.
 
-    Returns how the run ended, if so.
+    Refreshes ``run``: under its lock nobody else writes, so what is seen here is true for the next step.
     """
     errors = run.format_errors + 1 if done.bad else 0
-    lease.fence(worked_ms=F("worked_ms") + worked_ms, crashes=0, format_errors=errors)
-    run.format_errors = errors
+    lease.fence(add={"worked_ms": worked_ms}, crashes=0, format_errors=errors)
+    newer = refresh(lease, run, history)
     result = done.result
     print_ = guards.fingerprint(done.call.name, done.call.arguments, result.text)
     text = result.text + guards.nudge(done.call.name, result.detail, print_, history.results(run))
     if following is None:
         text += guards.wrap_up_note(run.step, run.step_limit)
-    message = Message.objects.create(
+    message = Message(
         conversation_id=run.conversation_id,
         run=run,
         step=run.step - 1,
@@ -189,6 +203,7 @@ def store_result(
         artifact=_artifact(result),
         duration_ms=done.duration_ms,
     )
+    rows.insert(message)
     news: list[tuple[str, JSON]] = [("message", {"message": message.pk, "run": run.pk, "step": run.step - 1})]
     if following is not None and result.outcome is None:
         news.append(_doing(run, following))
@@ -196,7 +211,7 @@ def store_result(
     ending = _ending_of(result, errors)
     if ending:
         finish(lease, ending)
-    return ending
+    return Stored(message, ending, others_wrote=newer != history.unconfirmed)
 
 
 def _ending_of(result: ToolResult, format_errors: int) -> Ending | None:
@@ -218,17 +233,11 @@ def _artifact(result: ToolResult) -> Artifact | None:
 def store_summary(lease: Lease, run: Run, notes: str, cut: Cut, usage: Usage | None) -> None:
     """Let ``notes`` stand for the conversation as ``cut`` says. What they replace stays in the table."""
     changes: JSON = {}
-    if usage is not None:
-        changes |= {
-            "cost_nanousd": F("cost_nanousd") + usage.cost_nanousd,
-            "input_tokens": F("input_tokens") + usage.input_tokens,
-            "output_tokens": F("output_tokens") + usage.output_tokens,
-        }
     if cut.rung is not None:
         changes["rung"] = run.rung = cut.rung
     if cut.model is not None:
-        changes["model"] = run.model = cut.model
-    lease.fence(**changes)
+        changes["model_id"], run.model = cut.model.pk, cut.model
+    lease.fence(add=_spent(usage) if usage else None, **changes)
     run.conversation.summary, run.conversation.condensed_until = _storable(cut.preface + notes), cut.until
     run.conversation.save(update_fields=["summary", "condensed_until"])
 
@@ -243,7 +252,7 @@ def store_map(lease: Lease, run: Run, text: str) -> None:
 @transaction.atomic
 def finish(lease: Lease, ending: Ending, worked_ms: int = 0) -> None:
     """End the run with an outcome."""
-    lease.fence(worked_ms=F("worked_ms") + worked_ms)
+    lease.fence(add={"worked_ms": worked_ms})
     runs.conclude(Run.objects.filter(pk=lease.run_id), ending.outcome, ending.detail)
 
 
@@ -275,7 +284,7 @@ def park(
         outcome_detail=redaction.redact(why),
         needs_nanousd=needs_nanousd,
         short_of=short_of,
-        worked_ms=F("worked_ms") + worked_ms,
+        add={"worked_ms": worked_ms},
         lease_owner="",
         lease_until=None,
     )
@@ -289,7 +298,7 @@ def release(lease: Lease, worked_ms: int, pause_s: float = 0) -> None:
     lease.fence(
         status=Run.Status.QUEUED,
         put_down_at=timezone.now(),
-        worked_ms=F("worked_ms") + worked_ms,
+        add={"worked_ms": worked_ms},
         lease_owner="",
         lease_until=timezone.now() + timedelta(seconds=pause_s) if pause_s else None,
     )
@@ -299,7 +308,7 @@ def release(lease: Lease, worked_ms: int, pause_s: float = 0) -> None:
 @transaction.atomic
 def crashed(lease: Lease, error: BaseException, outcome: Outcome, worked_ms: int) -> None:
     """Count a failure of the step. It is tried again after a pause; after too many the run ends with ``outcome``."""
-    lease.fence(crashes=F("crashes") + 1)
+    lease.fence(add={"crashes": 1})
     crashes = Run.objects.values_list("crashes", flat=True).get(pk=lease.run_id)
     if crashes >= guards.CRASHES:
         finish(lease, Ending(outcome, f"{type(error).__name__}: {error}"[:500]), worked_ms)

@@ -23,7 +23,7 @@ from budgets.services.accounts import global_account
 from budgets.services.bill import Bill
 from budgets.services.statements import Room
 from budgets.signals import hold_overrun
-from mcc.core import sqlitefile
+from mcc.core import rows, sqlitefile
 from mcc.core.errors import InvalidInput
 
 logger = logging.getLogger(__name__)
@@ -156,20 +156,15 @@ def note_generation(hold: Hold, generation_id: str) -> None:
     hold.generation_id = generation_id
 
 
-def capture(hold: Hold, bill: Bill) -> Usage:
+def capture(hold: Hold, bill: Bill, *, savepoint: bool = True) -> Usage:
     """Charge ``bill`` to every account of ``hold``, in the period in which the hold was admitted. Once.
 
     Joins the transaction of the caller. A hold that is charged already gives its Usage back. More than was set aside
-    is charged too: it is spent. Raises HoldNotOpen if the hold was never sent or was released, GenerationReused.
+    is charged too: it is spent. Raises HoldNotOpen if the hold was never sent or was released, GenerationReused; then
+    the caller's transaction can go on, unless it did without the ``savepoint``, which takes two statements.
     """
-    try:
-        with transaction.atomic():
-            return _charge(hold, bill)
-    except IntegrityError as error:
-        known = bill.generation_id
-        if known and Usage.objects.filter(generation_id=known).exclude(hold=hold).exists():
-            raise GenerationReused(known) from error
-        raise
+    with transaction.atomic(savepoint=savepoint):
+        return _charge(hold, bill)
 
 
 def _charge(hold: Hold, bill: Bill) -> Usage:
@@ -180,7 +175,7 @@ def _charge(hold: Hold, bill: Bill) -> Usage:
     hold.state = State.CAPTURED
     overrun = max(0, bill.cost_nanousd - hold.amount_nanousd)
     _free(hold, spent_nanousd=bill.cost_nanousd, overrun=overrun > 0)
-    usage = Usage.objects.create(
+    usage = Usage(
         hold=hold,
         generation_id=bill.generation_id,
         model_asked=hold.model,
@@ -195,6 +190,9 @@ def _charge(hold: Hold, bill: Bill) -> Usage:
         overrun_nanousd=overrun,
         cost_source=bill.source,
     )
+    # A conflict is an answer here, not an error: that would cost a savepoint at every call.
+    if not rows.insert(usage, ignore_conflicts=True):
+        raise GenerationReused(bill.generation_id or "")
     cost = bill.cost_nanousd
     statements.post(usage, hold, periods.day(hold.created_at))
     if overrun:

@@ -8,11 +8,13 @@ from urllib.parse import urlencode
 
 from django.db import connection, transaction
 
+from mcc.core import rows
 from mcc.core.live import wakeups
 from mcc.core.models import Event, Stream
 
 News = tuple[str, str, dict[str, Any]]
 STREAMS_AT_ONCE: Final = 400
+EVENTS_AT_ONCE: Final = 400
 """In one statement: SQLite takes a limited number of parameters."""
 
 ACCESS = "access"
@@ -43,7 +45,8 @@ def publish_many(news: Iterable[News]) -> None:
     for name, kind, data in news:
         events.append(Event(stream=streams[name], seq=next_seq[name], kind=kind, data=data))
         next_seq[name] += 1
-    Event.objects.bulk_create(events)
+    for start in range(0, len(events), EVENTS_AT_ONCE):
+        rows.insert_all(events[start : start + EVENTS_AT_ONCE])
     transaction.on_commit(partial(wakeups.poke, set(counts)), robust=True)
 
 
@@ -54,10 +57,10 @@ def _raised(counts: Mapping[str, int]) -> dict[str, Stream]:
     """
     found: dict[str, Stream] = {}
     for names in _batches(sorted(counts)):
-        rows = ", ".join(["(%s, %s)"] * len(names))
+        pairs = ", ".join(["(%s, %s)"] * len(names))
         with connection.cursor() as cursor:
             cursor.execute(
-                f"INSERT INTO core_stream (name, seq) VALUES {rows} "  # noqa: S608 - placeholders only
+                f"INSERT INTO core_stream (name, seq) VALUES {pairs} "  # noqa: S608 - placeholders only
                 "ON CONFLICT (name) DO UPDATE SET seq = core_stream.seq + excluded.seq RETURNING id, name, seq",
                 [value for name in names for value in (name, counts[name])],
             )
