@@ -4,7 +4,7 @@ import errno
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from threading import Event, Lock
@@ -13,6 +13,7 @@ from typing import Self
 
 from agents.sandbox import arguments, places, probe
 from agents.sandbox.descriptors import Descriptors
+from agents.sandbox.egress import ENVIRONMENT, WayOut
 from agents.sandbox.filetools import FileTools
 from agents.sandbox.probe import Bubblewrap
 from agents.sandbox.pump import DEATH_S, Pump, Report, Verdict, with_peak
@@ -58,6 +59,7 @@ class BwrapSandbox(FileTools):
         limits: Limits | None = None,
         on_output: OnOutput | None = None,
         cancel: Event | None = None,
+        offline: bool = False,
     ) -> Result:
         start = arguments.inside(cwd)
         with self._alone(cancel) as has_turn:
@@ -67,7 +69,8 @@ class BwrapSandbox(FileTools):
             is_full = self._is_full(allowed)
             if is_full:
                 allowed = self._disk.for_tidying(allowed)
-            result = self._run(argv, start, env or {}, stdin, allowed, on_output, cancel)
+            with self._way_out(offline=offline) as way_out:
+                result = self._run(argv, start, env or {}, stdin, allowed, on_output, cancel, way_out)
             return replace(result, detail=result.detail or FULL) if is_full else result
 
     @contextmanager
@@ -81,6 +84,10 @@ class BwrapSandbox(FileTools):
             yield cancel is None or not cancel.is_set()
         finally:
             self._turn.release()
+
+    def _way_out(self, *, offline: bool) -> AbstractContextManager[WayOut | None]:
+        egress = self.spec.egress
+        return nullcontext() if offline or egress is None else WayOut(egress, self.spec.workspace_id)
 
     def _is_full(self, limits: Limits) -> bool:
         """Say whether the workspace is over its limits. Raises SandboxQuotaError when the host's disk is full."""
@@ -100,7 +107,12 @@ class BwrapSandbox(FileTools):
         limits: Limits,
         on_output: OnOutput | None,
         cancel: Event | None,
+        way_out: WayOut | None,
     ) -> Result:
+        spec = self.spec
+        if way_out is not None:
+            spec = replace(spec, mounts=(*spec.mounts, way_out.mount), env={**spec.env, **ENVIRONMENT})
+            argv = way_out.command(argv)
         memory = MemoryWatch(limits)
         watches = [memory.look, lambda _: self._disk.look(limits)]
         pump = Pump(limits, watches, on_output, cancel, on_init=self._bubblewrap.yield_to_us)
@@ -108,16 +120,24 @@ class BwrapSandbox(FileTools):
         try:
             if self._closed:
                 raise SandboxGone("The sandbox was closed.")
-            report = self._start(pump, argv, start, env, stdin, limits)
+            report = self._start(pump, spec, argv, start, env, stdin, limits)
         finally:
             self._running = None
-        return with_peak(self._started(report), memory.peak)
+        contacts = way_out.contacts() if way_out is not None else ()
+        return replace(with_peak(self._started(report), memory.peak), contacts=contacts)
 
     def _start(
-        self, pump: Pump, argv: Sequence[str], start: str, env: Mapping[str, str], stdin: bytes, limits: Limits
+        self,
+        pump: Pump,
+        spec: SandboxSpec,
+        argv: Sequence[str],
+        start: str,
+        env: Mapping[str, str],
+        stdin: bytes,
+        limits: Limits,
     ) -> Report:
         with Descriptors() as inherited:
-            words = self._bubblewrap.options(self.spec, limits, env, inherited)
+            words = self._bubblewrap.options(spec, limits, env, inherited)
             status_fd = inherited.pipe()
             try:
                 words += ["--json-status-fd", str(inherited.open[-1])]

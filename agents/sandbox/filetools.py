@@ -109,6 +109,7 @@ class FileTools(ABC):
         limits: Limits | None = None,
         on_output: OnOutput | None = None,
         cancel: Event | None = None,
+        offline: bool = False,
     ) -> Result: ...
 
     def sh(
@@ -163,6 +164,7 @@ class FileTools(ABC):
             env={"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
             stdin=stdin,
             limits=limits,
+            offline=True,
         )
         return _answer(result, path, subject)
 

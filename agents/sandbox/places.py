@@ -154,12 +154,28 @@ def make_workspace(name: str) -> Path:
     return own_directory(workspace_path(name), mode=0o700, uid=os.geteuid() if uid is None else uid)
 
 
+def egress_path(name: str) -> Path:
+    """Return where the sandbox on the workspace ``name`` finds its way out, made or not. ValueError: no fit name."""
+    return workspace_path(name).parent / "egress" / name
+
+
+def make_egress(path: Path) -> None:
+    """Make the directory of a way out: the sandbox's user may look into it, and no sandbox but its own sees it."""
+    uid = sandbox_uid()
+    for directory in (path.parent, path):
+        own_directory(directory, mode=0o700, uid=os.geteuid() if uid is None else uid)
+
+
 def delete_workspace(name: str) -> None:
-    """Delete a workspace with all that its agents left in it, as their uid. Takes seconds when it is large.
+    """Delete a workspace with all that its agents left in it, as their uid, and its way out. Seconds when it is large.
 
     Raises OSError when something is left. Harmless when there is no such workspace.
     """
-    path = workspace_path(name)
+    for path in (egress_path(name), workspace_path(name)):
+        _delete(path)
+
+
+def _delete(path: Path) -> None:
     if not os.path.lexists(path):
         return
     # Not shutil.rmtree: it gives up on directories without permissions and on very deep trees.
@@ -167,7 +183,7 @@ def delete_workspace(name: str) -> None:
         _quietly(["/usr/bin/chmod", "-R", "u+rwX", "--", str(path)])
     complaint = _quietly(["/usr/bin/rm", "-rf", "--one-file-system", "--", str(path)])
     if os.path.lexists(path):
-        raise OSError(f"could not delete the workspace {name}: {complaint}")
+        raise OSError(f"could not delete the workspace {path.name}: {complaint}")
 
 
 def _quietly(argv: Sequence[str]) -> str:

@@ -35,10 +35,27 @@ class Ending(StrEnum):
     LOST = "lost"
 
 
-class Network(StrEnum):
-    """What a command may reach."""
+@dataclass(frozen=True)
+class Egress:
+    """The hosts that commands may reach, on the ports 443 and 80, and how much. Without one there is no network.
 
-    NONE = "none"
+    ``hosts`` are names, as ``egress.check_host`` returns them. The rest is for one command; sizes are bytes.
+    """
+
+    hosts: tuple[str, ...]
+    connections: int = 64
+    most_sent: int = 64 * MIB
+    most_received: int = 4096 * MIB
+
+
+class Contact(NamedTuple):
+    """What a command asked the network for, ``times`` times. ``why``: why that was refused; "" when it was not."""
+
+    subject: str
+    why: str
+    times: int
+    size: int
+    """Bytes carried, both ways."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +119,7 @@ class SandboxSpec:
     workspace: Path
     mounts: tuple[Mount, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
-    network: Network = Network.NONE
+    egress: Egress | None = None
     limits: Limits = Limits()
 
     def __post_init__(self) -> None:
@@ -126,6 +143,8 @@ class Result:
     detail: str = ""
     peak_memory: int | None = None
     """Largest sum of memory seen, in bytes; None for a command too short to be looked at."""
+    contacts: tuple[Contact, ...] = ()
+    """What it asked the network for, when it had one."""
 
     @property
     def ok(self) -> bool:
@@ -252,11 +271,13 @@ class Sandbox(Protocol):
         limits: Limits | None = None,
         on_output: OnOutput | None = None,
         cancel: Event | None = None,
+        offline: bool = False,
     ) -> Result:
         """Run a program and wait for it and for all that it started.
 
         ``cwd`` is relative to the workspace. ``on_output`` hears every chunk as it comes, in this thread.
-        Setting ``cancel`` kills everything within 100 ms. Raises SandboxPathError for a ``cwd`` outside the
+        Setting ``cancel`` kills everything within 100 ms. ``offline``: without the network that the sandbox may
+        have. Raises SandboxPathError for a ``cwd`` outside the
         workspace, SandboxQuotaError when an earlier command left the workspace too full.
         """
 

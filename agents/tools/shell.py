@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from agents.errors import Interrupted
+from agents.sandbox.egress.record import told
 from agents.sandbox.types import MAX_WALL_S, MIB, Ending, Result
 from agents.tools.registry import ToolContext, ToolResult, tool
 
@@ -34,8 +35,8 @@ _ENDINGS = {
 @tool(
     "run",
     "Run a shell command in the workspace and get its output and exit code. Every command starts in the "
-    "root of the repository in a new shell: chain with && what belongs together. There is no network, and "
-    "nobody answers prompts.",
+    "root of the repository in a new shell: chain with && what belongs together. There is no network but what "
+    "the project allows, and nobody answers prompts.",
     {
         "type": "object",
         "properties": {
@@ -61,7 +62,7 @@ def run(context: ToolContext, command: str, timeout_s: float = DEFAULT_TIMEOUT_S
     output = plain(result.text)
     shown = head_and_tail(output)
     return ToolResult(
-        text=f"{shown or '(no output)'}\n\n[{_verdict(result, timeout_s)}]",
+        text=f"{shown or '(no output)'}\n\n[{_verdict(result, timeout_s)}]{_refused(result)}",
         is_error=result.outcome is not Ending.EXITED,
         full_output=output if shown != output or result.truncated else None,
         output_bytes=result.output_total,
@@ -69,6 +70,7 @@ def run(context: ToolContext, command: str, timeout_s: float = DEFAULT_TIMEOUT_S
             "exit_code": result.exit_code,
             "duration_ms": round(result.wall_s * 1000),
             "ending": result.outcome.value,
+            "network": [contact._asdict() for contact in result.contacts],
         },
     )
 
@@ -87,6 +89,12 @@ def head_and_tail(text: str) -> str:
         return text
     notice = f"\n[… {left_out} characters left out: `recall` them by their words, or filter the output with grep …]\n"
     return text[:SHOWN_CHARS] + notice + text[-SHOWN_CHARS:]
+
+
+def _refused(result: Result) -> str:
+    """Say what the network refused: programs tend to hide it behind an error of their own."""
+    lines = told(result.contacts)
+    return f"\n{lines}" if lines else ""
 
 
 def _verdict(result: Result, timeout_s: float) -> str:

@@ -208,4 +208,4 @@ class Workspace:
         limits = replace(
             self.sandbox.spec.limits, wall_s=wall_s, output_kept=kept, output=max(kept + 1, PACK_LIMIT + LONGEST_ID)
         )
-        return self.sandbox.run(["/bin/sh", "-c", scripts.PRELUDE + script, "mcc", *args], limits=limits)
+        return self.sandbox.run(["/bin/sh", "-c", scripts.PRELUDE + script, "mcc", *args], limits=limits, offline=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agents.sandbox import choice, places
-from agents.sandbox.types import MIB, Limits, Mount, Sandbox, SandboxBackend, SandboxSpec
+from agents.sandbox.types import MIB, Egress, Limits, Mount, Sandbox, SandboxBackend, SandboxSpec
 
 SMALL = Limits(
     wall_s=8,
@@ -49,10 +49,16 @@ def make_sandbox(backend: SandboxBackend) -> Iterator[Callable[..., Sandbox]]:
     """Make a sandbox with SMALL limits; keyword arguments change them."""
     made: list[Sandbox] = []
 
-    def make(*, env: dict[str, str] | None = None, mounts: tuple[Mount, ...] = (), **limits) -> Sandbox:
+    def make(
+        *,
+        env: dict[str, str] | None = None,
+        mounts: tuple[Mount, ...] = (),
+        egress: Egress | None = None,
+        **limits,
+    ) -> Sandbox:
         name = f"test-{secrets.token_hex(4)}"
         workspace = places.make_workspace(name)
-        spec = SandboxSpec(name, workspace, mounts, env or {}, limits=replace(SMALL, **limits))
+        spec = SandboxSpec(name, workspace, mounts, env or {}, egress, replace(SMALL, **limits))
         made.append(backend.create(spec))
         return made[-1]
 

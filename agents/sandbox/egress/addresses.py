@@ -1,0 +1,42 @@
+"""Which addresses a name may lead to: public ones only, whatever disguise the others come in."""
+
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+
+NAT64 = IPv6Network("64:ff9b::/96")
+SIX_TO_FOUR = IPv6Network("2002::/16")
+GLOBAL_UNICAST = IPv6Network("2000::/3")
+"""All that IANA ever gave out. What is outside is local, or an old way to wrap IPv4."""
+
+
+def is_public(text: str) -> bool:
+    """Whether the address ``text`` is one of the public internet: not of this machine, a private network, a cloud's
+    metadata service, a carrier's NAT (100.64/10), nor one of these wrapped into IPv6.
+    """
+    try:
+        address = ip_address(text)
+    except ValueError:  # a zone, as in fe80::1%eth0
+        return False
+    if isinstance(address, IPv6Address):
+        wrapped = _wrapped(address)
+        if wrapped is not None:
+            return _is_public(wrapped)
+        if address not in GLOBAL_UNICAST or address.teredo is not None:
+            return False
+    return _is_public(address)
+
+
+def _wrapped(address: IPv6Address) -> IPv4Address | None:
+    """Return the IPv4 address to which a gateway or the kernel would turn ``address``."""
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    if address in NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    if address in SIX_TO_FOUR:
+        return address.sixtofour
+    return None
+
+
+def _is_public(address: IPv4Address | IPv6Address) -> bool:
+    return address.is_global and not (
+        address.is_multicast or address.is_reserved or address.is_private or address.is_unspecified
+    )
