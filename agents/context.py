@@ -2,10 +2,12 @@
 
 A prompt only ever grows at its end, so that the providers' caches hit: the system prompt is fixed when the run starts,
 the pinned block (requirement, definition of done, decisions) is written into the order when it is given, and rows never
-change. Only condensing breaks the prefix, once: the middle is replaced by a summary, the order stays word for word.
+change. Only condensing (``agents.condensing``) breaks the prefix, once: the middle is replaced by notes. What stays
+word for word is the pinned block, the order, and what people said.
 
 Rows do not always come in the order in which a model must read them. A person speaks while it thinks, a stopped run
-leaves calls without results; ``_in_order`` and ``_results`` put that right, the same way every time.
+leaves calls without results; ``_in_order`` and ``_results`` put that right, the same way every time. What is too big
+for the window is shown with its middle left out, by its own size alone: so that, too, stays the same.
 """
 
 import json
@@ -19,23 +21,26 @@ from agents.models import Conversation, Message, Run
 
 JSON = dict[str, Any]
 
-CONDENSE_AT: Final = 0.70
-"""Share of the model's window at which the middle is condensed, to about half of it."""
-KEPT: Final = 0.35
-CHARS_PER_TOKEN: Final = 3.5
-"""Of what no usage report has counted yet. Code has about this many, prose more: the guess is rather too high."""
+BYTES_PER_TOKEN: Final = 3.5
+"""Until a provider has counted a prompt of the run. Code has about this many, prose more: it is rather too few."""
+FEWEST_BYTES_PER_TOKEN, MOST_BYTES_PER_TOKEN = 1.0, 8.0
+"""A byte-level tokenizer makes no more tokens than bytes, and no tokenizer makes much fewer than one of eight: what a
+provider counts beyond that is not believed."""
+USUAL_WINDOW: Final = 128_000
+
+RESULTS_SHARE: Final = 0.25
+"""Share of the window that the results of one step may take, all together."""
+ANSWER_SHARE: Final = 0.15
+WORDS_SHARE: Final = 0.20
+"""Share that the words of people may take once they are only kept because they are theirs."""
+LEAST_SHOWN: Final = 400
+"""Characters that are always shown of a text."""
 
 ORDER_NAME: Final = "mission_control"
 PERSON_NAME: Final = "person"
 REMINDER_NAME: Final = "reminder"
 SUMMARY_NAME: Final = "summary"
 NO_RESULT: Final = "Not executed: the run had ended."
-
-CONDENSE_ORDER: Final = """\
-The conversation has become too long; what stands above this message will be dropped, except the system prompt and \
-the work order. Write the notes from which you will go on: the exact state of the work. Sections: WISHES OF PEOPLE \
-(word for word), DONE (with paths), FACTS FOUND (paths, names, commands and what they said), STATE OF CODE AND TESTS, \
-NEXT STEPS. No greetings, no tool calls, at most 800 words."""
 
 
 @dataclass(frozen=True)
@@ -49,21 +54,35 @@ class Call:
 
 @dataclass
 class History:
-    """The rows of a conversation that prompts are made of. Read once, then only extended."""
+    """The rows of a conversation that prompts are made of. Read once, then only extended.
+
+    ``window_tokens`` is what the model takes in, as far as we know. ``size`` is that of the newest prompt, in bytes
+    with its tools. ``pinned`` stands for the pinned blocks of condensed orders, ``notes`` are those in force, and
+    ``told_until`` is the key of the newest message that whoever wrote them had heard. ``refusals`` counts prompts in a
+    row that were found too long.
+    """
 
     conversation: Conversation
     rows: list[Message] = field(default_factory=list)
     known: int = 0
     """The key up to which no row is missing. Behind it stand only those that the run itself wrote since."""
+    window_tokens: int = USUAL_WINDOW
+    size: int = 0
+    pinned: str = ""
+    notes: str = ""
+    told_until: int = 0
+    refusals: int = 0
+    _has_kept: bool = False
+    _bytes_per_token: float = BYTES_PER_TOKEN
 
     def catch_up(self) -> None:
-        """Read the rows that are new since the last time. One query."""
+        """Read the rows that are new since the last time. One query, and four more after a condensation."""
         condensed = self.conversation.condensed_until
         known = [row for row in self.rows if row.pk <= self.known]
         self.rows = [*known, *self._read().filter(pk__gt=max(self.known, condensed))]
-        if condensed and not any(row.is_order for row in self.rows):
-            order = self._read().filter(pk__lte=condensed, is_order=True).last()
-            self.rows = [*([order] if order else []), *self.rows]
+        if condensed and not self._has_kept:
+            self._has_kept = True
+            self.rows = [*self._kept(condensed), *self.rows]
         self.known = self.heard
 
     def write(self, row: Message) -> None:
@@ -79,17 +98,28 @@ class History:
         """Take it that nothing is missing: whoever calls has looked."""
         self.known = self.heard
 
-    def forget(self) -> None:
-        """Read all again the next time: it was condensed."""
-        self.rows, self.known = [], 0
+    def begin_again(self, window_tokens: int) -> None:
+        """Read all again the next time: rows gave way to notes, or the model is another."""
+        self.rows, self.known, self._has_kept, self.refusals = [], 0, False, 0
+        self.window_tokens = window_tokens
+
+    def _kept(self, condensed: int) -> list[Message]:
+        """Return the condensed rows that stay in the prompt: what people said, and the order if none came later."""
+        gone = self._read().filter(pk__lte=condensed)
+        order = None if any(row.is_order for row in self.rows) else gone.filter(is_order=True).last()
+        last = gone.filter(role=Message.Role.ASSISTANT).last()
+        self.told_until = last.detail.get("heard", last.pk) if last else condensed
+        newest = self.conversation.condensations.order_by("pk").last()
+        self.pinned, self.notes = (newest.pinned, newest.notes) if newest else ("", "")
+        return sorted([*gone.filter(user__isnull=False), *([order] if order else [])], key=lambda row: row.pk)
 
     def _read(self) -> QuerySet[Message]:
         return self.conversation.messages.select_related("usage", "agent").order_by("pk")
 
     @property
     def heard(self) -> int:
-        """Return the key of the newest row, which a prompt made now would contain."""
-        return self.rows[-1].pk if self.rows else 0
+        """Return the key of the newest row, which a prompt made now would contain or has notes about."""
+        return max(self.rows[-1].pk if self.rows else 0, self.conversation.condensed_until)
 
     def answers(self, run: Run) -> list[Message]:
         return [row for row in self.rows if row.run_id == run.pk and row.role == Message.Role.ASSISTANT]
@@ -105,24 +135,33 @@ class History:
         done = {row.tool_call_id for row in self.results(run) if row.step == answers[-1].step}
         return [call for call in calls_of(answers[-1]) if call.id not in done]
 
-    def tokens(self) -> int:
-        """Return about how many tokens a prompt made now would have."""
-        size, counted = 0, 0
+    def tokens(self, size: int) -> int:
+        """Return about how many tokens ``size`` bytes of a prompt are, by what the provider last counted."""
         for row in reversed(self.rows):
-            if row.usage is not None and row.detail.get("condensed") == self.conversation.condensed_until:
-                counted = row.usage.input_tokens + row.usage.output_tokens
+            asked = row.detail.get("size")
+            if row.usage is not None and asked and row.usage.input_tokens:
+                counted = asked / row.usage.input_tokens
+                self._bytes_per_token = min(max(counted, FEWEST_BYTES_PER_TOKEN), MOST_BYTES_PER_TOKEN)
                 break
-            size += chars_of(row)
-        return counted + round((size + len(self.conversation.summary)) / CHARS_PER_TOKEN)
+        return round(size / self._bytes_per_token)
+
+    def room(self, share: float) -> int:
+        """Return how many characters a share of the window holds."""
+        return max(LEAST_SHOWN, int(share * self.window_tokens * BYTES_PER_TOKEN))
+
+    def is_kept(self, row: Message) -> bool:
+        """Whether ``row`` stays in the prompt whatever is condensed."""
+        return row.user_id is not None or row.is_order
 
 
 def calls_of(answer: Message) -> list[Call]:
     return [Call(call["id"], call["name"], call["arguments"]) for call in answer.tool_calls]
 
 
-def chars_of(row: Message) -> int:
-    calls = sum(len(call["arguments"]) + 80 for call in row.tool_calls)
-    return len(row.content) + len(row.detail.get("pinned", "")) + calls + 40
+def size_of(row: Message) -> int:
+    """Return about how many bytes ``row`` takes in a prompt, if nothing is left out of it."""
+    calls = sum(len(call["arguments"].encode()) + 80 for call in row.tool_calls)
+    return len(row.content.encode()) + len(row.detail.get("pinned", "").encode()) + calls + 60
 
 
 def prompt(system_prompt: str, history: History) -> list[JSON]:
@@ -131,17 +170,44 @@ def prompt(system_prompt: str, history: History) -> list[JSON]:
     pinned = ""
     results = _results(history.rows)
     summary = _summary(history.conversation)
+    words = _kept_words(history)
     for row in _in_order(history.rows):
-        if summary and row.pk > history.conversation.condensed_until:
+        if summary and not row.is_order and row.pk > history.told_until:
             messages.append(summary)
             summary = None
         if row.role == Message.Role.USER:
-            block = row.detail.get("pinned", "")
-            messages.append(_spoken(row, "" if block == pinned else block))
+            block = _pinned(row, history)
+            messages.append(_spoken(row, words.get(row.pk, row.content), "" if block == pinned else block))
             pinned = block or pinned
         else:
-            messages += _answered(row, results)
+            messages += _answered(row, results, history)
     return [*messages, summary] if summary else messages
+
+
+def cut_out(text: str, most: int) -> str:
+    """Return ``text``, or only its ends when it has more than ``most`` characters."""
+    if len(text) <= most:
+        return text
+    half = most // 2
+    return f"{text[:half]}\n[… {len(text) - 2 * half} characters left out; `recall` finds them …]\n{text[-half:]}"
+
+
+def _pinned(row: Message, history: History) -> str:
+    """Return the pinned block of ``row``: of condensed rows as it was when they were condensed, decisions since then
+    included."""
+    block: str = row.detail.get("pinned", "")
+    return history.pinned if block and history.pinned and row.pk <= history.conversation.condensed_until else block
+
+
+def _kept_words(history: History) -> dict[int, str]:
+    """Return what people said in condensed rows, by key: the newest whole; of what is too much, the ends."""
+    room = history.room(WORDS_SHARE)
+    words: dict[int, str] = {}
+    for row in reversed(history.rows):
+        if row.user_id is not None and row.pk <= history.conversation.condensed_until:
+            words[row.pk] = row.content if len(row.content) <= room else cut_out(row.content, LEAST_SHOWN)
+            room -= len(words[row.pk])
+    return words
 
 
 def _summary(conversation: Conversation) -> JSON | None:
@@ -151,8 +217,8 @@ def _summary(conversation: Conversation) -> JSON | None:
     return {"role": "user", "name": SUMMARY_NAME, "content": text}
 
 
-def _spoken(row: Message, pinned: str) -> JSON:
-    content = f"{pinned}\n\n{row.content}" if pinned else row.content
+def _spoken(row: Message, text: str, pinned: str) -> JSON:
+    content = f"{pinned}\n\n{text}" if pinned else text
     return {"role": "user", "name": _speaker(row), "content": content}
 
 
@@ -164,23 +230,37 @@ def _speaker(row: Message) -> str:
     return row.agent.name if row.agent is not None else REMINDER_NAME
 
 
-def _answered(row: Message, results: dict[tuple[int, int, str], str]) -> Iterator[JSON]:
+def _answered(row: Message, results: dict[tuple[int, int, str], str], history: History) -> Iterator[JSON]:
     """Yield an answer with the results of all its calls: an API refuses one without the other, and equal ids."""
     calls = calls_of(row)
     if not row.content and not calls:
         return
-    message: JSON = {"role": "assistant", "content": row.content or None}
+    most = history.room(ANSWER_SHARE)
+    message: JSON = {"role": "assistant", "content": cut_out(row.content, most) or None}
     if calls:
-        message["tool_calls"] = [_called(row, call) for call in calls]
+        message["tool_calls"] = [_called(row, call, most // len(calls)) for call in calls]
     yield message
+    most = history.room(RESULTS_SHARE) // max(1, len(calls))
     for call in calls:
         text = results.get((row.run_id or 0, row.step or 0, call.id), NO_RESULT)
-        yield {"role": "tool", "tool_call_id": _wire_id(row, call), "content": text}
+        yield {"role": "tool", "tool_call_id": _wire_id(row, call), "content": cut_out(text, most)}
 
 
-def _called(row: Message, call: Call) -> JSON:
-    function = {"name": call.name, "arguments": _valid(call.arguments)}
+def _called(row: Message, call: Call, most: int) -> JSON:
+    function = {"name": call.name, "arguments": _short_arguments(_valid(call.arguments), most)}
     return {"id": _wire_id(row, call), "type": "function", "function": function}
+
+
+def _short_arguments(arguments: str, most: int) -> str:
+    """Return ``arguments`` with the middle of long texts left out, still as JSON."""
+    if len(arguments) <= most:
+        return arguments
+    shown = {
+        name: cut_out(value if isinstance(value, str) else json.dumps(value), LEAST_SHOWN)
+        for name, value in json.loads(arguments).items()
+    }
+    short = json.dumps(shown, ensure_ascii=False)
+    return short if len(short) <= max(most, LEAST_SHOWN * 8) else "{}"
 
 
 def _wire_id(row: Message, call: Call) -> str:
@@ -214,44 +294,3 @@ def _in_order(rows: Sequence[Message]) -> Iterator[Message]:
             unheard = [spoken for spoken in unheard if spoken.pk > heard]
             yield row
     yield from unheard
-
-
-def condense_until(history: History, window_tokens: int) -> int | None:
-    """Return the key of the last row to condense, or None when the prompt is still short enough.
-
-    The cut lies before a whole answer, never between a call and its result, and about half of the room stays filled.
-    """
-    if history.tokens() <= window_tokens * CONDENSE_AT:
-        return None
-    room = window_tokens * KEPT * CHARS_PER_TOKEN
-    cut: int | None = None
-    for index in range(len(history.rows) - 1, 0, -1):
-        row = history.rows[index]
-        room -= chars_of(row)
-        if room < 0 and cut is not None:
-            break
-        if row.role == Message.Role.ASSISTANT:
-            cut = history.rows[index - 1].pk
-    return cut if cut is not None and cut > history.conversation.condensed_until else None
-
-
-def condensing_prompt(system_prompt: str, history: History, until: int, order: str = CONDENSE_ORDER) -> list[JSON]:
-    """Return the messages of the call that writes, as ``order`` says, what stands for the rows up to ``until``.
-
-    It begins like every other prompt of the run, so most of it is read from the provider's cache.
-    """
-    dropped = History(history.conversation, [row for row in history.rows if row.pk <= until])
-    ending = {"role": "user", "name": REMINDER_NAME, "content": order}
-    return [*prompt(system_prompt, dropped), ending]
-
-
-def mechanical_summary(history: History, until: int) -> str:
-    """Return notes made without a model, for when it cannot be asked: what was said, and the calls that were made."""
-    lines = [history.conversation.summary] if history.conversation.summary else []
-    for row in history.rows:
-        if row.pk > until or row.is_order or row.role == Message.Role.TOOL:
-            continue
-        if row.content:
-            lines.append(f"{'I' if row.role == Message.Role.ASSISTANT else _speaker(row)}: {row.content[:500]}")
-        lines += [f"I called {call.name} {call.arguments[:200]}" for call in calls_of(row)]
-    return "\n".join(lines)

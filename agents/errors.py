@@ -25,7 +25,7 @@ class CallFailed(ProviderError):
     ``may_be_billed``: the provider may have generated something, so the money stays on hold until its record is read.
     ``generation_id`` names that record, if the provider got as far as telling it. ``status`` is that of HTTP, if any.
     ``suspends`` (a ``Provider.Suspension``): no call of anybody can succeed there now; ``resets_at`` when that ends, if
-    it was told.
+    it was told. ``too_long``: the prompt does not fit into the model's window; a shorter one would.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class CallFailed(ProviderError):
         status: int | None = None,
         suspends: str | None = None,
         resets_at: datetime | None = None,
+        too_long: bool = False,
     ) -> None:
         super().__init__(detail, permanent=permanent, retry_after_s=retry_after_s)
         self.may_be_billed = may_be_billed
@@ -46,6 +47,7 @@ class CallFailed(ProviderError):
         self.status = status
         self.suspends = suspends
         self.resets_at = resets_at
+        self.too_long = too_long
 
 
 class BreakerOpen(CallFailed):

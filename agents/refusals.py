@@ -5,6 +5,7 @@ Some refusals concern everybody who calls that provider, not this call: no key, 
 """
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -39,6 +40,16 @@ EXCLUDED = {
     "data_collection": "none promises to keep nothing of what it is sent, and MCC_DATA_COLLECTION denies the others",
 }
 MOST_CHARS = 500
+TOO_LONG = re.compile(
+    r"context.{0,12}(length|window|size)|maximum context|too many (input |prompt )?tokens(?! per)"
+    r"|(prompt|input|request) is too (long|large)|reduce the length"
+    r"|exceeds? the (model's )?max\w* (input|prompt|token)",
+    re.IGNORECASE,
+)
+"""How providers say that a prompt does not fit into the window. There is no code that all of them use."""
+TOO_LONG_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error", "string_above_max_length"})
+TOO_LONG_STATUSES = frozenset({0, 400, 413, 422, 500})
+"""A 429 with such words is about tokens per minute."""
 
 
 def refused(endpoint: str, status: int, headers: Mapping[str, str], body: object) -> CallFailed:
@@ -46,15 +57,17 @@ def refused(endpoint: str, status: int, headers: Mapping[str, str], body: object
     error = an_object(body)
     generation_id = headers.get("x-generation-id", "")
     suspends = _suspends(status, error)
+    too_long = _is_too_long(status, error)
     return CallFailed(
         f"{endpoint} answered {status}: {_sentence(status, error)}"[:MOST_CHARS],
         status=status,
-        permanent=bool(suspends) or _is_permanent(status, error),
+        permanent=bool(suspends) or too_long or _is_permanent(status, error),
         retry_after_s=retry_after_s(headers, error),
         may_be_billed=status in TIMED_OUT or (status >= 500 and bool(generation_id)),
         generation_id=generation_id,
         suspends=suspends,
         resets_at=_moment(an_object(error.get("metadata")).get("resets_at")) if suspends else None,
+        too_long=too_long,
     )
 
 
@@ -64,14 +77,16 @@ def broken_off(endpoint: str, body: object, *, may_be_billed: bool = True) -> Ca
     code = str(error.get("code") or "")
     status = int(code) if code.isdecimal() and len(code) == 3 else None
     suspends = _suspends(status or 0, error)
+    too_long = _is_too_long(status or 0, error)
     return CallFailed(
         f"{endpoint} broke off: {code} {_sentence(status or 0, error)}"[:MOST_CHARS],
         status=status,
-        permanent=bool(suspends) or (status is not None and _is_permanent(status, error)),
+        permanent=bool(suspends) or too_long or (status is not None and _is_permanent(status, error)),
         retry_after_s=retry_after_s({}, error),
         may_be_billed=may_be_billed,
         suspends=suspends,
         resets_at=_moment(an_object(error.get("metadata")).get("resets_at")) if suspends else None,
+        too_long=too_long,
     )
 
 
@@ -113,6 +128,17 @@ def _suspends(status: int, error: JSON) -> Suspension | None:
         return SUSPENDED_BY.get(str(limit))
     # OpenAI, and those who copy it, say so with the status of a rate limit.
     return Suspension.CREDITS if status == 429 and error.get("code") == "insufficient_quota" else None
+
+
+def _is_too_long(status: int, error: JSON) -> bool:
+    """Whether the prompt does not fit into the model's window, in the words of the provider or of one behind it."""
+    if status not in TOO_LONG_STATUSES:
+        return False
+    raw = an_object(error.get("metadata")).get("raw")
+    said = f"{error.get('message') or ''} {raw if isinstance(raw, str) else ''}"[:4_000]
+    return not TOO_LONG_CODES.isdisjoint((str(error.get("code")), str(error.get("type")))) or bool(
+        TOO_LONG.search(said)
+    )
 
 
 def _is_permanent(status: int, error: JSON) -> bool:

@@ -42,7 +42,7 @@ async def complete(call: ModelCall, *, db: DatabaseThread, on_text: OnText, stor
         try:
             return await _persist(model, attempt, call.patience, db=db, is_last=is_last)
         except (CallFailed, ProviderSuspended) as failure:
-            if is_last:
+            if is_last or (isinstance(failure, CallFailed) and failure.too_long):
                 raise
             logger.warning("%s: %s failed for good, next model: %s", call.reference_prefix, model.model, failure)
     raise AssertionError("unreachable")

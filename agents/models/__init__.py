@@ -2,6 +2,7 @@ from agents.models.agent import Acted, Agent, Effort, Role
 from agents.models.breaker import Breaker
 from agents.models.catalogue import ModelCard, Provider
 from agents.models.charge import Charge
+from agents.models.condensation import Condensation
 from agents.models.conversation import Artifact, Conversation, Message
 from agents.models.run import Outcome, Purpose, Run
 
@@ -11,6 +12,7 @@ __all__ = [
     "Artifact",
     "Breaker",
     "Charge",
+    "Condensation",
     "Conversation",
     "Effort",
     "Message",

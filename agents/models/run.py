@@ -36,6 +36,7 @@ class Outcome(models.TextChoices):
     LIMIT_STEPS = "limit_steps"
     LIMIT_COST = "limit_cost"
     LIMIT_TIME = "limit_time"
+    LIMIT_WINDOW = "limit_window"
     BUDGET = "budget"
     FORMAT = "format"
     PROVIDER = "provider"

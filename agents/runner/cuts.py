@@ -1,6 +1,6 @@
 """When a conversation is cut, and what takes the place of what was said.
 
-    too long for the window        the middle gives way to notes
+    too long for the window        the middle gives way to notes; when what must stay fills it alone, the run ends
     going round in circles, once   everything after the order does: a fresh context with a hand-off note
     the second time                the same, and another model goes on
     the third time                 the run ends as stuck, and a person is asked
@@ -8,21 +8,23 @@
 Whether it is time is read from the rows each time, so a run that is killed half-way up the ladder goes on climbing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from agents import context, guards
+from django.db.models import Min
+
+from agents import condensing, guards
 from agents.context import History
 from agents.guards import Ending
-from agents.models import ModelCard, Outcome, Run
+from agents.models import Condensation, ModelCard, Outcome, Run
 
 FRESH, OTHER_MODEL = 1, 2
 
 HANDOFF_ORDER: Final = """\
 You have gone round in circles, so somebody with fresh eyes takes over from here: they see the system prompt, the work \
-order and your notes, nothing else. Write the notes. Sections: WISHES OF PEOPLE (word for word), DONE (with paths), \
-FACTS FOUND (paths, names, commands and what they said), WHAT WAS TRIED AND DID NOT HELP, WHAT ELSE IT COULD BE. No \
-greetings, no tool calls, at most 800 words."""
+order, what people said and your notes, nothing else. Write the notes. Sections: DONE (with paths), FACTS FOUND \
+(paths, names, commands and what they said), WHAT WAS TRIED AND DID NOT HELP, WHAT ELSE IT COULD BE. No greetings, no \
+tool calls, at most 800 words."""
 AGAIN: Final = (
     "[Mission Control: what went before went round in circles ({what}). You start afresh from the notes below. Do not "
     "repeat it: look for another cause, take another way, or `ask`.]\n\n"
@@ -37,28 +39,57 @@ class Cut:
     """
 
     until: int
-    order: str = context.CONDENSE_ORDER
+    reason: Condensation.Reason = Condensation.Reason.FULL
+    order: str = condensing.ORDER
     preface: str = ""
     rung: int | None = None
     model: ModelCard | None = None
 
 
-def shortening(run: Run, history: History) -> Cut | None:
-    """Return the cut that makes room in the model's window, or None while there is enough."""
-    until = context.condense_until(history, run.model.context_tokens)
-    return Cut(until) if until else None
+def window_of(run: Run) -> int:
+    """Return how many tokens the model of ``run`` takes in: as its card says, or less if prompts were refused here.
+
+    One query when the conversation was condensed before, none otherwise.
+    """
+    if not run.conversation.condensed_until:
+        return run.model.context_tokens
+    refused = run.conversation.condensations.filter(model=run.model, reason=Condensation.Reason.REFUSED)
+    learned: int | None = refused.aggregate(least=Min("window_tokens"))["least"]
+    return min(run.model.context_tokens, learned or run.model.context_tokens)
+
+
+def shortening(history: History) -> Cut | Ending | None:
+    """Return the cut that makes room in the model's window, None while there is enough, how it ends if none can.
+
+    ``history.size`` is that of the prompt as it is now.
+    """
+    if until := condensing.cut(history):
+        reason = Condensation.Reason.REFUSED if history.refusals else Condensation.Reason.FULL
+        return Cut(until, reason)
+    return no_room(history) if condensing.is_full(history) else None
+
+
+def no_room(history: History) -> Ending:
+    """Return how a run ends whose model cannot take in what must stay in the prompt."""
+    needed, window = history.tokens(history.size), history.window_tokens
+    return Ending(
+        Outcome.LIMIT_WINDOW,
+        f"Instructions, order, pinned block and the last step take about {needed:,} tokens, and the window of the "
+        f"model holds {window:,}. Choose a model with a larger one.",
+    )
 
 
 def climb(run: Run, history: History) -> Cut | Ending:
     """Return the next rung for a run that goes round in circles. One query, perhaps."""
     what = guards.circle(history.results(run))
-    fresh = Cut(history.heard, order=HANDOFF_ORDER, preface=AGAIN.format(what=what), rung=FRESH)
+    circle = Condensation.Reason.CIRCLE
+    fresh = Cut(history.heard, circle, HANDOFF_ORDER, AGAIN.format(what=what), FRESH)
     if run.rung < FRESH:
         return fresh
     other = _other_model(run) if run.rung < OTHER_MODEL else None
     if other is None:
         return Ending(Outcome.STUCK, what)
-    return Cut(fresh.until, fresh.order, fresh.preface, OTHER_MODEL, other)
+    return replace(fresh, rung=OTHER_MODEL, model=other)
 
 
 def _other_model(run: Run) -> ModelCard | None:

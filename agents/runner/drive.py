@@ -12,13 +12,13 @@ from concurrent.futures import Executor
 from enum import StrEnum
 from itertools import zip_longest
 
-from agents import context, gateway, guards
+from agents import condensing, context, gateway, guards
 from agents.context import Call, History
-from agents.errors import Interrupted, LeaseLost, ModelUnavailable, ProviderSuspended
+from agents.errors import CallFailed, Interrupted, LeaseLost, ModelUnavailable, ProviderSuspended
 from agents.gateway import Completion, ModelCall
 from agents.guards import Ending
 from agents.models import Outcome, Run
-from agents.runner import counting, cuts, hands, journal
+from agents.runner import condense, counting, cuts, hands, journal
 from agents.runner.claims import Lease
 from agents.runner.cuts import Cut
 from agents.runner.deltas import Deltas
@@ -187,27 +187,6 @@ class Drive:
             await self._finish(ending)
             return None
         tools = [tool.as_function() for name in run.tools if (tool := registry.get(name))]
-        cut: Cut | Ending | None = cuts.shortening(run, history)
-        if guards.circle(history.results(run)):
-            cut = await self._db.run(cuts.climb, run, history)
-        match cut:
-            case Ending():
-                await self._finish(cut)
-                return None
-            case Cut():
-                await self._make(cut, run, history, tools)
-                return []
-        return await self._ask(run, history, tools)
-
-    async def _ask(self, run: Run, history: History, tools: list[registry.JSON]) -> list[Call] | None:
-        """Let the model answer, charge for it and journal it."""
-        stored: journal.Stored | None = None
-
-        def store(completion: Completion, usage: Usage) -> None:
-            nonlocal stored
-            self._deltas.forget(run.pk)
-            stored = journal.store_answer(self.lease, run, history, completion, usage, self._worked_ms())
-
         messages = context.prompt(run.prefix, history)
         call = ModelCall(
             run=run,
@@ -217,15 +196,51 @@ class Drive:
             counted=counting.counted(run, history, messages),
             is_new=run.step > self._first_step,
         )
-        completion = await self._complete(
-            call, store, lambda text: self._deltas.hear(run.pk, run.step, run.stream, text)
-        )
+        history.size = call.bytes_bound
+        cut = cuts.shortening(history)
+        if guards.circle(history.results(run)):
+            cut = await self._db.run(cuts.climb, run, history)
+        match cut:
+            case Ending():
+                await self._finish(cut)
+                return None
+            case Cut():
+                await self._make(cut, run, history, tools)
+                return []
+        return await self._ask(run, history, call)
+
+    async def _ask(self, run: Run, history: History, call: ModelCall) -> list[Call] | None:
+        """Let the model answer, charge for it and journal it. Nothing comes of a prompt that it finds too long."""
+        stored: journal.Stored | None = None
+
+        def store(completion: Completion, usage: Usage) -> None:
+            nonlocal stored
+            self._deltas.forget(run.pk)
+            stored = journal.store_answer(self.lease, run, history, completion, usage, self._worked_ms())
+
+        try:
+            completion = await self._complete(
+                call, store, lambda text: self._deltas.hear(run.pk, run.step, run.stream, text)
+            )
+        except CallFailed as failure:
+            if not failure.too_long:
+                raise
+            return await self._shrink(run, history)
         run.step += 1
+        history.refusals = 0
         if stored is not None:
             history.write(stored.message)
             if stored.ending:
                 return None
         return [Call(call.id, call.name, call.arguments) for call in completion.tool_calls]
+
+    async def _shrink(self, run: Run, history: History) -> list[Call] | None:
+        """Take the window for smaller than we thought; the next turn condenses. None: the run has ended."""
+        self._first_step = run.step
+        if condensing.learn(history):
+            return []
+        await self._finish(cuts.no_room(history))
+        return None
 
     async def _complete(self, call: ModelCall, store: gateway.Store, on_text: gateway.OnText) -> Completion:
         self.asking_since = time.monotonic()
@@ -235,25 +250,12 @@ class Drive:
             self.asking_since = None
 
     async def _make(self, cut: Cut, run: Run, history: History, tools: list[registry.JSON]) -> None:
-        """Replace what ``cut`` says by notes: the model's own, or a list when it cannot be asked."""
-        plain = context.mechanical_summary(history, cut.until)
+        """Replace what ``cut`` says by notes. Nobody watches them being written."""
 
-        def store(completion: Completion, usage: Usage) -> None:
-            journal.store_summary(self.lease, run, completion.text.strip() or plain, cut, usage)
+        async def complete(call: ModelCall, store: gateway.Store) -> Completion:
+            return await self._complete(call, store, _unheard)
 
-        call = ModelCall(
-            run=run,
-            messages=context.condensing_prompt(run.prefix, history, cut.until, cut.order),
-            tools=tools,
-            reference_prefix=f"run:{run.pk}/condense:{cut.until}",
-            purpose="condense",
-        )
-        try:
-            await self._complete(call, store, _unheard)
-        except ProviderError:
-            logger.warning("run %s is condensed without a model", run.pk)
-            await self._db.run(journal.store_summary, self.lease, run, plain, cut, None)
-        history.forget()
+        await condense.condense(cut, run, history, tools, complete, lease=self.lease, db=self._db)
 
     # The tools
 
@@ -308,13 +310,13 @@ class Drive:
 
 
 def _unheard(text: str | None) -> None:
-    """Nobody watches a summary being written."""
+    """Forget a piece of an answer."""
 
 
 def _open(lease: Lease) -> tuple[Run, History]:
     """Read where the run stands."""
     run = journal.load(lease)
-    history = History(run.conversation)
+    history = History(run.conversation, window_tokens=cuts.window_of(run))
     history.catch_up()
     return run, history
 

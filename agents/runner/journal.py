@@ -19,7 +19,6 @@ from agents.gateway import Completion
 from agents.guards import Ending
 from agents.models import Artifact, Message, ModelCard, Outcome, Provider, Purpose, Run
 from agents.runner.claims import Lease
-from agents.runner.cuts import Cut
 from agents.services import runs
 from agents.signals import run_waiting
 from agents.tools.registry import ToolResult
@@ -113,7 +112,7 @@ def store_answer(
 
     Runs in the transaction that charges for the answer.
     """
-    lease.fence(add={"worked_ms": worked_ms, **_spent(usage)}, step=run.step + 1, crashes=0)
+    lease.fence(add={"worked_ms": worked_ms, **spent_of(usage)}, step=run.step + 1, crashes=0)
     message = Message(
         conversation_id=run.conversation_id,
         run=run,
@@ -128,7 +127,12 @@ def store_answer(
         usage=usage,
         finish_reason=completion.finish_reason,
         duration_ms=completion.duration_ms,
-        detail={"heard": history.heard, "condensed": history.conversation.condensed_until},
+        detail={
+            "heard": history.heard,
+            "condensed": history.conversation.condensed_until,
+            "window": history.window_tokens,
+            "size": history.size,
+        },
     )
     rows.insert(message)
     meaning = Answered() if completion.tool_calls else _without_call(run, history, completion)
@@ -141,13 +145,13 @@ def store_answer(
     if completion.tool_calls:
         first = completion.tool_calls[0]
         news.append(_doing(run, Call(first.id, first.name, first.arguments)))
-    _publish(run, news)
+    publish(run, news)
     if meaning.ending:
         finish(lease, meaning.ending)
     return Stored(message, meaning.ending)
 
 
-def _spent(usage: Usage) -> dict[str, int]:
+def spent_of(usage: Usage) -> dict[str, int]:
     """Return what a usage adds to its run."""
     return {name: getattr(usage, name) for name in ("cost_nanousd", "input_tokens", "output_tokens")}
 
@@ -195,9 +199,9 @@ def store_result(
         run=run,
         step=run.step - 1,
         role=Message.Role.TOOL,
-        content=_storable(text),
+        content=storable(text),
         tool_call_id=done.call.id,
-        tool_name=_storable(done.call.name)[:40],
+        tool_name=storable(done.call.name)[:40],
         is_error=result.is_error,
         detail={**_storable_detail(result.detail), "fingerprint": print_},
         artifact=_artifact(result),
@@ -207,7 +211,7 @@ def store_result(
     news: list[tuple[str, JSON]] = [("message", {"message": message.pk, "run": run.pk, "step": run.step - 1})]
     if following is not None and result.outcome is None:
         news.append(_doing(run, following))
-    _publish(run, news)
+    publish(run, news)
     ending = _ending_of(result, errors)
     if ending:
         finish(lease, ending)
@@ -225,27 +229,14 @@ def _ending_of(result: ToolResult, format_errors: int) -> Ending | None:
 def _artifact(result: ToolResult) -> Artifact | None:
     if result.full_output is None:
         return None
-    content = _storable(result.full_output)
+    content = storable(result.full_output)
     return Artifact.objects.create(content=content, size_bytes=result.output_bytes or len(content.encode()))
-
-
-@transaction.atomic
-def store_summary(lease: Lease, run: Run, notes: str, cut: Cut, usage: Usage | None) -> None:
-    """Let ``notes`` stand for the conversation as ``cut`` says. What they replace stays in the table."""
-    changes: JSON = {}
-    if cut.rung is not None:
-        changes["rung"] = run.rung = cut.rung
-    if cut.model is not None:
-        changes["model_id"], run.model = cut.model.pk, cut.model
-    lease.fence(add=_spent(usage) if usage else None, **changes)
-    run.conversation.summary, run.conversation.condensed_until = _storable(cut.preface + notes), cut.until
-    run.conversation.save(update_fields=["summary", "condensed_until"])
 
 
 @transaction.atomic
 def store_map(lease: Lease, run: Run, text: str) -> None:
     """Fix the map of the repository, which every prompt of the run shows from now on."""
-    run.repository_map = _storable(text)
+    run.repository_map = storable(text)
     lease.fence(repository_map=run.repository_map)
 
 
@@ -321,7 +312,8 @@ def _doing(run: Run, call: Call) -> tuple[str, JSON]:
     return "doing", {"run": run.pk, "text": doing.line(call.name, call.arguments)}
 
 
-def _publish(run: Run, news: list[tuple[str, JSON]]) -> None:
+def publish(run: Run, news: list[tuple[str, JSON]]) -> None:
+    """Tell whoever looks at the run, as (kind, data)."""
     if run.stream:
         live.publish_many([(run.stream, kind, data) for kind, data in news])
 
@@ -331,10 +323,10 @@ def _tell_waiting(pk: int) -> None:
 
 
 def _storable_detail(detail: JSON) -> JSON:
-    return {key: _storable(value) if isinstance(value, str) else value for key, value in detail.items()}
+    return {key: storable(value) if isinstance(value, str) else value for key, value in detail.items()}
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """Return ``text`` as it may be read by models and people, and stored."""
     return redaction.redact(_valid(text))
 

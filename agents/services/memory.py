@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.db.models import Q
+from django.db.models.functions import Length
 
+from agents.context import ANSWER_SHARE
 from agents.models import Message, Run
 
 WORD: Final = re.compile(r"\w{2,}")
@@ -37,11 +39,21 @@ def passages(run: Run, query: str, *, most: int = 3) -> list[Passage]:
 
 def _all(run: Run) -> Iterator[Passage]:
     until = run.conversation.condensed_until
-    gone = Q(pk__lte=until, is_order=False) | Q(artifact__isnull=False)
-    for row in run.conversation.messages.filter(gone).select_related("artifact").order_by("-pk")[:ROWS]:
+    gone = Q(pk__lte=until, is_order=False) | Q(artifact__isnull=False) | Q(length__gt=_perhaps_cut(run))
+    for row in (
+        run.conversation.messages.annotate(length=Length("content"))
+        .filter(gone)
+        .select_related("artifact")
+        .order_by("-pk")[:ROWS]
+    ):
         text = row.artifact.content if row.artifact else "\n".join([row.content, *map(_call, row.tool_calls)])
         for chunk in _chunks(text):
             yield Passage(row.pk, _source(row), chunk)
+
+
+def _perhaps_cut(run: Run) -> int:
+    """Return from how many characters on a prompt may leave the middle of a message out: it depends on the window."""
+    return int(run.model.context_tokens * ANSWER_SHARE)
 
 
 def _call(call: dict[str, str]) -> str:

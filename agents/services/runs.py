@@ -76,7 +76,7 @@ def start(
         ),
         accounts,
     )
-    _write(run, order, is_order=True, detail={"pinned": _pinned(run)})
+    _write(run, order, is_order=True, detail={"pinned": pinned_of(run)})
     return run
 
 
@@ -91,7 +91,7 @@ def say(conversation: Conversation, text: str, *, user: User | None = None, agen
     run = conversation.runs.select_for_update(of=("self",)).filter(status__in=Run.OPEN).first()
     if run is None and user is not None:
         run = _chat(conversation)
-        return _write(run, text, user=user, detail={"pinned": _pinned(run)})
+        return _write(run, text, user=user, detail={"pinned": pinned_of(run)})
     if run is None:
         return Message.objects.create(
             conversation=conversation, role=Message.Role.USER, content=redaction.redact(text), agent=agent
@@ -212,7 +212,8 @@ def _chat(conversation: Conversation) -> Run:
     return _queue(run, last.accounts.all())
 
 
-def _pinned(run: Run) -> str:
+def pinned_of(run: Run) -> str:
+    """Return the pinned block of the run's workplace as it is now, word for word from the database."""
     if not run.workplace:
         return ""
     workplace = workplace_of(run)

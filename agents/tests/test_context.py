@@ -13,6 +13,7 @@ from agents.rehearsal.plays import Turn
 from agents.runner.places import Nowhere
 from agents.services import memory, runs
 from agents.tests import calls, workbench
+from agents.tests.memoir import answer, history_of, result
 from agents.tests.workbench import book, call, finished, hosted, rehearsed, start, until
 from agents.workplaces import register
 from budgets.models import Usage
@@ -25,37 +26,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture(autouse=True)
 def fast_model(settings):
     settings.MCC_REHEARSAL_LATENCY_S = 0
-
-
-def history_of(run: Run) -> History:
-    history = History(Conversation.objects.get(pk=run.conversation_id))
-    history.catch_up()
-    return history
-
-
-def answer(run: Run, step: int, *calls: str, text: str = "", heard: int = 0, arguments: str = "{}") -> Message:
-    return Message.objects.create(
-        conversation=run.conversation,
-        run=run,
-        step=step,
-        role="assistant",
-        agent=run.agent,
-        content=text,
-        tool_calls=[{"id": f"s{step}c{n}", "name": name, "arguments": arguments} for n, name in enumerate(calls)],
-        detail={"heard": heard} if heard else {},
-    )
-
-
-def result(run: Run, step: int, number: int, text: str) -> Message:
-    return Message.objects.create(
-        conversation=run.conversation,
-        run=run,
-        step=step,
-        role="tool",
-        content=text,
-        tool_call_id=f"s{step}c{number}",
-        tool_name="jot",
-    )
 
 
 def wire(run: Run) -> list[tuple[str, str]]:
@@ -183,75 +153,6 @@ def test_a_prompt_only_grows_at_its_end():
     # The provider agrees: all but the first prompt are read from the cache for the most part.
     usages = list(Usage.objects.order_by("pk"))[1:]
     assert sum(usage.cached_tokens for usage in usages) / sum(usage.input_tokens for usage in usages) > 0.9
-
-
-def test_nothing_is_condensed_while_there_is_room():
-    run = start("Do it.")
-    answer(run, 0, "jot", text="x" * 1000)
-    assert context.condense_until(history_of(run), 10_000) is None
-
-
-def test_the_cut_lies_before_an_answer_and_half_of_the_room_stays_filled():
-    run = start("Do it.")
-    for step in range(20):
-        answer(run, step, "jot", text="x" * 500)
-        result(run, step, 0, "y" * 500)
-    history = history_of(run)
-    until = context.condense_until(history, 6_000)
-
-    kept = [row for row in history.rows if row.pk > until]
-    assert kept[0].role == "assistant"
-    assert 0.25 * 6_000 < sum(map(context.chars_of, kept)) / context.CHARS_PER_TOKEN < 0.40 * 6_000
-
-
-def test_a_condensed_conversation_keeps_its_order_and_says_what_happened():
-    run = start("Do it.")
-    answer(run, 0, "jot", text="long ago")
-    last = result(run, 0, 0, "done")
-    Conversation.objects.filter(pk=run.conversation_id).update(summary="I noted it.", condensed_until=last.pk)
-    answer(run, 1, "jot", text="now")
-
-    names = wire(run)
-    assert [name for name, _ in names] == ["system", "mission_control", "summary", "assistant", "tool"]
-    assert "I noted it." in names[2][1]
-    history = history_of(run)
-    history.catch_up()
-    assert len(history.rows) == 2
-
-
-def test_a_long_run_is_condensed_by_a_metered_call_and_goes_on():
-    # The rehearsal model counts the answers that it sees, so it repeats itself afterwards: the step limit ends the run.
-    card = workbench.make_card(context_tokens=4_000)
-    agent = workbench.make_agent(card=card, max_tokens=500)
-    turns = [call("jot", text=f"{number} " + "words " * 60) for number in range(14)]
-    with rehearsed(*turns) as order:
-        run = start(order, agent, step_limit=14)
-        with hosted():
-            until(lambda: finished(run), 20)
-
-    left = book(run)
-    condensings = Usage.objects.filter(hold__reference__startswith=f"run:{run.pk}/condense:")
-    assert (left.run.outcome, len(left.results)) == ("limit_steps", 14)
-    assert condensings.count() >= 1
-    conversation = Conversation.objects.get(pk=run.conversation_id)
-    assert conversation.summary
-    assert conversation.condensed_until > left.messages[0].pk
-    assert len(left.messages) == 1 + len(left.answers) + len(left.results)
-    assert left.run.cost_nanousd == sum(usage.cost_nanousd for usage in Usage.objects.all())
-    names = wire(run)
-    assert names[1] == ("mission_control", order)
-    assert names[2][0] == "summary"
-
-
-def test_notes_without_a_model_name_what_was_said_and_called():
-    run = start("Do it.")
-    answer(run, 0, "jot", text="Let me see.", arguments='{"text": "x"}')
-    runs.say(run.conversation, "In blue.", user=User.objects.create_user("ann"))
-    history = history_of(run)
-
-    assert context.mechanical_summary(history, history.heard) == (
-        'I: Let me see.\nI called jot {"text": "x"}\nperson: In blue.'
-    )
 
 
 def test_a_person_is_heard_at_the_next_step_and_a_talk_gets_an_answer():

@@ -9,11 +9,12 @@ from django.db import connection
 from django.utils import timezone
 
 from agents import context
+from agents.condensing import Notes
 from agents.context import History
 from agents.errors import LeaseLost
-from agents.models import Outcome, Run
+from agents.models import Condensation, Outcome, Run
 from agents.rehearsal.plays import Call, Turn
-from agents.runner import claims, journal
+from agents.runner import claims, condense, journal
 from agents.runner.control import Clock
 from agents.runner.cuts import Cut
 from agents.runner.deltas import Deltas
@@ -180,7 +181,7 @@ def test_whoever_lost_the_lease_writes_nothing():
         lambda: journal.park(old, "answer", 5),
         lambda: journal.finish_cancelled(old, 5),
         lambda: journal.crashed(old, ValueError(), Outcome.CRASHED, 5),
-        lambda: journal.store_summary(old, run, "x", Cut(1), None),
+        lambda: condense.store(old, run, History(run.conversation), Notes("x"), Cut(1), None),
     ):
         with pytest.raises(LeaseLost):
             write()
@@ -492,7 +493,8 @@ def test_a_fresh_context_holds_the_order_the_note_and_nothing_else():
     history = History(run.conversation)
     history.catch_up()
 
-    journal.store_summary(lease, run, "It was tried.", Cut(history.heard, preface="Afresh. ", rung=1), None)
+    cut = Cut(history.heard, Condensation.Reason.CIRCLE, preface="Afresh. ", rung=1)
+    condense.store(lease, run, history, Notes("It was tried."), cut, None)
 
     again = History(journal.load(lease).conversation)
     again.catch_up()

@@ -13,6 +13,7 @@ WHY = {
     Outcome.LIMIT_STEPS: "it used up its steps.",
     Outcome.LIMIT_COST: "it used up the money for one run.",
     Outcome.LIMIT_TIME: "it used up its working time.",
+    Outcome.LIMIT_WINDOW: "what it must know does not fit into the window of its model.",
     Outcome.BUDGET: "the budget did not allow another call.",
     Outcome.FORMAT: "the model kept answering in a form that could not be used.",
     Outcome.PROVIDER: "the model provider failed.",

@@ -1,0 +1,115 @@
+"""Carrying out a cut: notes are asked for, and take the place of what was said."""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from django.db import transaction
+
+from agents import condensing
+from agents.condensing import Notes
+from agents.context import JSON, History
+from agents.errors import CallFailed
+from agents.gateway import Completion, ModelCall, Store
+from agents.models import Condensation, Run
+from agents.record import record
+from agents.runner import cuts
+from agents.runner.claims import Lease
+from agents.runner.cuts import Cut
+from agents.runner.journal import publish, spent_of, storable
+from agents.services import runs
+from budgets.models import Usage
+from mcc.core.dbthread import DatabaseThread
+from mcc.core.errors import ProviderError
+
+logger = logging.getLogger(__name__)
+
+Complete = Callable[[ModelCall, Store], Awaitable[Completion]]
+
+
+async def condense(
+    cut: Cut,
+    run: Run,
+    history: History,
+    tools: list[JSON],
+    complete: Complete,
+    *,
+    lease: Lease,
+    db: DatabaseThread,
+) -> None:
+    """Replace what ``cut`` says by the model's own notes, or by a list when it cannot be asked. Costs a call.
+
+    ``history`` is to be read anew afterwards. Raises what ``complete`` does, but no failure of the provider.
+    """
+    plain = condensing.plain_notes(history, cut.until)
+
+    def store_answer(completion: Completion, usage: Usage) -> None:
+        store(lease, run, history, condensing.notes_of(history, completion, plain), cut, usage)
+
+    why_not = condensing.NO_ROOM
+    for squeeze in condensing.SQUEEZES:
+        call = _asking(cut, run, history, tools, squeeze)
+        if history.tokens(call.bytes_bound) > history.window_tokens * condensing.ASKING_SHARE:
+            continue
+        try:
+            await complete(call, store_answer)
+        except ProviderError as failure:
+            why_not = condensing.NO_MODEL
+            if isinstance(failure, CallFailed) and failure.too_long:
+                continue
+        else:
+            why_not = ""
+        break
+    if why_not:
+        logger.warning("run %s is condensed without a model: %s", run.pk, why_not)
+        await db.run(store, lease, run, history, Notes(plain, why_not), cut, None)
+    history.begin_again(await db.run(cuts.window_of, run))
+
+
+def _asking(cut: Cut, run: Run, history: History, tools: list[JSON], squeeze: int) -> ModelCall:
+    """Return the call that asks for the notes. A model that thinks needs room for its thoughts beside them."""
+    return ModelCall(
+        run=run,
+        messages=condensing.asking(run.prefix, history, cut.until, cut.order, squeeze),
+        tools=tools,
+        reference_prefix=f"run:{run.pk}/condense:{cut.until}",
+        purpose="condense",
+        max_tokens=None if run.model.thinks else condensing.longest_notes(history),
+    )
+
+
+@transaction.atomic
+def store(lease: Lease, run: Run, history: History, notes: Notes, cut: Cut, usage: Usage | None) -> None:
+    """Let ``notes``, and what was carried out, stand for the conversation as ``cut`` says.
+
+    What they replace stays in the table. The pinned block is written down anew: what people decided since the order
+    was given must not be lost with the calls that asked them.
+    """
+    changes: JSON = {}
+    model = run.model
+    if cut.rung is not None:
+        changes["rung"] = run.rung = cut.rung
+    if cut.model is not None:
+        changes["model_id"], run.model = cut.model.pk, cut.model
+    lease.fence(add=spent_of(usage) if usage else None, **changes)
+    conversation = run.conversation
+    condensation = Condensation.objects.create(
+        conversation=conversation,
+        run=run,
+        model=model,
+        reason=cut.reason,
+        after=conversation.condensed_until,
+        until=cut.until,
+        heard=history.heard,
+        asked=cut.order,
+        preface=cut.preface,
+        notes=storable(notes.text),
+        notes_are=notes.wrong,
+        record=storable(record(conversation, cut.until, history.room(condensing.RECORD_SHARE))),
+        pinned=storable(runs.pinned_of(run)),
+        window_tokens=history.window_tokens,
+        tokens_before=history.tokens(history.size),
+        usage=usage,
+    )
+    conversation.summary, conversation.condensed_until = condensation.text, cut.until
+    conversation.save(update_fields=["summary", "condensed_until"])
+    publish(run, [("condensed", {"condensation": condensation.pk, "run": run.pk})])
