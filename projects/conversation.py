@@ -11,8 +11,9 @@ from datetime import datetime
 
 from django.db.models import Count, F, Q, QuerySet
 
-from agents import roster
-from agents.models import Message, Run
+from agents import roster, window
+from agents.models import Condensation, Message, Run
+from agents.window import WindowMeter
 from projects import calls
 from projects.calls import CallCard
 from projects.models import Assignment, Issue, Request, Task
@@ -23,10 +24,20 @@ STEPS_SHOWN = 8
 
 @dataclass(frozen=True)
 class Step:
-    """An answer of a model with what its tools did, or something that was said to the agent."""
+    """An answer of a model with what its tools did, or something that was said to the agent.
+
+    ``gone``: it gave way to notes, so the model does not see it any more.
+    """
 
     message: Message
     calls: Sequence[CallCard] = ()
+    gone: bool = False
+
+    template = "projects/_step.html"
+
+    @property
+    def place(self) -> tuple[int, int]:
+        return self.message.pk, 0
 
     @property
     def kind(self) -> str:
@@ -48,15 +59,31 @@ class Step:
 
 
 @dataclass(frozen=True)
+class NotesStep:
+    """Where a part of the conversation gave way to notes."""
+
+    condensation: Condensation
+
+    kind = "condensed"
+    template = "projects/_condensation.html"
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Behind the newest message by then."""
+        return self.condensation.heard, 1
+
+
+@dataclass(frozen=True)
 class RunEntry:
     """A run, on what, and those of its steps that are shown. ``left_out`` counts answers, ``calls`` all tool calls."""
 
     run: Run
     task: Task | None
-    steps: Sequence[Step]
+    steps: Sequence[Step | NotesStep]
     left_out: int = 0
     calls: int = 0
     doing: str = ""
+    window: WindowMeter | None = None
 
     template = "projects/_run.html"
 
@@ -83,7 +110,11 @@ Entry = RunEntry | RequestEntry
 def runs_of(issue: Issue) -> QuerySet[Run]:
     """Return all runs about ``issue`` as they began: its assignments, and the answers to people who spoke there."""
     conversations = Assignment.objects.filter(issue=issue).values("run__conversation")
-    return Run.objects.filter(conversation__in=conversations).select_related("agent", "model__provider").order_by("pk")
+    return (
+        Run.objects.filter(conversation__in=conversations)
+        .select_related("agent", "model__provider", "conversation")
+        .order_by("pk")
+    )
 
 
 def tasks_of(runs: Iterable[Run]) -> dict[int, Task]:
@@ -100,10 +131,14 @@ def log(runs: Sequence[Run], requests: Iterable[Request]) -> list[Entry]:
 
 
 def entries_of(runs: Sequence[Run], *, whole: bool = False) -> list[RunEntry]:
-    """Return ``runs`` with the steps that are shown, or all when ``whole``. Four queries, however many runs."""
+    """Return ``runs`` with the steps that are shown, or all when ``whole``. Eight queries, however many runs."""
     tasks = tasks_of(runs)
     shown = _shown(runs, whole=whole)
-    return [RunEntry(run, tasks.get(run.conversation_id), *steps) for run, steps in zip(runs, shown, strict=True)]
+    meters = window.meters([run for run in runs if whole or run.is_open])
+    return [
+        RunEntry(run, tasks.get(run.conversation_id), *steps, window=meters.get(run.pk))
+        for run, steps in zip(runs, shown, strict=True)
+    ]
 
 
 def step_of(message: Message) -> Step:
@@ -115,21 +150,25 @@ def step_of(message: Message) -> Step:
     return Step(answer, calls.cards(answer, [each for each in of_step if each.role == Message.Role.TOOL]))
 
 
-def steps_of(messages: Iterable[Message]) -> list[Step]:
-    """Gather a run's ``messages``, in order, into steps."""
+def steps_of(messages: Iterable[Message], *, condensed_until: int = 0) -> list[Step]:
+    """Gather a run's ``messages``, in order, into steps. Those up to ``condensed_until`` are gone from prompts."""
     messages = list(messages)
     results: dict[int | None, list[Message]] = defaultdict(list)
     for message in messages:
         if message.role == Message.Role.TOOL:
             results[message.step].append(message)
     return [
-        Step(message, calls.cards(message, results[message.step]) if message.tool_calls else ())
+        Step(
+            message,
+            calls.cards(message, results[message.step]) if message.tool_calls else (),
+            gone=message.pk <= condensed_until and not (message.is_order or message.user_id),
+        )
         for message in messages
         if message.role != Message.Role.TOOL
     ]
 
 
-def _shown(runs: Sequence[Run], *, whole: bool) -> list[tuple[list[Step], int, int, str]]:
+def _shown(runs: Sequence[Run], *, whole: bool) -> list[tuple[list[Step | NotesStep], int, int, str]]:
     """Return for each run its steps to show, how many answers are left out, all its calls, what it does now."""
     messages: dict[int | None, list[Message]] = defaultdict(list)
     for message in _messages(Message.objects.filter(_wanted(runs, whole=whole))):
@@ -142,13 +181,27 @@ def _shown(runs: Sequence[Run], *, whole: bool) -> list[tuple[list[Step], int, i
         .annotate(answers=Count("pk", filter=Q(role=Message.Role.ASSISTANT)), calls=Count("pk", filter=Q(role="tool")))
     }
     doing = roster.doing_now(run for run in runs if run.is_open)
+    notes = _notes([run for run in runs if whole or run.is_open])
     shown = []
     for run in runs:
-        steps = steps_of(messages[run.pk])
+        said = steps_of(messages[run.pk], condensed_until=run.conversation.condensed_until)
+        first = min((step.message.pk for step in said if step.kind == "answer"), default=0)
+        between = [step for step in notes[run.pk] if step.condensation.heard >= first]
+        steps: list[Step | NotesStep] = [*said, *between]
+        steps.sort(key=lambda step: step.place)
         answers, calls_ = counts.get(run.pk, (0, 0))
         answers_shown = sum(step.kind == "answer" for step in steps)
         shown.append((steps, answers - answers_shown, calls_, doing.get(run.pk, "")))
     return shown
+
+
+def _notes(runs: Sequence[Run]) -> dict[int, list[NotesStep]]:
+    """Return where each of ``runs`` was condensed. One query, none for none."""
+    found: dict[int, list[NotesStep]] = defaultdict(list)
+    if runs:
+        for row in Condensation.objects.filter(run__in=runs).select_related("usage").order_by("pk"):
+            found[row.run_id].append(NotesStep(row))
+    return found
 
 
 def _wanted(runs: Sequence[Run], *, whole: bool) -> Q:

@@ -9,7 +9,8 @@ from typing import Any
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
-from agents.models import Message, Run
+from agents import window
+from agents.models import Condensation, Message, Run
 from budgets.queries import spent_nanousd, standings
 from mcc.core.live import renderer
 from mcc.core.models import Event
@@ -31,14 +32,25 @@ def message(event: Event) -> str:
     """A new answer, the result of a tool, or something that was said: its step as it is now."""
     if not on_issue(event):
         return ""
-    row = Message.objects.select_related("usage", "agent", "user", "run").get(pk=event.data["message"])
+    row = Message.objects.select_related("usage", "agent", "user", "run__model").get(pk=event.data["message"])
     is_answer = row.role == Message.Role.ASSISTANT
     context: dict[str, Any] = {"step": conversation.step_of(row), "run": row.run, "is_answer": is_answer}
     if is_answer:
         issue = _issue(event)
+        context["window"] = window.meters([row.run])[row.run.pk] if row.run else None
         cost = {"cost_nanousd": spent_nanousd(issue.account), "standings": standings(issue.account)}
         context |= {"issue": issue, **cost}
     return render_to_string("projects/live/message.html", context)
+
+
+@renderer("condensed")
+def condensed(event: Event) -> str:
+    """The middle of a run's conversation gave way to notes: the notes where they stand, and how full the window is."""
+    if not on_issue(event):
+        return ""
+    row = Condensation.objects.select_related("usage", "run__model").get(pk=event.data["condensation"])
+    context = {"step": conversation.NotesStep(row), "run": row.run, "window": window.meters([row.run])[row.run_id]}
+    return render_to_string("projects/live/condensed.html", context)
 
 
 @renderer("delta")
@@ -65,7 +77,7 @@ def run(event: Event) -> str:
     """A run began, waits, goes on or ended."""
     if not on_issue(event):
         return ""
-    row = Run.objects.select_related("agent", "model__provider").get(pk=event.data["run"])
+    row = Run.objects.select_related("agent", "model__provider", "conversation").get(pk=event.data["run"])
     entry = conversation.entries_of([row])[0]
     parts = render_to_string("projects/live/run.html", {"entry": entry, "run": row, "task": entry.task})
     return parts + _state(event)

@@ -5,14 +5,13 @@ from collections.abc import Awaitable, Callable
 
 from django.db import transaction
 
-from agents import condensing
+from agents import condensing, window
 from agents.condensing import Notes
 from agents.context import JSON, History
 from agents.errors import CallFailed
 from agents.gateway import Completion, ModelCall, Store
 from agents.models import Condensation, Run
 from agents.record import record
-from agents.runner import cuts
 from agents.runner.claims import Lease
 from agents.runner.cuts import Cut
 from agents.runner.journal import publish, spent_of, storable
@@ -62,7 +61,7 @@ async def condense(
     if why_not:
         logger.warning("run %s is condensed without a model: %s", run.pk, why_not)
         await db.run(store, lease, run, history, Notes(plain, why_not), cut, None)
-    history.begin_again(await db.run(cuts.window_of, run))
+    history.begin_again(await db.run(window.tokens_of, run))
 
 
 def _asking(cut: Cut, run: Run, history: History, tools: list[JSON], squeeze: int) -> ModelCall:

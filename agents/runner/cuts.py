@@ -11,8 +11,6 @@ Whether it is time is read from the rows each time, so a run that is killed half
 from dataclasses import dataclass, replace
 from typing import Final
 
-from django.db.models import Min
-
 from agents import condensing, guards
 from agents.context import History
 from agents.guards import Ending
@@ -44,18 +42,6 @@ class Cut:
     preface: str = ""
     rung: int | None = None
     model: ModelCard | None = None
-
-
-def window_of(run: Run) -> int:
-    """Return how many tokens the model of ``run`` takes in: as its card says, or less if prompts were refused here.
-
-    One query when the conversation was condensed before, none otherwise.
-    """
-    if not run.conversation.condensed_until:
-        return run.model.context_tokens
-    refused = run.conversation.condensations.filter(model=run.model, reason=Condensation.Reason.REFUSED)
-    learned: int | None = refused.aggregate(least=Min("window_tokens"))["least"]
-    return min(run.model.context_tokens, learned or run.model.context_tokens)
 
 
 def shortening(history: History) -> Cut | Ending | None:

@@ -12,7 +12,7 @@ from concurrent.futures import Executor
 from enum import StrEnum
 from itertools import zip_longest
 
-from agents import condensing, context, gateway, guards
+from agents import condensing, context, gateway, guards, window
 from agents.context import Call, History
 from agents.errors import CallFailed, Interrupted, LeaseLost, ModelUnavailable, ProviderSuspended
 from agents.gateway import Completion, ModelCall
@@ -316,7 +316,7 @@ def _unheard(text: str | None) -> None:
 def _open(lease: Lease) -> tuple[Run, History]:
     """Read where the run stands."""
     run = journal.load(lease)
-    history = History(run.conversation, window_tokens=cuts.window_of(run))
+    history = History(run.conversation, window_tokens=window.tokens_of(run))
     history.catch_up()
     return run, history
 

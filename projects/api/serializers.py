@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.utils.serializer_helpers import ReturnDict
 
 from agents.models import Agent, Message, Run
+from agents.window import meters
 from budgets.models import Usage
 from projects import forecasts
 from projects.api.fields import UsdField, shown
@@ -197,19 +199,34 @@ class AgentOut(serializers.ModelSerializer):
         return shown(self.context["costs"].get(agent.account_id, 0))
 
 
+class WindowOut(serializers.Serializer):
+    """How full the window of the model is, in tokens."""
+
+    prompt_tokens = serializers.IntegerField(help_text="of the last prompt, as the provider counted them")
+    cached_tokens = serializers.IntegerField(help_text="among them, from the provider's cache")
+    window_tokens = serializers.IntegerField(help_text="what the model takes in")
+    condense_at_tokens = serializers.IntegerField(help_text="where the middle gives way to notes")
+    condensations = serializers.IntegerField(help_text="how often that has happened in the conversation")
+
+
 class RunOut(serializers.ModelSerializer):
     agent = serializers.CharField(source="agent.name")
     model = serializers.CharField(source="model.name")
     issue = serializers.IntegerField(source="assignment.issue_id")
     task = serializers.IntegerField(source="assignment.task_id", allow_null=True)
     cost_usd = UsdField(source="cost_nanousd")
+    window = serializers.SerializerMethodField()
 
     class Meta:
         model = Run
         fields = (
             "id", "agent", "model", "purpose", "issue", "task", "status", "waits_for", "outcome", "outcome_detail",
-            "step", "input_tokens", "output_tokens", "cost_usd", "created_at", "started_at", "finished_at",
+            "step", "input_tokens", "output_tokens", "cost_usd", "window", "created_at", "started_at", "finished_at",
         )  # fmt: skip
+
+    @extend_schema_field(WindowOut)
+    def get_window(self, run: Run) -> ReturnDict[str, object]:
+        return WindowOut(meters([run])[run.pk]).data
 
 
 class MessageOut(serializers.ModelSerializer):

@@ -7,7 +7,7 @@ from django.views.decorators.http import require_GET
 
 from agents import caching, roster
 from agents.models import Message, Run
-from mcc.core import pages
+from mcc.core import live, pages
 from mcc.core.models import User
 from projects import conversation
 from projects.models import Issue
@@ -17,10 +17,12 @@ from projects.models import Issue
 def show(request: HttpRequest, pk: int) -> HttpResponse:
     """Every step of a run."""
     run = get_object_or_404(_runs(pages.person(request)), pk=pk)
+    address = live.address(run.stream, "company") if run.stream else live.address("company")
     entry = conversation.entries_of([run], whole=True)[0]
     issue = Issue.objects.filter(assignments__run__conversation=run.conversation).select_related("project").first()
     cached = caching.cached_percent(Run.objects.filter(pk=pk))
-    return render(request, "projects/run.html", {"entry": entry, "run": run, "issue": issue, "cached_percent": cached})
+    context = {"entry": entry, "run": run, "issue": issue, "cached_percent": cached, "live_address": address}
+    return render(request, "projects/run.html", context)
 
 
 @require_GET

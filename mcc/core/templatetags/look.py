@@ -140,6 +140,13 @@ def meter(
 
 
 @register.simple_tag
+def token_meter(tokens: int, most: int, mark: int, title: str) -> SafeString:
+    """``{% token_meter 42000 128000 89600 "Window" %}``: a bar with a tick at ``mark``, its warning."""
+    said = f"{title}: {tokens:,} of {most:,} tokens"
+    return gauges.meter(tokens, most, warn=gauges.share(mark, most), title=said)
+
+
+@register.simple_tag
 def gauge(
     spent: int, limit: int, title: str, taken: int | None = None, warn: float = 0.8, mark: int | None = None
 ) -> SafeString:

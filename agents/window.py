@@ -1,0 +1,71 @@
+"""How full the window of a run's model is: what its last prompt took, what of that came from a cache, and what is next.
+
+The window counts as the card of the model says it, or as less where a provider refused prompts that should have fitted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db.models import Count, Max, Min, Q
+
+from agents.condensing import CONDENSE_AT
+from agents.models import Condensation, Message, Run
+
+REFUSED = Q(reason=Condensation.Reason.REFUSED)
+
+
+@dataclass(frozen=True)
+class WindowMeter:
+    """``prompt_tokens`` is what the provider counted of the last prompt, 0 before the first; ``condensations`` are
+    those of the conversation so far."""
+
+    prompt_tokens: int
+    cached_tokens: int
+    window_tokens: int
+    condensations: int
+
+    @property
+    def condense_at_tokens(self) -> int:
+        return int(self.window_tokens * CONDENSE_AT)
+
+    @property
+    def percent(self) -> int:
+        return round(100 * self.prompt_tokens / self.window_tokens) if self.window_tokens else 100
+
+    @property
+    def cached_percent(self) -> int:
+        return round(100 * min(1, self.cached_tokens / self.prompt_tokens)) if self.prompt_tokens else 0
+
+
+def tokens_of(run: Run) -> int:
+    """Return how many tokens the model of ``run`` takes in. One query if the conversation was condensed before."""
+    if not run.conversation.condensed_until:
+        return run.model.context_tokens
+    refused = run.conversation.condensations.filter(REFUSED, model=run.model)
+    learned: int | None = refused.aggregate(least=Min("window_tokens"))["least"]
+    return min(run.model.context_tokens, learned or run.model.context_tokens)
+
+
+def meters(runs: Sequence[Run]) -> dict[int, WindowMeter]:
+    """Return the meter of each of ``runs``, by key. Three queries, however many; none for none."""
+    if not runs:
+        return {}
+    answers = Message.objects.filter(run__in=runs, role=Message.Role.ASSISTANT, usage__isnull=False).order_by()
+    last = answers.values("run").annotate(at=Max("pk")).values_list("at", flat=True)
+    prompts = {row.run_id: row.usage for row in Message.objects.filter(pk__in=list(last)).select_related("usage")}
+    counted = Condensation.objects.filter(conversation__in=[run.conversation_id for run in runs]).order_by()
+    rows = counted.values("conversation", "model").annotate(
+        count=Count("pk"), least=Min("window_tokens", filter=REFUSED)
+    )
+    condensed: dict[int, int] = {}
+    learned: dict[tuple[int, int], int | None] = {}
+    for row in rows:
+        condensed[row["conversation"]] = condensed.get(row["conversation"], 0) + row["count"]
+        learned[row["conversation"], row["model"]] = row["least"]
+    found = {}
+    for run in runs:
+        usage, listed = prompts.get(run.pk), run.model.context_tokens
+        window = min(listed, learned.get((run.conversation_id, run.model_id)) or listed)
+        tokens = (usage.input_tokens, usage.cached_tokens) if usage else (0, 0)
+        found[run.pk] = WindowMeter(*tokens, window, condensed.get(run.conversation_id, 0))
+    return found
