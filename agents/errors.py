@@ -13,6 +13,14 @@ class Interrupted(Exception):
     """A tool stopped in the middle because its run was stopped. The call has no result and is made again later."""
 
 
+class NotReady(Exception):
+    """What a tool needs is still being made. The call has no result and is made again in ``pause_s`` seconds."""
+
+    def __init__(self, why: str, *, pause_s: float) -> None:
+        super().__init__(why)
+        self.pause_s = pause_s
+
+
 class ModelUnavailable(DomainError):
     """The model cannot be called: it is switched off, or nobody knows what it costs."""
 

@@ -14,11 +14,15 @@ from projects.models import (
     PullRequest,
     Report,
     Request,
+    Setup,
     Suggestion,
     Task,
     Transition,
     Vote,
 )
+
+ENVIRONMENT = ("setup_command", "setup_files", "setup_hosts", "command_hosts", "variables", "toolchains", "limits")
+"""Changed on the project's own page, which checks them."""
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -42,7 +46,7 @@ class MembershipInline(admin.TabularInline):
 @admin.register(Project)
 class ProjectAdmin(admin.ModelAdmin):
     list_display = ("key", "name", "forge", "default_branch")
-    readonly_fields = ("key", "account", "forge", "repository", "last_issue_number", "last_pull_number")
+    readonly_fields = ("key", "account", "forge", "repository", "last_issue_number", "last_pull_number", *ENVIRONMENT)
     filter_horizontal = ("team",)
     inlines = (MembershipInline,)
 
@@ -105,6 +109,13 @@ class RequestAdmin(ReadOnlyAdmin):
 class TransitionAdmin(ReadOnlyAdmin):
     list_display = ("issue", "task", "source", "target", "actor_name", "at")
     list_select_related = ("issue__project", "task", "user", "agent")
+
+
+@admin.register(Setup)
+class SetupAdmin(ReadOnlyAdmin):
+    list_display = ("__str__", "project", "status", "exit_code", "finished_at", "used_at")
+    list_filter = ("status", "project")
+    list_select_related = ("project",)
 
 
 admin.site.register([Knowledge, Report, Suggestion], ReadOnlyAdmin)

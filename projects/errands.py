@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from agents.errors import NotReady
 from agents.models import Run
 from agents.sandbox.types import SandboxError
 from agents.workplaces import workplace_of
 from mcc.core.errands import Later, Lease, handler
 from projects.git import Mirror, Workspace, WorkspaceBusy
-from projects.models import Assignment, Check, Issue, PullRequest, Task
-from projects.services import aftercare, checks, merging, news, staffing, tidying
+from projects.models import Assignment, Check, Issue, PullRequest, Setup, Task
+from projects.services import aftercare, checks, merging, news, setups, staffing, tidying
 from projects.workplaces import ProjectPlace
 
 BUSY_S = 2.0
@@ -17,11 +18,13 @@ BUSY_S = 2.0
 
 @contextmanager
 def _waiting_while_busy() -> Iterator[None]:
-    """Come back later when somebody who is about to end still has the workspace."""
+    """Come back later when somebody who is about to end still has the workspace, or its set-up is being made."""
     try:
         yield
     except WorkspaceBusy as busy:
         raise Later(BUSY_S) from busy
+    except NotReady as wait:
+        raise Later(wait.pause_s) from wait
 
 
 def _is_stopped(pull_id: int) -> bool:
@@ -100,3 +103,27 @@ def tidy_issue(subject: int, lease: Lease) -> None:
     """Clear away what nobody needs any more of issue ``subject``."""
     with _waiting_while_busy():
         tidying.tidy_issue(Issue.objects.get(pk=subject))
+
+
+def _is_setup_stopped(setup_id: int) -> bool:
+    setup = Setup.objects.filter(pk=setup_id).select_related("project").first()
+    return setup is not None and staffing.is_project_stopped(setup.project, at_once=True)
+
+
+@handler(setups.ERRAND, stopped=_is_setup_stopped)
+def set_up(subject: int, lease: Lease) -> None:
+    """Make set-up ``subject``."""
+    setup = Setup.objects.select_related("project").filter(pk=subject).first()
+    if setup is None:
+        return
+    staffing.wait_while_project_stopped(setup.project)
+    with _waiting_while_busy():
+        setups.carry_out(setup, lease)
+
+
+@handler(setups.TIDY_ERRAND)
+def tidy_setup(subject: int, lease: Lease) -> None:
+    """Delete set-up ``subject``, which nobody uses any more."""
+    with _waiting_while_busy():
+        for setup in Setup.objects.filter(pk=subject):
+            setups.delete(setup)

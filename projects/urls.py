@@ -47,6 +47,8 @@ projects = [
     path("projects/<str:key>/pull-requests/<int:number>/files/", pull_request.files, name="pull_files"),
     path("projects/<str:key>/pull-requests/<int:number>/files/<int:index>/", pull_request.file, name="pull_file"),
     path("projects/<str:key>/settings/", settings.overview, name="settings"),
+    path("projects/<str:key>/setups/<int:pk>/", settings.setup, name="setup"),
+    path("projects/<str:key>/setups/<int:pk>/again/", settings.setup_again, name="setup_again"),
     path("projects/<str:key>/settings/members/", settings.set_member, name="set_member"),
     path("projects/<str:key>/settings/<str:section>/", settings.change, name="change_settings"),
 ]

@@ -14,6 +14,7 @@ from agents.sandbox.types import Sandbox
 from projects import briefing, repomap
 from projects.git import Mirror, Workspace
 from projects.models import Assignment, Issue, Project, PullRequest, Task
+from projects.services import setups
 from projects.services.coding import CODING_PURPOSES
 from projects.services.tidying import workspace_key
 
@@ -58,7 +59,9 @@ class ProjectPlace:
     def open(self) -> Sandbox:
         """Return the sandbox on a tree fit for the run."""
         self.workspace.mirror.fetch()
-        return self.workspace.open(self.base(), READ_ONLY_BRANCH)
+        base = self.base()
+        equipment = setups.equipment_for_reading(self.workspace.mirror, base)
+        return self.workspace.open(base, READ_ONLY_BRANCH, equipment)
 
     def may_write(self, path: str) -> bool:
         return False
@@ -97,10 +100,11 @@ class TaskPlace(ProjectPlace):
         return briefing.of_task(self.task, Purpose(self.run.purpose))
 
     def open(self) -> Sandbox:
-        if self.run.purpose in briefing.JUDGES:
-            return self.workspace.open(self.base(), self.task.branch)
-        self.workspace.mirror.fetch()
-        sandbox = self.workspace.open(self.base(), self.task.branch or READ_ONLY_BRANCH)
+        if self.run.purpose not in briefing.JUDGES:
+            self.workspace.mirror.fetch()
+        base = self.base()
+        equipment = setups.equipment(self.workspace.mirror, base)
+        sandbox = self.workspace.open(base, self.task.branch or READ_ONLY_BRANCH, equipment)
         if self.run.purpose == Purpose.RESOLVE:
             conflicts = self.workspace.begin_merge(Assignment.objects.get(run=self.run).head_sha)
             logger.info("run %s resolves %s files", self.run.pk, len(conflicts))

@@ -14,7 +14,7 @@ from itertools import zip_longest
 
 from agents import condensing, context, gateway, guards, window
 from agents.context import Call, History
-from agents.errors import CallFailed, Interrupted, LeaseLost, ModelUnavailable, ProviderSuspended
+from agents.errors import CallFailed, Interrupted, LeaseLost, ModelUnavailable, NotReady, ProviderSuspended
 from agents.gateway import Completion, ModelCall
 from agents.guards import Ending
 from agents.models import Outcome, Run
@@ -122,8 +122,9 @@ class Drive:
                 await self._db.run(journal.park, self.lease, reason.waits_for, self._worked_ms())
             case BudgetExceeded():
                 await self._wait_for_money(reason)
-            case AccountFrozen():
-                await self._db.run(journal.release, self.lease, self._worked_ms(), FROZEN_PAUSE_S)
+            case AccountFrozen() | NotReady():
+                pause_s = reason.pause_s if isinstance(reason, NotReady) else FROZEN_PAUSE_S
+                await self._db.run(journal.release, self.lease, self._worked_ms(), pause_s)
             case SandboxUnavailable():
                 await self._finish(Ending(Outcome.SANDBOX, str(reason)))
             case SandboxError():

@@ -65,7 +65,7 @@ class Bubblewrap:
             limits,
             env,
             host=self.host,
-            toolchains=self.toolchains,
+            toolchains=(*self.toolchains, *map(_toolchain, offered(spec.toolchains))),
             inherited=inherited,
         )
 
@@ -207,6 +207,11 @@ def _copy(binary: Path, copy: Path) -> None:
 def toolchains() -> tuple[Toolchain, ...]:
     """Return what MCC_SANDBOX_RO_PATHS names. Raises SandboxUnavailable for one that must not be shown."""
     return tuple(_toolchain(Path(name)) for name in settings.MCC_SANDBOX_RO_PATHS)
+
+
+def offered(chosen: Sequence[Path]) -> list[Path]:
+    """Return those of ``chosen`` that the operator still offers: a project must not outlive that decision."""
+    return [path for path in chosen if str(path) in settings.MCC_SANDBOX_OPTIONAL_PATHS]
 
 
 def _toolchain(path: Path) -> Toolchain:

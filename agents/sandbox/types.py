@@ -121,6 +121,8 @@ class SandboxSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     egress: Egress | None = None
     limits: Limits = Limits()
+    toolchains: tuple[Path, ...] = ()
+    """Those on offer (MCC_SANDBOX_OPTIONAL_PATHS) that are shown, at their own paths."""
 
     def __post_init__(self) -> None:
         targets = [PurePosixPath(mount.target) for mount in self.mounts]

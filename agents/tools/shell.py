@@ -55,6 +55,7 @@ _ENDINGS = {
 def run(context: ToolContext, command: str, timeout_s: float = DEFAULT_TIMEOUT_S) -> ToolResult:
     """Raises Interrupted when the run was stopped meanwhile: the command is run again later."""
     sandbox = context.workplace.sandbox()
+    timeout_s = min(timeout_s, sandbox.spec.limits.wall_s)
     limits = replace(sandbox.spec.limits, wall_s=timeout_s, output_kept=KEPT_BYTES)
     result = sandbox.sh(command, env=ENVIRONMENT, limits=limits, cancel=context.cancel)
     if result.outcome is Ending.CANCELLED:

@@ -84,10 +84,15 @@ def is_telling(value: str) -> bool:
     return len(value) >= LEAST_CHARS and not (len(value) < WORD_CHARS and value.isalpha() and value.isascii())
 
 
+def names_secret(name: str) -> bool:
+    """Whether a variable of this name most probably holds a secret."""
+    return _SECRET_NAME.search(name.upper()) is not None
+
+
 def register_environment(environment: Mapping[str, str] = os.environ) -> None:
     """Know what the environment holds: variables that are named like a secret, files they name, passwords in URLs."""
     for name, value in environment.items():
-        if _SECRET_NAME.search(name.upper()):
+        if names_secret(name):
             register(*_contents(value) if name.upper().endswith("_FILE") else [value])
         elif "://" in value:
             register(*_passwords(value))

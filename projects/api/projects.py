@@ -40,6 +40,15 @@ class ProjectChanges(serializers.Serializer):
     name = serializers.CharField(max_length=100, required=False)
     description = serializers.CharField(required=False, allow_blank=True)
     checks = CheckCommand(many=True, required=False)
+    setup_command = serializers.CharField(required=False, allow_blank=True, help_text="run once per lock files")
+    setup_files = serializers.ListField(child=serializers.CharField(), required=False, help_text="patterns; []: usual")
+    setup_hosts = serializers.ListField(child=serializers.CharField(), required=False, help_text="for the set-up only")
+    command_hosts = serializers.ListField(child=serializers.CharField(), required=False, help_text="[]: no network")
+    variables = serializers.DictField(child=serializers.CharField(), required=False, help_text="never secrets")
+    toolchains = serializers.ListField(child=serializers.CharField(), required=False)
+    limits = serializers.DictField(
+        child=serializers.IntegerField(), required=False, help_text="wall_s, memory_mib, cpus, processes, disk_mib"
+    )
     plan_needs_approval = serializers.BooleanField(required=False)
     merge_needs_approval = serializers.BooleanField(required=False)
     fast_lane = serializers.BooleanField(required=False)

@@ -25,6 +25,12 @@ class CheckCommand(serializers.Serializer):
 
 class ProjectOut(serializers.ModelSerializer):
     checks = CheckCommand(many=True)
+    setup_files = serializers.ListField(child=serializers.CharField())
+    setup_hosts = serializers.ListField(child=serializers.CharField())
+    command_hosts = serializers.ListField(child=serializers.CharField())
+    variables = serializers.DictField(child=serializers.CharField())
+    toolchains = serializers.ListField(child=serializers.CharField())
+    limits = serializers.DictField(child=serializers.IntegerField())
     team: serializers.SlugRelatedField[Agent] = serializers.SlugRelatedField("name", many=True, read_only=True)
     cost_usd = serializers.SerializerMethodField()
 
@@ -32,6 +38,7 @@ class ProjectOut(serializers.ModelSerializer):
         model = Project
         fields = (
             "id", "key", "name", "description", "forge", "repository", "default_branch", "team", "checks",
+            "setup_command", "setup_files", "setup_hosts", "command_hosts", "variables", "toolchains", "limits",
             "plan_needs_approval", "merge_needs_approval", "fast_lane", "parallel_coders", "max_rework",
             "account", "cost_usd", "created_at",
         )  # fmt: skip

@@ -1,5 +1,6 @@
 """Git of a project: the trusted mirror, and the workspaces from which work comes. Nothing else starts git."""
 
+from projects.git.equipment import Equipment
 from projects.git.errors import WorkRefused, WorkspaceBroken, WorkspaceBusy
 from projects.git.messages import squash_message
 from projects.git.mirror import Mirror
@@ -11,6 +12,7 @@ __all__ = [
     "Author",
     "ChangeStatus",
     "Commit",
+    "Equipment",
     "FileChange",
     "MergeTree",
     "Mirror",

@@ -70,3 +70,21 @@ MOVE_HEAD = """
 exec >/dev/null 2>&1
 g update-ref "refs/heads/$2" "$1" && g symbolic-ref HEAD "refs/heads/$2" && g reset -q
 """
+
+# Keep what the set-up added, and the list of it: whole directories where nothing in them is tracked.
+SEAL = """
+git ls-files --others --directory --no-empty-directory -z | tr '\\0' '\\n' | sed 's:/$::' > /tmp/paths &&
+git ls-files -z > /tmp/tracked &&
+xargs -0 -r rm -f -- < /tmp/tracked || exit
+xargs -0 -r dirname -z -- < /tmp/tracked | sort -zu | xargs -0 -r rmdir -p --ignore-fail-on-non-empty -- 2>/dev/null
+rm -rf .git .mcc && mkdir .mcc && cp /tmp/paths .mcc/paths && sed 's:^:/:' /tmp/paths > .mcc/exclude
+"""
+
+LINK = """
+exec 2>/dev/null
+[ -r /mcc/setup/.mcc/paths ] || exit 0
+mkdir -p .git/info && cp -- /mcc/setup/.mcc/exclude .git/info/exclude
+while IFS= read -r path; do
+    [ -e "$path" ] || [ -L "$path" ] || [ ! -d "$(dirname -- "$path")" ] || ln -s -- "/mcc/setup/$path" "$path"
+done < /mcc/setup/.mcc/paths
+"""

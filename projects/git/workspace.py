@@ -17,6 +17,7 @@ from agents.sandbox import backend
 from agents.sandbox.places import delete_workspace, make_workspace
 from agents.sandbox.types import Ending, Mount, Result, Sandbox, SandboxGone, SandboxSpec
 from projects.git import policy, scripts
+from projects.git.equipment import Equipment
 from projects.git.errors import WorkRefused, WorkspaceBroken, WorkspaceBusy
 from projects.git.host import directory
 from projects.git.lock import Busy, FileLock
@@ -25,6 +26,7 @@ from projects.git.repository import DIFF_LIMIT
 from projects.git.types import MISSION_CONTROL, Author
 
 REPOSITORY = "/mcc/repo.git"
+SETUP = "/mcc/setup"
 OPEN_WAIT_S = 10.0
 CHECKOUT_WALL_S = 600.0
 LONGEST_ID = 65
@@ -59,9 +61,10 @@ class Workspace:
         self.name = f"p{mirror.project_id}-{key}"
         self.branch = ""
         self.sandbox: Sandbox | None = None
+        self._is_equipped = False
         self._lock = FileLock(directory("locks") / self.name, wait_s=OPEN_WAIT_S)
 
-    def open(self, sha: str, branch: str) -> Sandbox:
+    def open(self, sha: str, branch: str, equipment: Equipment | None = None) -> Sandbox:
         """Return the sandbox on this workspace, made from ``sha`` on ``branch`` if it is new.
 
         An old one is as it was left, uncommitted work too. Raises WorkspaceBusy while another has it open,
@@ -71,8 +74,10 @@ class Workspace:
             return self.sandbox
         self._acquire()
         try:
-            self._start(branch)
-            if not self._made.exists():
+            self._start(branch, equipment or Equipment())
+            if self._made.exists():
+                self._link()
+            else:
                 self.reset(sha)
         except BaseException:
             self.close()
@@ -91,7 +96,19 @@ class Workspace:
         result = self._git(scripts.CHECK_OUT, sha, self.branch, wall_s=CHECKOUT_WALL_S)
         if not result.ok:
             raise WorkspaceBroken(f"The workspace could not be made ({result.outcome}): {result.text[-300:]}")
+        self._link()
         self._made.touch()
+
+    def seal(self) -> None:
+        """Leave only what was added to the check-out, so that others can be shown it (``Equipment.layer``)."""
+        result = self._git(scripts.SEAL, wall_s=CHECKOUT_WALL_S)
+        if not result.ok:
+            raise WorkspaceBroken(f"The set-up could not be kept ({result.outcome}): {result.text[-300:]}")
+
+    def _link(self) -> None:
+        """Let what the set-up added appear where it was made, out of git's sight. What the agent has there stays."""
+        if self._is_equipped:
+            self._git(scripts.LINK)
 
     def diff(self, base: str, *, limit: int = DIFF_LIMIT) -> str:
         """Return how all files, committed or not, differ from ``base``, as a unified diff cut after ``limit``."""
@@ -167,13 +184,20 @@ class Workspace:
         except Busy as busy:
             raise WorkspaceBusy(f"Somebody else works in the workspace {self.key}.") from busy
 
-    def _start(self, branch: str) -> None:
+    def _start(self, branch: str, equipment: Equipment) -> None:
         self.branch = branch
+        self._is_equipped = equipment.layer is not None
+        mounts = [Mount(self.mirror.path, REPOSITORY)]
+        if equipment.layer is not None:
+            mounts.append(Mount(equipment.layer, SETUP))
         spec = SandboxSpec(
             workspace_id=self.name,
             workspace=make_workspace(self.name),
-            mounts=(Mount(self.mirror.path, REPOSITORY),),
-            env=ENVIRONMENT,
+            mounts=tuple(mounts),
+            env={**equipment.env, **ENVIRONMENT},
+            egress=equipment.egress,
+            limits=equipment.limits,
+            toolchains=equipment.toolchains,
         )
         self.sandbox = backend().create(spec)
 
@@ -183,6 +207,7 @@ class Workspace:
         if result.outcome is Ending.EXITED and not result.ok:
             # Only the files matter: a .git that was deleted or damaged is made anew around them.
             self._git(scripts.RECONNECT, parents[0], self.branch)
+            self._link()
             result = self._git(scripts.SNAPSHOT, *parents, kept=PACK_LIMIT + LONGEST_ID)
         if result.truncated or result.output_total > PACK_LIMIT:
             raise WorkRefused(

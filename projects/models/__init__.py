@@ -4,6 +4,7 @@ from projects.models.knowledge import Knowledge, Report, Suggestion
 from projects.models.project import Membership, Project, ProjectTemplate
 from projects.models.pull_request import Check, PullRequest, Vote
 from projects.models.request import Request
+from projects.models.setup import Setup
 
 __all__ = [
     "Assignment",
@@ -17,6 +18,7 @@ __all__ = [
     "PullRequest",
     "Report",
     "Request",
+    "Setup",
     "Suggestion",
     "Task",
     "TaskStatus",

@@ -58,6 +58,23 @@ class Project(models.Model):
     issue_budget_nanousd = models.BigIntegerField(
         default=5 * NANOUSD, help_text="what one issue may cost unless it says otherwise; 0: no limit"
     )
+    setup_command = models.TextField(blank=True, help_text="installs what the project needs; run once per lock files")
+    setup_files = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="patterns of the files that decide whether it runs anew; none: usual ones",
+    )
+    setup_hosts = models.JSONField(default=list, blank=True, help_text="hosts that the set-up may reach")
+    command_hosts = models.JSONField(
+        default=list, blank=True, help_text="hosts that commands of agents and checks may reach; empty: no network"
+    )
+    variables = models.JSONField(default=dict, blank=True, help_text="environment of every command; never secrets")
+    toolchains = models.JSONField(default=list, blank=True, help_text="those of MCC_SANDBOX_OPTIONAL_PATHS in use")
+    limits = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="of a command: {wall_s, memory_mib, cpus, processes, disk_mib}, none: usual",
+    )
     last_issue_number = models.PositiveIntegerField(default=0)
     last_pull_number = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)

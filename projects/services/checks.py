@@ -2,22 +2,22 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from agents.sandbox.types import Ending, Limits, Result, Sandbox, SandboxError
+from agents.sandbox.types import Ending, Result, Sandbox, SandboxError
 from mcc.core import errands, redaction
 from mcc.core.errands import Lease
+from projects import logs
 from projects.git import Workspace
 from projects.models import Check, PullRequest
-from projects.services import news, staffing
+from projects.services import news, setups, staffing
 
 logger = logging.getLogger(__name__)
 
-LOG_BYTES = 200_000
-TAIL_CHARACTERS = 4_000
 BRANCH = "checked"
 UNFINISHED = (Check.Status.QUEUED, Check.Status.RUNNING)
 DEFAULT_TIMEOUT_S = 600
@@ -61,10 +61,11 @@ def run_on(rows: Sequence[Check], workspace: Workspace, sha: str, lease: Lease) 
     """Run those of ``rows`` that have not finished in ``workspace``, made anew at ``sha`` and deleted afterwards.
 
     Minutes, never in a transaction. Each starts from a clean tree. Raises LeaseLost when the right to run them ended
-    meanwhile (a check cut short is run again), SandboxError when there is no place to run them.
+    meanwhile (a check cut short is run again), SandboxError when there is no place to run them, NotReady while the
+    project's set-up is being made.
     """
     try:
-        sandbox = workspace.open(sha, BRANCH)
+        sandbox = workspace.open(sha, BRANCH, setups.equipment(workspace.mirror, sha))
         for check in rows:
             if check.status in UNFINISHED:
                 staffing.wait_while_stopped(check.pull_request.issue)
@@ -78,7 +79,7 @@ def could_not_run(rows: Sequence[Check], why: str, lease: Lease) -> None:
     """Say of those of ``rows`` that have not finished that there was no place to run them."""
     for check in rows:
         if check.status in UNFINISHED:
-            _keep(check, lease, Check.Status.ERROR, ending="sandbox", output=why.encode())
+            _keep(check, lease, Check.Status.ERROR, ending="sandbox", output=why)
 
 
 def _run_one(check: Check, sandbox: Sandbox, lease: Lease) -> None:
@@ -88,42 +89,33 @@ def _run_one(check: Check, sandbox: Sandbox, lease: Lease) -> None:
         check.save(update_fields=["status", "started_at"])
         news.check_changed(check)
     try:
-        limits = Limits(wall_s=check.timeout_s, output_kept=LOG_BYTES)
+        limits = replace(sandbox.spec.limits, wall_s=check.timeout_s, output_kept=logs.LOG_BYTES)
         result = sandbox.sh(check.command, limits=limits, cancel=lease.cancelled)
     except SandboxError as error:
         logger.warning("check %s could not run: %s", check.pk, error)
-        _keep(check, lease, Check.Status.ERROR, ending="sandbox", output=str(error).encode())
+        _keep(check, lease, Check.Status.ERROR, ending="sandbox", output=str(error))
         return
     status = Check.Status.PASSED if result.ok else Check.Status.FAILED
     if result.outcome in (Ending.CANCELLED, Ending.LOST):
         lease.check()
         status = Check.Status.ERROR
-    _keep(check, lease, status, ending=result.outcome.value, output=result.output, result=result)
+    _keep(check, lease, status, ending=result.outcome.value, output=logs.of(result), result=result)
 
 
 def _keep(
-    check: Check, lease: Lease, status: Check.Status, *, ending: str, output: bytes, result: Result | None = None
+    check: Check, lease: Lease, status: Check.Status, *, ending: str, output: str, result: Result | None = None
 ) -> None:
     with transaction.atomic():
         lease.check()
         check.status, check.ending, check.finished_at = status, ending, timezone.now()
         check.exit_code = result.exit_code if result else None
-        check.log = redaction.redact(head_and_tail(output))
+        check.log = redaction.redact(output)
         check.log_bytes = result.output_total if result else len(output)
         check.save()
         news.check_changed(check)
     logger.info("check %s of pull request %s: %s (%s)", check.name, check.pull_request_id, status, ending)
 
 
-def head_and_tail(output: bytes) -> str:
-    """Return ``output`` as text without NUL (PostgreSQL keeps none), its middle left out when it is long."""
-    half = LOG_BYTES // 2
-    if len(output) > LOG_BYTES:
-        left_out = len(output) - LOG_BYTES
-        output = output[:half] + f"\n… {left_out} bytes left out …\n".encode() + output[-half:]
-    return output.decode(errors="replace").replace("\0", "\ufffd")
-
-
 def tail(check: Check) -> str:
     """Return the end of the log, where runners of tests say what failed."""
-    return check.log[-TAIL_CHARACTERS:]
+    return logs.tail(check.log)

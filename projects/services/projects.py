@@ -15,6 +15,7 @@ from mcc.core.errors import InvalidInput
 from mcc.core.models import User
 from projects.forge import ForgeError, forge_of, registered
 from projects.models import Membership, Project
+from projects.services import environments
 from projects.services.rights import require_decider
 
 SETTABLE = (
@@ -22,6 +23,13 @@ SETTABLE = (
     "description",
     "default_branch",
     "checks",
+    "setup_command",
+    "setup_files",
+    "setup_hosts",
+    "command_hosts",
+    "variables",
+    "toolchains",
+    "limits",
     "plan_needs_approval",
     "merge_needs_approval",
     "fast_lane",
@@ -81,7 +89,8 @@ def configure(project: Project, *, user: User, team: Iterable[Agent] | None = No
     project.save(update_fields=list(rules))  # the counters of issues and pull requests go on meanwhile
     if team is not None:
         project.team.set(team)
-    audit.record(user, "projects.configure", f"projects.project:{project.pk}", {"rules": sorted(rules)})
+    hosts = {name: rules[name] for name in ("setup_hosts", "command_hosts") if name in rules}
+    audit.record(user, "projects.configure", f"projects.project:{project.pk}", {"rules": sorted(rules)} | hosts)
     return project
 
 
@@ -109,6 +118,7 @@ def _set(project: Project, rules: Mapping[str, object]) -> None:
 
 def _validate(project: Project) -> None:
     project.checks = valid_checks(project.checks)
+    environments.make_valid(project)
     try:
         project.full_clean(exclude=["account"])
     except ValidationError as error:

@@ -79,16 +79,30 @@ def is_stopped(issue: Issue, *, at_once: bool = False) -> bool:
 
     ``at_once``: and wants commands that are under way to be killed.
     """
+    return _is_frozen(issue.account_id, issue.project.account_id, at_once=at_once)
+
+
+def is_project_stopped(project: Project, *, at_once: bool = False) -> bool:
+    """Whether somebody stopped the company or the project, as ``is_stopped`` says it."""
+    return _is_frozen(project.account_id, at_once=at_once)
+
+
+def _is_frozen(*accounts: int, at_once: bool) -> bool:
     frozen = Account.objects.filter(frozen_at__isnull=False)
     if at_once:
         frozen = frozen.filter(frozen_gently=False)
-    concerned = Q(kind=Account.Kind.GLOBAL) | Q(pk__in=[issue.account_id, issue.project.account_id])
-    return frozen.filter(concerned).exists()
+    return frozen.filter(Q(kind=Account.Kind.GLOBAL) | Q(pk__in=accounts)).exists()
 
 
 def wait_while_stopped(issue: Issue) -> None:
     """Raise Later, for an errand that must not begin or go on now."""
     if is_stopped(issue):
+        raise Later(STOPPED_S)
+
+
+def wait_while_project_stopped(project: Project) -> None:
+    """Raise Later, for an errand of the project that must not begin now."""
+    if is_project_stopped(project):
         raise Later(STOPPED_S)
 
 

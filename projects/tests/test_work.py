@@ -14,7 +14,7 @@ from mcc.core.errand_runner import ErrandRunner
 from mcc.core.errands import Later, Lease
 from mcc.core.models import Errand
 from mcc.core.tests.machinery import wait_until
-from projects import errands
+from projects import errands, logs
 from projects.git import Mirror, Workspace
 from projects.models import Assignment, Check, Issue, Project, PullRequest, Request, Task
 from projects.services import (
@@ -138,7 +138,7 @@ def test_a_check_that_takes_too_long_is_red(task, lease):
 
 
 def test_long_logs_keep_head_and_tail():
-    log = checks.head_and_tail(b"first" + b"x" * 300_000 + b"last\0")
+    log = logs.head_and_tail(b"first" + b"x" * 300_000 + b"last\0")
     assert log.startswith("first")
     assert log.endswith("last\ufffd")
     assert "100010 bytes left out" in log

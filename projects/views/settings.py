@@ -13,9 +13,12 @@ from budgets import queries
 from mcc.core import pages
 from mcc.core.errors import DomainError, InvalidInput, ProviderError
 from mcc.core.models import User
-from projects.forms import SECTIONS, MemberForm, NewProjectForm, SectionForm
+from projects.forms import MemberForm, NewProjectForm
 from projects.models import Membership, Project
-from projects.services import projects
+from projects.services import projects, setups
+from projects.settings_forms import SECTIONS, SectionForm
+
+SETUPS_SHOWN = 5
 
 
 @require_http_methods(["GET", "POST"])
@@ -82,6 +85,29 @@ def set_member(request: HttpRequest, key: str) -> HttpResponse:
     return _answer(request, project, user, form)
 
 
+@require_GET
+def setup(request: HttpRequest, key: str, pk: int) -> HttpResponse:
+    """How one set-up went, with its log."""
+    user = pages.person(request)
+    project = _project(user, key)
+    row = get_object_or_404(project.setups, pk=pk)
+    context = {"project": project, "setup": row, "may_change": _may_change(user, project)}
+    return render(request, "projects/settings/setup.html", context)
+
+
+@require_POST
+def setup_again(request: HttpRequest, key: str, pk: int) -> HttpResponse:
+    """Have one set-up made anew."""
+    user = pages.person(request)
+    project = _project(user, key)
+    setups.again(get_object_or_404(project.setups.select_related("project"), pk=pk), user=user)
+    return _saved(request, project)
+
+
+def _may_change(user: User, project: Project) -> bool:
+    return Project.objects.maintained_by(user).filter(pk=project.pk).exists()
+
+
 def _project(user: User, key: str) -> Project:
     return get_object_or_404(Project.objects.visible_to(user).select_related("account"), key=key)
 
@@ -114,6 +140,7 @@ def _page(project: Project, user: User, sent: SectionForm | MemberForm | None = 
         "team": stored.team.select_related("model__provider"),
         "standings": queries.standings(stored.account),
         "spent_nanousd": queries.spent_nanousd(stored.account),
-        "may_change": Project.objects.maintained_by(user).filter(pk=stored.pk).exists(),
+        "may_change": _may_change(user, stored),
+        "setups": stored.setups.defer("log")[:SETUPS_SHOWN],
         "roles": Membership.Role.choices,
     }

@@ -23,6 +23,7 @@ OVERFLOW = "document.documentElement.scrollWidth - innerWidth"
 def addresses(office) -> list[str]:
     pull = office.row("select number from projects_pullrequest where issue_id = ?", office.issues[plays.READY]["id"])
     run = office.row("select min(run_id) from projects_assignment where task_id is not null")
+    setup = office.row("select min(id) from projects_setup where status = 'ready'")
     return [
         "/",
         "/inbox/",
@@ -38,6 +39,8 @@ def addresses(office) -> list[str]:
         "/projects/DEMO/",
         "/projects/LAB/",
         "/projects/DEMO/settings/",
+        "/projects/LAB/settings/",
+        f"/projects/LAB/setups/{setup}/",
         "/projects/new/",
         "/issues/new/",
         "/agents/",

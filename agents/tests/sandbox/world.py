@@ -7,11 +7,13 @@ library, and the addresses are routed for real. Needs root, which the other half
 """
 
 import ctypes
+import io
 import os
 import socketserver
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -116,14 +118,37 @@ class Page(socketserver.StreamRequestHandler):
         if not lines:
             return
         body = b"".join(lines)
+        if b"/simple/greeting/" in lines[0]:
+            body = b'<a href="/greeting-1.0-py3-none-any.whl">greeting-1.0-py3-none-any.whl</a>'
+        if b"/greeting-1.0" in lines[0]:
+            body = wheel()
         if b"/big" in lines[0]:
             body = b"x" * (8 << 20)
         if b"/slow" in lines[0]:
             time.sleep(5)
-        self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        kind = b"text/html" if body.startswith(b"<") else b"application/octet-stream"
+        self.wfile.write(
+            b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n" % (kind, len(body)) + body
+        )
         self.wfile.flush()
         if b"/keep" in lines[0]:
             self.handle()
+
+
+def wheel() -> bytes:
+    """Return a package that pip installs."""
+    info = "greeting-1.0.dist-info"
+    files = {
+        "greeting.py": "WORD = 'hello'\n",
+        f"{info}/METADATA": "Metadata-Version: 2.1\nName: greeting\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/RECORD": "".join(f"{name},,\n" for name in ("greeting.py", f"{info}/METADATA", f"{info}/WHEEL")),
+    }
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return buffer.getvalue()
 
 
 class Server(socketserver.ThreadingTCPServer):

@@ -233,3 +233,24 @@ def test_lists_take_the_same_few_queries_at_any_length(cast, rows, django_assert
         client.get("/api/v1/agents/")
     with django_assert_num_queries(2):
         client.get("/api/v1/requests/")
+
+
+def test_a_project_says_what_its_commands_get_and_takes_only_what_makes_sense():
+    owner = factories.user()
+    project = factories.project(owner=owner)
+    client = APIClient()
+    client.force_authenticate(owner)
+    address = f"/api/v1/projects/{project.pk}/"
+    wanted = {"setup_command": "npm ci", "setup_hosts": ["registry.npmjs.org"], "variables": {"CI": "1"}}
+
+    answer = client.patch(address, wanted | {"limits": {"wall_s": 60}}, format="json")
+
+    assert answer.status_code == 200
+    body = client.get(address).json()
+    assert {name: body[name] for name in wanted} == wanted
+    assert (body["limits"], body["command_hosts"]) == ({"wall_s": 60}, [])
+    refused = client.patch(address, {"command_hosts": ["localhost"], "variables": {"MY_SECRET": "x"}}, format="json")
+    assert refused.status_code == 422
+    assert set(refused.json()["fields"]) == {"command_hosts", "variables"}
+    Membership.objects.update(role=Membership.Role.VIEWER)
+    assert client.patch(address, {"command_hosts": ["example.org"]}, format="json").status_code == 403

@@ -5,7 +5,7 @@ import pytest
 from agents.models import Role
 from mcc.core.errors import InvalidInput
 from projects.forms import NewProjectForm
-from projects.models import Project
+from projects.models import Project, Setup
 from projects.services import projects
 from projects.tests import factories
 
@@ -38,3 +38,64 @@ def test_a_wrong_path_is_said_beside_the_field_and_nothing_is_lost(people, brows
     assert 'value="Calc"' in html
     assert not Project.objects.filter(key="CALC").exists()
     assert browse(people.viewer).get("/projects/new/").status_code == 403
+
+
+def change(client, project, section, **fields):
+    return client.post(f"/projects/{project.key}/settings/{section}/", fields)
+
+
+def test_the_set_up_is_written_down_line_by_line(people, project, browse):
+    sent = {"setup_command": "npm ci\r\n", "setup_hosts": "registry.npmjs.org\r\n\r\n*.example.org", "setup_files": ""}
+
+    answer = change(browse(people.owner), project, "setup", **sent)
+
+    project.refresh_from_db()
+    assert answer.status_code == 302
+    assert (project.setup_command, project.setup_files) == ("npm ci", [])
+    assert project.setup_hosts == ["registry.npmjs.org", "*.example.org"]
+
+
+def test_variables_and_limits_are_kept_and_shown_again(people, project, browse):
+    client = browse(people.owner)
+
+    change(client, project, "commands", variables="CI=1\nLANG = C=UTF-8", wall_s="60", memory_mib="", cpus="1")
+
+    project.refresh_from_db()
+    assert project.variables == {"CI": "1", "LANG": "C=UTF-8"}
+    assert project.limits == {"wall_s": 60, "cpus": 1}
+    html = client.get(f"/projects/{project.key}/settings/").content.decode()
+    assert "CI=1\nLANG=C=UTF-8</textarea>" in html
+    assert 'name="wall_s" value="60"' in html
+
+
+@pytest.mark.parametrize(
+    ("section", "sent", "said"),
+    [
+        ("commands", {"variables": "API_TOKEN=x"}, "API_TOKEN is named like a secret"),
+        ("commands", {"variables": "nothing"}, "Write NAME=value"),
+        ("commands", {"memory_mib": "999999"}, "less than or equal to 4096"),
+        ("network", {"command_hosts": "http://example.org"}, "is not the name of a host"),
+        ("setup", {"setup_hosts": "127.0.0.1"}, "is not the name of a host"),
+    ],
+)
+def test_what_is_wrong_is_said_beside_the_field(people, project, browse, section, sent, said):
+    answer = change(browse(people.owner), project, section, **sent)
+
+    assert answer.status_code == 422
+    assert said in answer.content.decode()
+
+
+def test_the_log_of_a_set_up_is_for_members_and_only_deciders_run_it_again(people, project, browse):
+    setup = Setup.objects.create(
+        project=project, key="k", sha="a" * 40, command="make", status="failed", exit_code=2, log="<b>no</b> package"
+    )
+    Setup.objects.update(finished_at=setup.created_at)
+    address = f"/projects/{project.key}/setups/{setup.pk}/"
+
+    assert "&lt;b&gt;no&lt;/b&gt; package" in browse(people.viewer).get(address).content.decode()
+    assert browse(people.viewer).post(f"{address}again/").status_code == 403
+    assert browse(people.stranger).get(address).status_code == 404
+    assert browse(people.stranger).post(f"{address}again/").status_code == 404
+    assert browse(people.owner).post(f"{address}again/").status_code == 302
+    setup.refresh_from_db()
+    assert setup.status == "queued"
