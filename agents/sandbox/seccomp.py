@@ -81,6 +81,27 @@ ABSENT = {  # answered as by an old kernel, so that libraries fall back to what 
     "memfd_create": (319, 279),
     "memfd_secret": (447, 447),
 }
+READING = {  # what is left to a process that has all it needs but what it is to read
+    "read": (0, 63),
+    "write": (1, 64),
+    "fstat": (5, 80),
+    "lseek": (8, 62),
+    "mmap": (9, 222),
+    "mprotect": (10, 226),
+    "munmap": (11, 215),
+    "brk": (12, 214),
+    "rt_sigaction": (13, 134),
+    "rt_sigprocmask": (14, 135),
+    "rt_sigreturn": (15, 139),
+    "sched_yield": (24, 124),
+    "mremap": (25, 216),
+    "madvise": (28, 233),
+    "exit": (60, 93),
+    "futex": (202, 98),
+    "clock_gettime": (228, 113),
+    "exit_group": (231, 94),
+    "getrandom": (318, 278),
+}
 CLONE, IOCTL, SHMGET = (56, 220), (16, 29), (29, 194)
 SOCKET, SOCKETPAIR = (41, 198), (53, 199)
 MKNOD, MKNODAT = (133, None), (259, 33)
@@ -115,7 +136,20 @@ def program(machine: str | None = None) -> bytes:
     lines += _case(SOCKET[column], _known_family())
     lines += _case(SOCKETPAIR[column], _known_family())
     lines += _case(SHMGET[column], _small_segment())
-    lines.append(_return(ALLOW))
+    return _compiled([*lines, _return(ALLOW)])
+
+
+@cache
+def only_reading(machine: str | None = None) -> bytes:
+    """Return a filter for ``machine`` under which a process reads and writes what it has open, and nothing else."""
+    audit_number, column = ARCHITECTURES[machine or platform.machine()]
+    lines = _right_architecture(audit_number)
+    for numbers in READING.values():
+        lines += _case(numbers[column], [_return(ALLOW)])
+    return _compiled([*lines, _fail(errno.EPERM)])
+
+
+def _compiled(lines: Program) -> bytes:
     return b"".join(struct.pack("<HBBI", code, yes, no, value) for code, yes, no, value in lines)
 
 

@@ -5,13 +5,11 @@ the indentation; guessing further (edit distance) replaces the wrong lines now a
 refusal. So every refusal says what was found instead, and the next attempt is right.
 """
 
-import ast
 import difflib
-import json
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from agents.grammars import languages, parsing
 from mcc.core.errors import DomainError
 
 DIFF_CHARS = 20_000
@@ -55,31 +53,22 @@ def replace(text: str, old: str, new: str, *, every: bool = False) -> Replacemen
     return _replace_loosely(text, old, new, every=every)
 
 
-def syntax_error(path: str, text: str) -> str:
-    """Return what is wrong with ``text`` as the file ``path``; "" when nothing is, or nobody can say."""
-    parse = _PARSERS.get(path.rpartition(".")[2].lower())
-    if parse is None:
-        return ""
-    try:
-        parse(text)
-    except SyntaxError as error:
-        return f"line {error.lineno}: {error.msg}"
-    except (ValueError, RecursionError, MemoryError) as error:
-        return str(error) or type(error).__name__
-    return ""
-
-
-def refuse_new_syntax_error(path: str, before: str | None, after: str) -> None:
+def refuse_new_syntax_error(path: str, before: str | None, after: str) -> str:
     """Raise EditRefused when ``after`` does not parse though ``before`` did, or there was no file before.
 
-    A broken file may be mended in steps.
+    A broken file may be mended in steps. Where the grammar is not to be trusted that far, what it found is returned, as
+    a note for the model; else "".
     """
-    problem = syntax_error(path, after)
-    if problem and (before is None or not syntax_error(path, before)):
-        raise EditRefused(
-            f"Not written: {path} would not parse ({problem}). Correct the text and try again; a file that is meant "
-            "to be broken can be written with a command."
-        )
+    found = parsing.faults(path, after)
+    if not found or (before is not None and parsing.faults(path, before)):
+        return ""
+    language = languages.of(path)
+    if language is not None and not language.is_strict:
+        return f"\nThis may not parse as {language.name} ({found[0]}): look at it again."
+    raise EditRefused(
+        f"Not written: {path} would not parse ({'; '.join(map(str, found))}). Correct the text and try again; a file "
+        "that is meant to be broken can be written with a command."
+    )
 
 
 @dataclass(frozen=True)
@@ -98,9 +87,6 @@ def diff(path: str, before: str, after: str) -> Diff:
     if len(text) > DIFF_CHARS:
         text = text[:DIFF_CHARS].rpartition("\n")[0] + "\n… cut"
     return Diff(text, sum(line[0] == "+" for line in body), sum(line[0] == "-" for line in body))
-
-
-_PARSERS: dict[str, Callable[[str], object]] = {"py": ast.parse, "json": json.loads, "toml": tomllib.loads}
 
 
 def _exact_places(text: str, old: str) -> list[int]:

@@ -107,11 +107,11 @@ def edit(context: ToolContext, path: str, old: str, new: str, **options: bool) -
     change = editing.replace(before, old, new, every=options.get("all", False))
     if not change.count:
         return ToolResult(f"Nothing to do: {path} already says so.", detail={"path": path, "added": 0, "removed": 0})
-    editing.refuse_new_syntax_error(path, before, change.text)
+    doubt = editing.refuse_new_syntax_error(path, before, change.text)
     sandbox.write_file(path, change.text.encode())
     loosely = " (white space differed from what you quoted; the file's was kept)" if change.loosely else ""
     times = f" in {change.count} places" if change.count > 1 else ""
-    return ToolResult(f"Edited {path}{times}{loosely}.", detail=_detail(path, before, change.text))
+    return ToolResult(f"Edited {path}{times}{loosely}.{doubt}", detail=_detail(path, before, change.text))
 
 
 @tool(
@@ -136,11 +136,11 @@ def create(context: ToolContext, path: str, content: str, overwrite: bool = Fals
     before = _text_if_any(sandbox, path)
     if before == content:
         return ToolResult(f"{path} already has this content.", detail={"path": path, "added": 0, "removed": 0})
-    editing.refuse_new_syntax_error(path, before, content)
+    doubt = editing.refuse_new_syntax_error(path, before, content)
     sandbox.write_file(path, content.encode(), overwrite=overwrite)
     verb = "Created" if before is None else "Replaced"
     lines = len(content.splitlines())
-    return ToolResult(f"{verb} {path} ({lines} lines).", detail=_detail(path, before or "", content))
+    return ToolResult(f"{verb} {path} ({lines} lines).{doubt}", detail=_detail(path, before or "", content))
 
 
 def inside(path: str) -> str:

@@ -1,0 +1,68 @@
+"""What a grammar says of a text, asked of a process of its own.
+
+Grammars are C code and the texts are strangers': one of them may crash the parser, eat its memory or keep it busy for
+ever. So a process without rights reads it: no file, no network, no other process (seccomp), little memory and time.
+Whatever becomes of it, the worker lives.
+"""
+
+import importlib.util
+import json
+import logging
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from agents.grammars import languages, reader
+from agents.sandbox import seccomp
+
+logger = logging.getLogger(__name__)
+
+MOST_BYTES: Final = 1_000_000
+"""Of a text that is read. Beyond that it is data, or made by a program."""
+DEADLINE_S: Final = 10.0
+"""For one text, the start of the process included."""
+CPU_S: Final = 5
+MEMORY: Final = 1 << 30
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A place that does not parse. ``line`` counts from 1."""
+
+    line: int
+    what: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.what}"
+
+
+def faults(path: str, text: str) -> list[Fault]:
+    """Return the first few places where ``text`` does not parse as the file ``path``. Blocks for some 50 ms.
+
+    Empty as well when nothing reads its language, it is larger than MOST_BYTES, or its reader came to no end.
+    """
+    language, data = languages.of(path), text.encode("utf-8", "replace")
+    if language is None or len(data) > MOST_BYTES:
+        return []
+    order = {"memory": MEMORY, "cpu_s": CPU_S, "dialects": language.dialects}
+    given = b"\n".join((json.dumps(order).encode(), seccomp.only_reading().hex().encode(), data))
+    try:
+        done = subprocess.run(_command(), input=given, capture_output=True, timeout=DEADLINE_S, env={}, cwd="/")
+    except subprocess.TimeoutExpired:
+        logger.warning("the reader of %s came to no end", path)
+        return []
+    if done.returncode:
+        logger.warning("the reader of %s ended with %s: %s", path, done.returncode, done.stderr[-500:].decode())
+        return []
+    return [Fault(line, what) for line, what in json.loads(done.stdout)]
+
+
+@cache
+def _command() -> tuple[str, ...]:
+    """Return the command line of the reader, which finds the packages that this process has."""
+    found = importlib.util.find_spec("tree_sitter")
+    assert found is not None and found.origin is not None
+    return sys.executable, "-I", "-S", str(reader.__file__), str(Path(found.origin).parent.parent)

@@ -1,0 +1,126 @@
+"""Where files do not parse, said by a process that may do nothing but read them."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from agents.grammars import languages, parsing, reader
+from agents.grammars.parsing import faults
+from agents.sandbox import seccomp
+
+SOUND = {
+    "a.py": "type X = int\ndef f[T](x: T) -> T:\n    return x\n",
+    "A.JSON": '{"a": [1]}',
+    "pyproject.toml": "a = 1",
+    "a.js": "const f = async (x) => x?.y ?? <b>{x}</b>;",
+    "a.mjs": "import x from './x.js'; export default x;",
+    "a.ts": "export const f = <T,>(x: T): T => x as T satisfies unknown;",
+    "a.tsx": "export const App = (p: {x: string}) => <b>{p.x}</b>;",
+    "a.yaml": "a:\n  - b: 1\n  - c\n",
+    "a.go": "package a\nfunc F[T any](x T) T { return x }\n",
+    "a.rs": "fn f<'a>(x: &'a str) -> &'a str { x }",
+    "A.java": "record A(int x) { int y() { return x; } }",
+    "a.rb": "def f(x) = x&.y\n",
+    "a.php": "<?php function f(int $x): int { return $x; }",
+    "a.css": "a { color: red; &:hover { color: blue } }",
+    "a.cpp": "template <class T> auto f(T x) -> T { return x; }",
+    "a.cs": "class A { int X => 1; }",
+    "a.kt": "fun f(x: Int) = x",
+    "a.html": "<p>a<br>b</p>",
+    "a.sh": 'if [ -n "$x" ]; then echo; fi',
+}
+BROKEN = {
+    "a.py": ("x = 1\ny = (\n", 2),
+    "a.json": ('{"a": }', 1),
+    "a.toml": ("a = 1\nb =", 2),
+    "a.js": ("const a = 1;\nfunction f( {\n", 2),
+    "a.ts": ("const a: = 1;", 1),
+    "a.tsx": ("const a = <b>;", 1),
+    "a.yaml": ("a: [1, 2\nb: }\n", 1),
+    "a.go": ("package a\nfunc F( {\n", 2),
+    "a.rs": ("fn f( {}", 1),
+    "A.java": ("class A { int x( }", 1),
+    "a.css": ("a { color: red; }\nb { color red }", 2),
+    "a.php": ("<?php function f( {", 1),
+}
+
+
+@pytest.mark.parametrize("path", SOUND)
+def test_a_sound_text_has_no_fault(path):
+    assert faults(path, SOUND[path]) == []
+
+
+@pytest.mark.parametrize("path", BROKEN)
+def test_a_fault_has_its_line(path):
+    text, line = BROKEN[path]
+
+    found = faults(path, text)
+
+    assert found and found[0].what
+    assert abs(found[0].line - line) <= 1
+
+
+def test_every_language_has_its_reader():
+    dialects = {dialect for language in languages.everything() for dialect in language.dialects}
+
+    assert [dialect for dialect in sorted(dialects) if reader.reader_of(dialect).faults(b"")] == ["json"]
+
+
+@pytest.mark.parametrize("path", ["a.txt", "a", "tsconfig.json", ".vscode/settings.json", "Makefile"])
+def test_what_nothing_reads_has_no_fault(path):
+    assert faults(path, "{ // a comment\n((((") == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(" * 200_000,
+        "-" * 200_000 + "1",
+        "x" + "[0]" * 100_000,
+        "lambda:" * 50_000 + "1",
+        "\0",
+        "\ud800",
+        "{[" * 100_000,
+    ],
+    ids=["open", "minus", "index", "lambda", "nul", "surrogate", "mixed"],
+)
+def test_a_hostile_text_costs_a_process_of_its_own_and_little_time(text):
+    began = time.monotonic()
+
+    for path in ("a.py", "a.json", "a.ts", "a.yaml"):
+        faults(path, text)
+
+    assert time.monotonic() - began < 4 * parsing.DEADLINE_S + 5
+
+
+def test_a_text_that_is_too_large_is_not_read():
+    assert faults("a.py", "(" * (parsing.MOST_BYTES + 1)) == []
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "open('/etc/passwd')",
+        "os.fork()",
+        "os.execv('/bin/true', ['true'])",
+        "__import__('socket').socket()",
+        "os.kill(1, 0)",
+    ],
+)
+def test_whoever_takes_the_reader_over_can_open_start_and_reach_nothing(attempt):
+    program = (
+        "import os, socket, sys\n"
+        "from agents.grammars import reader\n"
+        f"reader.confine({parsing.MEMORY}, {parsing.CPU_S}, bytes.fromhex(sys.argv[1]))\n"
+        f"try:\n    {attempt}\n"
+        "except PermissionError:\n    os.write(1, b'refused')\n"
+        "os._exit(0)\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program, seccomp.only_reading().hex()], capture_output=True, text=True, timeout=30
+    )
+
+    assert done.stdout == "refused", done.stderr
