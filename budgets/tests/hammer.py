@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import count, cycle
 from typing import Any
 
@@ -37,7 +37,8 @@ between_processes: Any = None
 class Load:
     """Each of ``callers`` makes ``calls_each`` calls, all starting at once.
 
-    They cost one of ``costs_nanousd`` after the other, and ``spare_nanousd`` more is set aside for each.
+    They cost one of ``costs_nanousd`` after the other, and ``spare_nanousd`` more is set aside for each. A caller begins
+    with the cost of its number; the first has ``first_caller``.
     """
 
     account_ids: list[int]
@@ -45,6 +46,7 @@ class Load:
     calls_each: int
     costs_nanousd: list[int]
     spare_nanousd: int = 0
+    first_caller: int = 0
 
 
 @dataclass
@@ -73,7 +75,8 @@ def spend_at_once(load: Load) -> Outcome:
         together.wait()
         if between_processes:
             between_processes.wait()
-        costs = cycle(load.costs_nanousd[number % len(load.costs_nanousd) :] + load.costs_nanousd)
+        begins_at = (load.first_caller + number) % len(load.costs_nanousd)
+        costs = cycle(load.costs_nanousd[begins_at:] + load.costs_nanousd)
         references = (f"run:{os.getpid()}/step:{number}/attempt:{call}" for call in range(load.calls_each))
         return spend_one_by_one(accounts, costs, references, spare_nanousd=load.spare_nanousd)
 
@@ -122,7 +125,8 @@ def spend_in_forks(load: Load, processes: int) -> Outcome:
     context = multiprocessing.get_context("fork")
     between_processes = context.Barrier(processes * load.callers)
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        return sum(pool.map(spend_at_once, [load] * processes), Outcome())
+        loads = [replace(load, first_caller=number * load.callers) for number in range(processes)]
+        return sum(pool.map(spend_at_once, loads), Outcome())
 
 
 def database_url() -> str:

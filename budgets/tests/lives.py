@@ -294,7 +294,8 @@ class Life(RuleBasedStateMachine):
     def limit(self, account: Account, period: str, amount: int, action: str) -> None:
         limit = accounts.set_limit(account, amount, period=period, action=action, at=self.now)
         self.limits[account.pk, period] = limit
-        if action == Limit.Action.WARN or sum(self.seen(account, period, self.now)) > amount:
+        moments = [self.now, *(call.at for call in self.calls)]
+        if action == Limit.Action.WARN or any(sum(self.seen(account, period, at)) > amount for at in moments):
             self.disturbed.add(account.pk)
 
     @precondition(lambda self: self.limits)
