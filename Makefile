@@ -4,9 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 TEST_PROCESSES ?= 2
 SOAK ?= budgets/tests/test_invariants.py budgets/tests/test_concurrency.py agents/tests/test_bill.py agents/tests/test_gateway_killed.py tests/test_on_postgres.py
+ROUNDS ?= 200
+CHAOS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test soak check lint format types docs bench lock doctor clean
+.PHONY: run test soak chaos check lint format types docs bench lock doctor clean
 
 run: $(VENV)/.runtime  ## set up, migrate, seed the demo company, start web and workers
 	@$(BIN)/python manage.py up
@@ -19,6 +21,9 @@ test: $(VENV)/.development  ## all tests; what needs a missing server or browser
 
 soak: $(VENV)/.development  ## the long tests of money on SQLite and PostgreSQL: 1,000 random lives, 500 faulty calls, 100 processes
 	MCC_TEST_SOAK=1 $(BIN)/python -m pytest -q --durations=10 $(SOAK)
+
+chaos: $(VENV)/.development  ## kill -9 anything at any moment, ROUNDS times, half of them on PostgreSQL and Redis; see docs/operations.md
+	$(BIN)/python -m tests.journeys --rounds $(ROUNDS) $(CHAOS)
 
 check: $(VENV)/.development lint types docs test  ## what CI runs
 

@@ -1,16 +1,12 @@
 """Rules and fixtures for every test: no network beyond this machine, real services, no skip where they are required."""
 
 import os
-import shutil
 import socket
-import subprocess
-import time
-from pathlib import Path
 
 import pytest
 from django.db import connections
 
-from tests.ports import free_port
+from tests.servers import Missing, PostgresServer, RedisServer
 
 REQUIRE_SERVICES = os.environ.get("MCC_REQUIRE_SERVICES") == "1"
 LOCAL = {"127.0.0.1", "::1", "localhost"}
@@ -49,91 +45,27 @@ def no_network(monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", local_only)
 
 
-def _wait_for_port(port: int, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise TimeoutError(f"nothing listens on port {port}")
-
-
 @pytest.fixture(scope="session")
-def redis_url(tmp_path_factory):
+def redis_url():
     """A Redis server of our own for this test run."""
-    if not shutil.which("redis-server"):
-        pytest.skip("redis-server is not installed")
-    port = free_port()
-    server = subprocess.Popen(
-        [
-            "setpriv",
-            "--pdeathsig",
-            "KILL",
-            "redis-server",
-            "--port",
-            str(port),
-            "--bind",
-            "127.0.0.1",
-            "--save",
-            "",
-            "--appendonly",
-            "no",
-        ],
-        cwd=tmp_path_factory.mktemp("redis"),
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        _wait_for_port(port)
-        yield f"redis://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(10)
-
-
-def _as_postgres(*command: str) -> list[str]:
-    """PostgreSQL refuses to run as root."""
-    return ["runuser", "-u", "postgres", "--", *command] if os.geteuid() == 0 else list(command)
+    yield from _served(RedisServer())
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory):
+def postgres_url():
     """A PostgreSQL server of our own for this test run; the URL names an empty database."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not found:
-        pytest.skip("PostgreSQL is not installed")
-    bin_dir = found[-1].parent
-    # Its own user must reach the directory, and pytest's are private.
-    home = Path(
-        subprocess.check_output(_as_postgres("mktemp", "-d", "/var/tmp/mcc-test-pg-XXXXXX"), text=True, cwd="/").strip()
-    )
-    port = free_port()
+    yield from _served(PostgresServer())
+
+
+def _served(server):
     try:
-        subprocess.run(
-            _as_postgres(str(bin_dir / "initdb"), "-D", str(home / "data"), "-A", "trust", "-U", "mcc", "-N"),
-            check=True,
-            stdout=subprocess.DEVNULL,
-            cwd="/",
-        )
-        options = f"-p {port} -k {home} -c listen_addresses=127.0.0.1 -c max_connections=300 -c fsync=off"
-        control = _as_postgres(str(bin_dir / "pg_ctl"), "-D", str(home / "data"), "-w")
-        subprocess.run(
-            [*control, "-o", options, "-l", str(home / "log"), "start"],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            cwd="/",
-        )
-        try:
-            subprocess.run(
-                _as_postgres(str(bin_dir / "createdb"), "-h", "127.0.0.1", "-p", str(port), "-U", "mcc", "mcc"),
-                check=True,
-                cwd="/",
-            )
-            yield f"postgres://mcc@127.0.0.1:{port}/mcc"
-        finally:
-            subprocess.run([*control, "-m", "immediate", "stop"], check=True, stdout=subprocess.DEVNULL, cwd="/")
+        server.start()
+    except Missing as missing:
+        pytest.skip(str(missing))
+    try:
+        yield server.url
     finally:
-        subprocess.run(_as_postgres("rm", "-rf", str(home)), check=False, cwd="/")
+        server.remove()
 
 
 @pytest.fixture(scope="session")

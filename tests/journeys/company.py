@@ -19,10 +19,9 @@ import psycopg
 from psycopg.rows import dict_row
 
 from tests.ports import free_port
+from tests.servers import DIE_WITH_US
 
 Row = Mapping[str, object] | sqlite3.Row
-DIE_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
-"""The tests may be interrupted, and no server of theirs outlives them. A ``preexec_fn`` would fork among threads."""
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -52,6 +51,23 @@ class Process:
     def is_alive(self) -> bool:
         return stat_of(self.pid) is not None and self == Process.of(self.pid)
 
+    @property
+    def threads(self) -> int:
+        return int((stat_of(self.pid) or ["0"] * 18)[17])
+
+    @property
+    def name(self) -> str:
+        return self._read("comm").strip()
+
+    @property
+    def line(self) -> str:
+        return self._read("cmdline").replace("\0", " ")
+
+    def _read(self, name: str) -> str:
+        with contextlib.suppress(OSError):
+            return Path(f"/proc/{self.pid}/{name}").read_text(errors="replace")
+        return ""
+
     @classmethod
     def of(cls, pid: int, command: str = "") -> "Process":
         return cls(pid, (stat_of(pid) or [""] * 20)[19], command)
@@ -68,11 +84,14 @@ def stat_of(pid: int) -> list[str] | None:
 
 def descendants(pid: int) -> list[Process]:
     """Return the processes below ``pid``, those in sandboxes too."""
+    return [process for child in children(pid) for process in (child, *descendants(child.pid))]
+
+
+def children(pid: int) -> list[Process]:
     found = []
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+    for threads_children in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):
-            for child in map(int, children.read_text().split()):
-                found += [Process.of(child), *descendants(child)]
+            found += map(Process.of, map(int, threads_children.read_text().split()))
     return found
 
 
@@ -84,6 +103,8 @@ class Company:
         self.port = free_port()
         self.log = home / "log.txt"
         self.bill = home / "bill.jsonl"
+        self.temporary = home / "tmp"
+        self.temporary.mkdir()
         self.process: subprocess.Popen[bytes] | None = None
         self.password = ""
         self.token = ""
@@ -96,13 +117,14 @@ class Company:
             "MCC_DATA_DIR": str(home / "var"),
             "MCC_IGNORE_DOTENV": "true",
             "PORT": str(self.port),
+            "TMPDIR": str(self.temporary),
             "MCC_REHEARSAL_BILL": str(self.bill),
             "MCC_REHEARSAL_LATENCY_S": "0.05",
             "MCC_REHEARSAL_PLAYS": str(Path(__file__).parent / "plays"),
             **environment,
         }
 
-    def start(self, timeout_s: float = 60) -> None:
+    def start(self, timeout_s: float = 180) -> None:
         """Start and wait until it is ready for work."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -173,12 +195,16 @@ class Company:
         return found
 
     def strangers(self) -> list["Process"]:
-        """Return the processes that work on this company's files without being its own: git, sandboxes."""
+        """Return the processes that work on this company's files without being its own: git, sandboxes.
+
+        They name its directory on their command line, or have it mounted in a place of their own.
+        """
         mark, found = str(self.home).encode(), []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and int(entry.name) != os.getpid():
                 with contextlib.suppress(OSError):
-                    if mark in (command := (entry / "cmdline").read_bytes()):
+                    command = (entry / "cmdline").read_bytes()
+                    if mark in command or mark in (entry / "mountinfo").read_bytes():
                         found.append(Process.of(int(entry.name), command.replace(b"\0", b" ").decode(errors="replace")))
         return found
 
@@ -250,7 +276,7 @@ class Company:
             file.row_factory = sqlite3.Row
             return file.execute(query, values).fetchall()
 
-    def wait_for(self, question: str, *values: object, timeout_s: float = 60) -> None:
+    def wait_for(self, question: str, *values: object, timeout_s: float = 180) -> None:
         """Wait until the rows answer ``question`` (a query for one value) with yes."""
         wait_until(lambda: self.says_yes(question, *values), timeout_s, self.tail)
 

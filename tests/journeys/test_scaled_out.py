@@ -11,8 +11,9 @@ import psycopg
 import pytest
 
 from tests.journeys import auditor
-from tests.journeys.company import DIE_WITH_US, ROOT, Company, descendants, stat_of
+from tests.journeys.company import ROOT, Company, descendants, stat_of
 from tests.journeys.test_stopped import TWO_AT_WORK
+from tests.servers import DIE_WITH_US
 
 pytestmark = [
     pytest.mark.journey,
@@ -67,7 +68,7 @@ def test_two_clusters_share_the_work_and_one_finishes_what_the_other_began(large
     second = start_second_cluster(company)
     company.wait_for("select count(*) = 4 from core_heartbeat where substr(name, 1, 7) = 'worker:'")
     issue = company.demo_issue()
-    [project] = company.rows("select repository from projects_project")
+    [project] = company.rows("select id, repository from projects_project")
     base = auditor.git(project["repository"], "rev-parse", "main")
     company.call("POST", f"issues/{issue}/start/")
     kinds = company.see_through(issue, until=TWO_AT_WORK)
@@ -78,10 +79,11 @@ def test_two_clusters_share_the_work_and_one_finishes_what_the_other_began(large
 
     assert sorted(kinds) == ["merge", "merge", "merge", "plan"]
     auditor.nothing_is_left_lying(company)
+    auditor.runs_ended_well(company)
     auditor.journals_are_whole(company)
     auditor.every_step_is_charged_once(company)
     auditor.ledger_equals_the_bill(company)
-    auditor.tasks_are_merged_once(company, issue, project["repository"], base)
+    auditor.tasks_are_merged_once(company, project["id"], project["repository"], base)
     auditor.moves_follow_each_other(company)
     auditor.streams_have_no_gaps(company)
     assert company.stop() == 0

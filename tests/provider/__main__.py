@@ -30,7 +30,7 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     server = Server(wish.port, usual=usual)
     server.books.record_delay_s, server.cards = wish.record_delay, [CARD]
-    print(server.url, flush=True)  # noqa: T201
+    print(server.url, flush=True)
     signal.sigwait({signal.SIGINT, signal.SIGTERM})
     server.close()
 
