@@ -9,7 +9,7 @@ from django.db.models import Max, QuerySet
 from agents import doing
 from agents.models import Agent, Message, Run
 from budgets import access, periods, queries
-from budgets.models import Account
+from budgets.models import Account, Freeze
 from mcc.core.models import User
 
 THINKS = "thinks"
@@ -65,11 +65,15 @@ class AgentCard:
 
 
 def cards(user: User, agents: Iterable[Agent] | None = None) -> list[AgentCard]:
-    """Return ``agents``, or all, with what ``user`` may see of their work. About six queries, however many agents."""
+    """Return ``agents``, or all, with what ``user`` may see of their work.
+
+    About six queries, however many agents; one more if any is paused.
+    """
     if agents is None:
         agents = Agent.objects.select_related("model__provider", "account").order_by("-active", "pk")
     agents = list(agents)
     accounts = [agent.account for agent in agents]
+    _tell_who_stopped(accounts)
     today, total = queries.totals(accounts, since=periods.today()), queries.totals(accounts)
     opened = Run.objects.filter(agent__in=agents, status__in=Run.OPEN)
     seen = list(visible(opened, user).select_related("conversation").order_by("pk"))
@@ -88,6 +92,14 @@ def cards(user: User, agents: Iterable[Agent] | None = None) -> list[AgentCard]:
         )
         for agent in agents
     ]
+
+
+def _tell_who_stopped(accounts: Iterable[Account]) -> None:
+    """Look all stops up at once. No query unless there is one."""
+    frozen = {account.pk: account for account in accounts if account.is_frozen}
+    if frozen:
+        for stop in Freeze.objects.filter(account__in=frozen, thawed_at=None).select_related("user"):
+            frozen[stop.account_id].stop = stop
 
 
 def visible(runs: QuerySet[Run], user: User) -> QuerySet[Run]:

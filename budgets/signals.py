@@ -6,6 +6,9 @@ limit_crossed = Signal()
 """A bucket passed its warn ratio, reached its limit, or saw a call that cost more than was set aside, for the first
 time. Sent with ``alert`` (Alert)."""
 
+limit_changed = Signal()
+"""What an account may spend was changed by somebody. Sent with ``account`` (Account)."""
+
 account_frozen = Signal()
 """Spending on an account was stopped. Sent with ``account`` (Account)."""
 

@@ -20,6 +20,8 @@ from budgets.services import accounts
 from mcc.core.models import User
 from projects.models import Issue, Project, Request
 from projects.services.account_rights import decides
+from projects.services.pausing import Scope
+from projects.stop_question import COMPANY, StopQuestion
 
 PROJECTS_SHOWN = 30
 ADMINISTRATORS = {"agents:models"}
@@ -177,6 +179,11 @@ class Shell:
     def stopped(self) -> Account | None:
         """The company's account while the emergency stop is on."""
         return self._company if self._company.is_frozen else None
+
+    @property
+    def stop_question(self) -> StopQuestion:
+        """What is asked before the emergency stop."""
+        return StopQuestion(Scope(), COMPANY, self.working, self.today.spent_nanousd)
 
     @cached_property
     def suspended(self) -> list[SuspendedProvider]:

@@ -23,6 +23,11 @@ def settle_shortage(request_id: int) -> None:
         money.settle(request)
 
 
+def look_at_shortages() -> None:
+    """Let go on who has enough money by now, and ask only about what is still short."""
+    money.look_again()
+
+
 def see_stops_out() -> None:
     """Look at the stops under way until all that they cover has come to rest; commands that may end can take longer."""
     until = time.monotonic() + LOOK_S

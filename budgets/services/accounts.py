@@ -10,7 +10,7 @@ from django.utils import timezone
 from budgets import history
 from budgets.models import Account, Freeze, Limit
 from budgets.services import buckets, locks
-from budgets.signals import account_frozen, account_thawed
+from budgets.signals import account_frozen, account_thawed, limit_changed
 from mcc.core import audit
 from mcc.core.errors import InvalidInput
 from mcc.core.models import User
@@ -51,7 +51,7 @@ def set_limit(
 
     What the period saw before counts, spent or in flight. The next hold sees the limit. Locks the account,
     and writes down that ``user`` (None: Mission Control itself) changed it from what to what. Raises InvalidInput.
-    ``at`` is now, except in tests.
+    Listeners hear ``limit_changed``. ``at`` is now, except in tests.
     """
     _check(amount_nanousd, period, action, warn_ratio)
     locks.alone(account.pk)
@@ -105,6 +105,7 @@ def _note_change(limit: Limit, before: Terms | None, user: User | None) -> None:
     if after != before:
         detail = {"period": str(limit.period), "from": before, "to": after}
         audit.record(user, history.SET if after else history.CLEARED, f"budgets.account:{limit.account_id}", detail)
+        transaction.on_commit(partial(limit_changed.send_robust, Account, account=limit.account))
 
 
 def freeze(account: Account, *, user: User | None = None, reason: str = "", gently: bool = False) -> Account:

@@ -69,8 +69,8 @@ def explain(form: forms.BaseForm, refusal: DomainError | ProviderError) -> None:
 
 
 def back(request: HttpRequest, fallback: str) -> str:
-    """Return the page that the form was on (its ``next`` field), if it is one of ours, else ``fallback``."""
-    target = request.POST.get("next", "")
+    """Return the page that the form was on (``next`` says which), if it is one of ours, else ``fallback``."""
+    target = request.POST.get("next") or request.GET.get("next", "")
     if url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure()):
         return target
     return fallback

@@ -116,6 +116,20 @@ def ask_for(project: Project) -> None:
     requests.withdraw(asked.exclude(limit__in=[shortage.limit.pk for shortage in short]))
 
 
+def is_short() -> bool:
+    """Whether anybody waits for money."""
+    return Run.objects.filter(status=Run.Status.WAITING, waits_for=BUDGET).exists()
+
+
+def look_again() -> None:
+    """Wake whoever has enough by now, and look again at each question that is open."""
+    wake_waiting()
+    asked = Request.objects.open().filter(kind=Request.Kind.BUDGET)
+    for project in Project.objects.filter(pk__in=asked.values("project")):
+        with transaction.atomic():
+            ask_for(project)
+
+
 def _shortages(project: Project) -> list[Shortage]:
     """Return what is short now. A run whose next call fits by now is left to `wake_waiting`."""
     found: dict[int, Standing] = {}

@@ -54,7 +54,7 @@ def stop(scope: Scope, *, user: User, reason: str = "", sandboxes: Sandboxes = S
 
     Raises NotAllowed.
     """
-    _require_right(user, scope)
+    require_right(user, scope)
     accounts.freeze(scope.account, user=user, reason=reason, gently=sandboxes is Sandboxes.FINISH)
     audit.record(user, "projects.stop", scope.name, {"reason": reason, "sandboxes": sandboxes})
     _announce(scope)
@@ -62,14 +62,17 @@ def stop(scope: Scope, *, user: User, reason: str = "", sandboxes: Sandboxes = S
 
 def resume(scope: Scope, *, user: User) -> None:
     """Let ``scope`` go on where it stopped. Raises NotAllowed."""
-    _require_right(user, scope)
+    require_right(user, scope)
     accounts.thaw(scope.account, user=user)
     audit.record(user, "projects.resume", scope.name)
     _announce(scope)
 
 
-def _require_right(user: User, scope: Scope) -> None:
-    """Anybody who decides in some project may pull the emergency brake or pause an agent; the rest is the project's."""
+def require_right(user: User, scope: Scope) -> None:
+    """Raise NotAllowed unless ``user`` may stop ``scope``.
+
+    Anybody who decides in some project may pull the emergency brake or pause an agent; the rest is the project's.
+    """
     if isinstance(scope.subject, Project):
         require_decider(user, scope.subject)
     elif isinstance(scope.subject, Issue):

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
+from django_q.models import OrmQ
 
 from agents.models import Run
 from agents.runner import journal
@@ -205,6 +206,42 @@ def test_a_second_limit_that_is_short_is_asked_about_when_the_first_was_raised(b
 
     assert Request.objects.open().get().limit == wider
     assert status(run) == "waiting"
+
+
+@pytest.mark.parametrize("how", ["raised", "taken away"])
+def test_a_limit_that_is_changed_on_its_page_wakes_who_waited_at_once(
+    boss, client, how, django_capture_on_commit_callbacks
+):
+    issue = at_work()
+    run = coding_runs(issue)[0]
+    limit = accounts.set_limit(issue.account, NANOUSD, period="total")
+    starve(run, limit, 2 * NANOUSD)
+    look(issue)
+    client.force_login(boss)
+    OrmQ.objects.all().delete()
+
+    with django_capture_on_commit_callbacks(execute=True):
+        if how == "raised":
+            form = {"amount_usd": "3", "period": "total", "action": "block", "warn_percent": "80"}
+            answered = client.post(f"/budgets/{issue.account_id}/limits/", form)
+        else:
+            answered = client.post(f"/budgets/limits/{limit.pk}/remove/")
+    assert answered.status_code == 302
+    assert [job.task["func"] for job in OrmQ.objects.all()].count("projects.tasks.look_at_shortages") == 1
+    tasks.look_at_shortages()
+
+    assert status(run) == "queued"
+    assert not Request.objects.open().exists()
+    issue.refresh_from_db()
+    assert not issue.blocked
+
+
+def test_a_limit_that_concerns_nobody_who_waits_rings_nobody(boss, django_capture_on_commit_callbacks):
+    issue = at_work()
+    OrmQ.objects.all().delete()
+    with django_capture_on_commit_callbacks(execute=True):
+        accounts.set_limit(issue.account, NANOUSD, period="total", user=boss)
+    assert "projects.tasks.look_at_shortages" not in [job.task["func"] for job in OrmQ.objects.all()]
 
 
 def test_a_talk_that_belongs_to_no_issue_asks_the_people_of_its_project(boss, django_capture_on_commit_callbacks):

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from django.core.exceptions import PermissionDenied
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -11,11 +10,11 @@ from django.views.decorators.vary import vary_on_headers
 
 from mcc.core import pages
 from mcc.core.models import User
-from projects import scopes
+from projects import scopes, stop_question
 from projects.models import Issue
 from projects.services import pausing
 from projects.services.pausing import Sandboxes
-from projects.shell import Shell, issue_url, page_path
+from projects.shell import issue_url, page_path
 
 FOUND_SHOWN = 12
 
@@ -62,16 +61,25 @@ def _search(user: User, query: str) -> list[Found]:
 
 
 @require_http_methods(["GET", "POST"])
+@vary_on_headers("HX-Request")
 def stop(request: HttpRequest) -> HttpResponse:
-    """Stop the company, or the project, issue or agent that ``scope`` names. GET asks first."""
+    """Stop the company, or the project, issue, agent or role that ``scope`` names. GET asks first."""
     if request.method == "GET":
-        if not Shell(pages.person(request), page_path(request)).may_stop:
-            raise PermissionDenied
-        return render(request, "shell/stop.html")
+        return _ask(request)
     reason = request.POST.get("reason", "").strip()[:200]
     sandboxes = Sandboxes.FINISH if request.POST.get("sandboxes") == Sandboxes.FINISH else Sandboxes.STOP
     pausing.stop(_scope(request), user=pages.person(request), reason=reason, sandboxes=sandboxes)
     return pages.go(request, pages.back(request, "/"))
+
+
+def _ask(request: HttpRequest) -> HttpResponse:
+    """Return the question as a page; for the dialog of a page only itself."""
+    text = request.GET.get("scope", stop_question.COMPANY)
+    scope = scopes.find(pages.person(request), text)
+    pausing.require_right(pages.person(request), scope)
+    came_from = page_path(request) if pages.wants_fragment(request) else "/"
+    context = {"question": stop_question.about(scope, text), "next": pages.back(request, came_from)}
+    return pages.answer(request, "shell/stop.html", "shell/_stop_question.html", context)
 
 
 @require_POST

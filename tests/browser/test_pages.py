@@ -59,6 +59,7 @@ def addresses(office) -> list[str]:
         "/accounts/password/change/",
         "/search/?q=say",
         "/stop/",
+        "/stop/?scope=agent:1",
         "/styleguide/",
         NOWHERE,
     ]
@@ -92,14 +93,18 @@ def wrongs_of(page, watch, theme) -> list[str]:
     return found + watch.found()
 
 
-@pytest.mark.parametrize("dialog", ["palette", "keys", "stop"])
+@pytest.mark.parametrize("dialog", ["palette", "keys", "stop", "pause"])
 def test_dialogs_are_for_everybody(visit, dialog):
-    page, _ = visit("/")
+    page, _ = visit("/agents/coder-1/")
     keys = {"palette": "Control+k", "keys": "?"}
+    links = {"stop": "Stop all", "pause": "Pause"}
     if dialog in keys:
         page.keyboard.press(keys[dialog])
     else:
-        page.get_by_role("link", name="Stop all").click()
+        page.get_by_role("link", name=links[dialog]).click()
+    if dialog == "pause":
+        page.get_by_role("heading", name="Pause coder-1?").wait_for()
+        assert page.evaluate("document.activeElement.name") == "reason"
     page.locator(f"dialog#{dialog}[open]").wait_for()
 
     assert axe.violations(page) == []

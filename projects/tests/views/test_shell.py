@@ -4,12 +4,13 @@ from datetime import timedelta
 
 import pytest
 
-from agents.models import Role, Run
+from agents import roster
+from agents.models import Agent, Role, Run
 from agents.services import runs
 from budgets.models import Freeze, Hold
 from budgets.services import ledger
 from budgets.tests import factories as books
-from projects.models import Assignment
+from projects.models import Assignment, Issue
 from projects.services import pausing, rest
 from projects.services.pausing import Scope
 from projects.shell import Shell
@@ -53,6 +54,56 @@ def test_every_page_has_the_stop_button_and_its_dialog_for_who_decides(client, p
         assert 'name="sandboxes" value="finish"' in text, page
         client.force_login(people.viewer)
         assert 'data-open="stop"' not in client.get(page).content.decode(), page
+
+
+@pytest.mark.parametrize("of", ["project", "issue", "agent"])
+def test_a_pause_asks_the_same_as_the_stop(client, people, project, of):
+    row = factories.planned(project)
+    agent = project.team.filter(role=Role.CODER)[0]
+    subject = {"project": project, "issue": row, "agent": agent}[of]
+    name = {"project": project.name, "issue": row.key, "agent": agent.name}[of]
+    home = {"project": f"/projects/{project.key}/", "issue": f"/issues/{row.key}/", "agent": f"/agents/{agent.name}/"}
+    run = runs.start(agent, purpose="implement", title="x", order="x", accounts=[project.account, row.account])
+    Run.objects.filter(pk=run.pk).update(status=Run.Status.RUNNING)
+    Issue.objects.filter(pk=row.pk).update(started_at=row.created_at)
+    client.force_login(people.owner)
+    assert f"/stop/?scope={of}%3A{subject.pk}" in client.get(home[of]).content.decode()
+    address = f"/stop/?scope={of}:{subject.pk}&next={home[of]}"
+
+    dialog = client.get(address, headers={"HX-Request": "true"}).content.decode()
+
+    for words in (f"Pause {name}?", "1 agent is working", 'name="sandboxes" value="finish"', 'name="reason"'):
+        assert words in dialog, words
+    assert "<html" in client.get(address).content.decode(), "the same is a page"
+    sent = {"scope": f"{of}:{subject.pk}", "reason": "lunch", "sandboxes": "finish", "next": home[of]}
+    assert client.post("/stop/", sent).headers["Location"] == home[of]
+    freeze = Freeze.objects.get()
+    assert (freeze.account, freeze.reason, freeze.gently) == (subject.account, "lunch", True)
+    page = client.get(home[of]).content.decode()
+    assert all(words in page for words in ("lunch", people.owner.name, "Resume"))
+
+
+def test_who_may_not_pause_is_not_asked(client, people, project):
+    row = factories.planned(project)
+    client.force_login(people.viewer)
+    assert client.get(f"/stop/?scope=issue:{row.pk}").status_code == 403
+    client.force_login(people.stranger)
+    assert client.get(f"/stop/?scope=issue:{row.pk}").status_code == 404
+    client.force_login(people.owner)
+    away = client.get(f"/stop/?scope=issue:{row.pk}&next=https://evil.example/")
+    assert "evil.example" not in away.content.decode()
+
+
+def test_the_list_of_agents_says_who_paused_one_in_one_query(client, people, project, django_assert_num_queries):
+    team = list(project.team.select_related("account", "model__provider"))
+    for agent in team:
+        pausing.stop(Scope(agent), user=people.owner, reason="too hot")
+    client.force_login(people.viewer)
+    page = client.get("/agents/").content.decode()
+    assert page.count(f"Paused by {people.owner.name}") == page.count(": too hot") == len(team)
+    fresh = list(Agent.objects.filter(pk__in=[agent.pk for agent in team]).select_related("account"))
+    with django_assert_num_queries(5):
+        roster.cards(people.viewer, fresh)
 
 
 def test_the_banner_says_who_stopped_how_long_it_took_and_what_is_at_risk(client, people, project):
