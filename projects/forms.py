@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.http import QueryDict
+from django.urls import reverse
 
 from agents.models import Agent
 from mcc.core.models import User
@@ -103,6 +104,12 @@ class IssueForm(forms.Form):
         field = self.fields["project"]
         assert isinstance(field, forms.ModelChoiceField)
         field.queryset = Project.objects.maintained_by(user)
+        field.widget.attrs |= {
+            "hx-get": reverse("projects:issue_forecast"),
+            "hx-trigger": "change",
+            "hx-target": "#issue-forecast",
+            "hx-swap": "outerHTML",
+        }
 
     def values(self) -> dict[str, Any]:
         """Return the arguments of ``issues.create``, the project apart."""

@@ -24,6 +24,7 @@ projects = [
     path("board/", board.board, name="board"),
     path("pull-requests/", pull_requests.pull_requests, name="pull_requests"),
     path("issues/new/", issue_form.new, name="issue_new"),
+    path("issues/new/forecast/", issue_form.forecast, name="issue_forecast"),
     path("issues/<str:key>/edit/", issue_form.edit, name="issue_edit"),
     path("issues/<str:key>/", issue.show, {"tab": "conversation"}, name="issue"),
     path("issues/<str:key>/start/", issue.start, name="start_issue"),

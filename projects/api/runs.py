@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
@@ -9,10 +10,13 @@ from rest_framework.response import Response
 from rest_framework.utils.serializer_helpers import ReturnDict
 
 from agents.models import Agent, Message, Run
+from agents.services import staff
 from budgets import queries
+from mcc.core.errors import NotAllowed
 from projects.api.endpoint import Endpoint, caller
-from projects.api.serializers import AgentOut, MessageOut, RunOut
+from projects.api.serializers import AgentChanges, AgentOut, MessageOut, RunOut
 from projects.models import Issue
+from projects.services.account_rights import decides
 
 
 class RunDetail(Endpoint):
@@ -42,7 +46,7 @@ class AgentList(Endpoint):
 
     @extend_schema(operation_id="agents_list", responses=AgentOut(many=True))
     def get(self, request: Request) -> Response:
-        return self.paged(Agent.objects.select_related("model", "account"), _agents)
+        return self.paged(Agent.objects.select_related("model", "account").prefetch_related("fallbacks"), _agents)
 
 
 class AgentDetail(Endpoint):
@@ -51,8 +55,23 @@ class AgentDetail(Endpoint):
 
     @extend_schema(operation_id="agents_retrieve")
     def get(self, request: Request, pk: int) -> Response:
-        agent = get_object_or_404(Agent.objects.select_related("model", "account"), pk=pk)
-        return Response(_agents([agent])[0])
+        return Response(_agents([_agent(pk)])[0])
+
+    @extend_schema(operation_id="agents_update", request=AgentChanges)
+    def patch(self, request: Request, pk: int) -> Response:
+        agent, user = _agent(pk), caller(request)
+        if not decides(user):
+            raise NotAllowed("Only somebody who decides in a project may change its agents.")
+        given = AgentChanges(data=request.data)
+        given.is_valid(raise_exception=True)
+        now: dict[str, Any] = {name: getattr(agent, name) for name in staff.CHANGEABLE}
+        now["fallbacks"] = list(agent.fallbacks.all())
+        staff.change(agent, user=user, **now | given.validated_data)
+        return Response(_agents([_agent(pk)])[0])
+
+
+def _agent(pk: int) -> Agent:
+    return get_object_or_404(Agent.objects.select_related("model__provider", "account"), pk=pk)
 
 
 def _agents(rows: Sequence[Agent]) -> list[ReturnDict[str, object]]:

@@ -6,7 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.utils.serializer_helpers import ReturnDict
 
-from agents.models import Agent, Message, Run
+from agents.models import Agent, Effort, Message, ModelCard, Run
 from agents.window import meters
 from budgets.models import Usage
 from projects import forecasts
@@ -191,19 +191,41 @@ class RequestOut(serializers.ModelSerializer):
 
 class AgentOut(serializers.ModelSerializer):
     model = serializers.CharField(source="model.name")
+    model_id = serializers.IntegerField(help_text="as `models/` lists it")
+    fallbacks: serializers.PrimaryKeyRelatedField[ModelCard] = serializers.PrimaryKeyRelatedField(
+        many=True, read_only=True, help_text="keys of models"
+    )
+    effort = serializers.ChoiceField(
+        choices=Effort.choices, allow_blank=True, help_text="how much it thinks before it answers; empty: as it likes"
+    )
     paused = serializers.BooleanField(source="account.is_frozen")
     cost_usd = serializers.SerializerMethodField()
 
     class Meta:
         model = Agent
         fields = (
-            "id", "name", "role", "model", "temperature", "max_tokens", "tools", "active", "paused", "account",
-            "cost_usd",
+            "id", "name", "role", "model", "model_id", "fallbacks", "temperature", "effort", "max_tokens",
+            "system_prompt", "tools", "active", "paused", "account", "cost_usd",
         )  # fmt: skip
 
     @extend_schema_field(str)
     def get_cost_usd(self, agent: Agent) -> str:
         return shown(self.context["costs"].get(agent.account_id, 0))
+
+
+class AgentChanges(serializers.Serializer):
+    """How an agent works from its next run on; what is left out stays."""
+
+    model_id = serializers.PrimaryKeyRelatedField(
+        source="model", queryset=ModelCard.objects.callable(), required=False, help_text="as `models/` lists it"
+    )
+    fallbacks = serializers.PrimaryKeyRelatedField(many=True, queryset=ModelCard.objects.callable(), required=False)
+    temperature = serializers.DecimalField(max_digits=3, decimal_places=2, min_value=0, max_value=2, required=False)
+    effort = serializers.ChoiceField(choices=Effort.choices, allow_blank=True, required=False)
+    max_tokens = serializers.IntegerField(min_value=1, max_value=10_000_000, required=False)
+    system_prompt = serializers.CharField(max_length=20_000, allow_blank=True, required=False)
+    tools = serializers.ListField(child=serializers.CharField(max_length=60), max_length=100, required=False)
+    active = serializers.BooleanField(required=False)
 
 
 class WindowOut(serializers.Serializer):

@@ -1,10 +1,12 @@
 """An issue is filed, and its words are changed."""
 
+from typing import Any
+
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
+from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods
 from django.views.decorators.vary import vary_on_headers
 
 from mcc.core import pages
@@ -31,16 +33,27 @@ def new(request: HttpRequest) -> HttpResponse:
             pages.explain(form, refusal)
         else:
             return pages.go(request, reverse("projects:issue", args=[issue.key]))
-    likely = project or mine.first()
-    context = {
+    chosen = form.cleaned_data.get("project") if form.is_bound else project
+    context = _forecast(chosen or mine.first()) | {
         "form": form,
         "project": project,
-        "likely": likely,
-        "forecast": forecasts.before_start(likely) if likely else None,
         "may_file": mine.exists(),
         "has_projects": Project.objects.visible_to(user).exists(),
     }
     return pages.answer(request, "projects/issue_new.html", "projects/_new_issue_form.html", context)
+
+
+@require_GET
+def forecast(request: HttpRequest) -> HttpResponse:
+    """What an issue of ``?project=ATL`` will probably cost: the form asks when another project is chosen."""
+    mine = Project.objects.maintained_by(pages.person(request))
+    chosen = get_object_or_404(mine, key=request.GET.get("project", ""))
+    return render(request, "projects/_new_issue_forecast.html", _forecast(chosen))
+
+
+def _forecast(project: Project | None) -> dict[str, Any]:
+    """Context of ``_new_issue_forecast.html``."""
+    return {"likely": project, "forecast": forecasts.before_start(project) if project else None}
 
 
 @require_http_methods(["GET", "POST"])

@@ -43,6 +43,23 @@ def test_the_project_of_the_address_is_chosen(browse, people, project):
     assert f'<option value="{project.key}" selected>' in page
 
 
+def test_the_forecast_follows_the_project_that_is_chosen(browse, people, project):
+    other = factories.project(owner=people.owner)
+    client = browse(people.owner)
+    page = client.get("/issues/new/").content.decode()
+    assert 'hx-get="/issues/new/forecast/"' in page
+    assert "/issues/new/forecast/" not in client.get(f"/issues/{factories.issue(project).key}/edit/").content.decode()
+
+    for each in (project, other):
+        part = client.get("/issues/new/forecast/", {"project": each.key}, headers={"HX-Request": "true"})
+        assert 'id="issue-forecast"' in part.content.decode()
+        assert each.name in part.content.decode()
+
+    failed = client.post("/issues/new/", {**WORDS, "title": " ", "project": other.key}).content.decode()
+    assert f"forecast for {other.name}" in failed or f"issue of {other.name}" in failed.lower()
+    assert browse(people.viewer).get("/issues/new/forecast/", {"project": project.key}).status_code == 404
+
+
 @pytest.mark.parametrize("who", ["viewer", "stranger"])
 def test_who_does_not_decide_files_nothing(browse, people, project, who):
     client = browse(getattr(people, who))
