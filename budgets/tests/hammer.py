@@ -37,8 +37,8 @@ between_processes: Any = None
 class Load:
     """Each of ``callers`` makes ``calls_each`` calls, all starting at once.
 
-    They cost one of ``costs_nanousd`` after the other, and ``spare_nanousd`` more is set aside for each. A caller begins
-    with the cost of its number; the first has ``first_caller``.
+    They cost one of ``costs_nanousd`` after the other, and ``spare_nanousd`` more is set aside for each. A caller
+    begins with the cost of its number; the first has ``first_caller``.
     """
 
     account_ids: list[int]
