@@ -69,6 +69,52 @@ def _served(server):
 
 
 @pytest.fixture(scope="session")
+def docker_address():
+    """A Docker daemon for this test process, with an image for sandboxes."""
+    from agents.tests.sandbox import daemon
+
+    if reason := daemon.reason_against():
+        pytest.skip(reason)
+    with daemon.daemon() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def bwrap():
+    """Sandboxes by bubblewrap."""
+    from agents.sandbox import choice
+
+    return _usable(choice())
+
+
+@pytest.fixture(scope="session")
+def docker(docker_address):
+    """Sandboxes in containers of that daemon."""
+    from django.conf import settings
+
+    from agents.sandbox.docker import DockerBackend
+    from agents.sandbox.engine import Engine
+    from agents.tests.sandbox import daemon
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settings, "MCC_SANDBOX_IMAGE", daemon.IMAGE)
+        yield _usable(DockerBackend(Engine(docker_address)))
+
+
+def _usable(backend):
+    found = backend.probe()
+    if not found.available:
+        pytest.skip(f"{found.why} {found.hint}")
+    return backend
+
+
+@pytest.fixture(scope="session", params=["bwrap", "docker"])
+def backend(request):
+    """Each kind of sandbox in turn: what is attacked holds in both."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix, tmp_path_factory):
     """SQLite in a file: threads and processes share it as they do in production; in memory they would not."""
     for connection in connections.all():

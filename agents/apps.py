@@ -15,6 +15,7 @@ class AgentsConfig(AppConfig):
         seeding.register(catalogue.ensure_catalogue)
         schedules.every_minute("agents.tasks.watch_runs")
         schedules.every_minute("agents.tasks.sweep_holds")
+        schedules.every_minute("agents.tasks.reap_sandboxes")
         schedules.every_minutes(5, "agents.tasks.check_suspended")
         schedules.every_minutes(60, "agents.tasks.reconcile_bills")
         schedules.cron("40 4 * * *", "agents.tasks.reconcile_days")

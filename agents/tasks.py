@@ -10,6 +10,7 @@ from agents import client
 from agents.endpoint import Endpoint
 from agents.models import Provider
 from agents.runner import claims
+from agents.sandbox import reaping
 from agents.services import catalogue, reconcile, runs, suspensions
 from budgets.services import reconciling, sweep
 from mcc.core import worker
@@ -33,6 +34,11 @@ def check_suspended() -> None:
         if suspensions.check(provider):
             logger.info("%s can be called again", provider)
     suspensions.wake_waiting()
+
+
+def reap_sandboxes() -> None:
+    """Clear away the sandboxes of processes that were killed."""
+    reaping.sweep()
 
 
 def sweep_holds() -> None:

@@ -60,7 +60,10 @@ def sandbox() -> Finding:
         return fail(f"no agent can run a command: {error}", getattr(error, "hint", "Look at the message."))
     if leaks:
         return fail(f"{backend.name} {found.version} does not hold: {'; '.join(leaks)}", "Stop the workers; report it.")
-    return ok(f"{backend.name} {found.version}: no network, no secrets, nobody else's processes inside")
+    return ok(
+        f"{backend.name} {found.version}: a trial saw no network, no secrets and nobody else's processes; "
+        + "; ".join(found.terms)
+    )
 
 
 @check("Models")

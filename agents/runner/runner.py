@@ -14,6 +14,7 @@ from agents.runner import claims
 from agents.runner.control import Clock, Control, every
 from agents.runner.deltas import FLUSH_S, Deltas
 from agents.runner.drive import Drive, Stop
+from agents.sandbox import reaping
 from mcc.core import processes
 from mcc.core.dbthread import DatabaseThread
 
@@ -58,6 +59,7 @@ class Runner:
         control = Control(self.owner, self._drives, self._clock)
         beside = [asyncio.ensure_future(loop) for loop in (*control.loops(), every(FLUSH_S, self.flush))]
         try:
+            await self._loop.run_in_executor(self._tools, reaping.sweep)
             await self._db.run(claims.free_leases_of_the_dead)
             while not self._draining:
                 await self._claim(control)

@@ -1,13 +1,14 @@
-"""Where agents' commands run: one interface, bubblewrap behind it. Nothing here runs unsandboxed."""
+"""Where agents' commands run: one interface, bubblewrap or Docker behind it. Nothing here runs unsandboxed."""
 
 from functools import cache
 
 from django.conf import settings
 
 from agents.sandbox.bwrap import BwrapBackend
+from agents.sandbox.docker import DockerBackend
 from agents.sandbox.types import SandboxBackend, SandboxUnavailable
 
-BACKENDS = {"auto": BwrapBackend, "bwrap": BwrapBackend}
+BACKENDS = {"auto": BwrapBackend, "bwrap": BwrapBackend, "docker": DockerBackend}
 
 
 def backend() -> SandboxBackend:

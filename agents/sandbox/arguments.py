@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from agents.sandbox import etc, places, seccomp
+from agents.sandbox import etc, owners, places, seccomp
 from agents.sandbox.descriptors import Descriptors
 from agents.sandbox.types import WORKSPACE, Limits, PathProblem, SandboxPathError, SandboxSpec
 from mcc.core.errors import InvalidInput
@@ -96,7 +96,7 @@ def command_line(
     The shell in place of prlimit, choom and another shell: each program that is started costs a millisecond.
     """
     nice = ["/usr/bin/nice", "-n", str(NICENESS)] if host.lends_nice else []
-    launcher = [str(LAUNCHER), "-c", _launch(limits, host), "launch", cwd]
+    launcher = [str(LAUNCHER), "-c", _launch(limits, host), owners.mark(), cwd]
     return [str(binary), "--args", str(arguments_fd), "--", *nice, *launcher, *argv]
 
 

@@ -3,100 +3,40 @@
 import errno
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Event, Lock
-from types import TracebackType
-from typing import Self
 
-from agents.sandbox import arguments, places, probe
+from agents.sandbox import arguments, owners, places, probe
 from agents.sandbox.descriptors import Descriptors
-from agents.sandbox.egress import ENVIRONMENT, WayOut
-from agents.sandbox.filetools import FileTools
 from agents.sandbox.probe import Bubblewrap
-from agents.sandbox.pump import DEATH_S, Pump, Report, Verdict, with_peak
+from agents.sandbox.process import ProcessPump, Report
 from agents.sandbox.types import (
     Ending,
     Limits,
+    Mount,
     OnOutput,
     Probe,
     Result,
     SandboxGone,
-    SandboxQuotaError,
     SandboxSpec,
     SandboxStartError,
     SandboxUnavailable,
 )
-from agents.sandbox.watchdogs import DiskWatch, MemoryWatch
+from agents.sandbox.watchdogs import MemoryWatch
+from agents.sandbox.workspace import WorkspaceSandbox
 from mcc.core.errors import InvalidInput
 
 logger = logging.getLogger(__name__)
 
-WAIT_S = 0.04
-FULL = "the workspace is over its limit: only deleting works until it is below again"
 
-
-class BwrapSandbox(FileTools):
+class BwrapSandbox(WorkspaceSandbox):
     """One workspace; each command gets a sandbox of its own around it."""
 
     def __init__(self, spec: SandboxSpec, bubblewrap: Bubblewrap) -> None:
-        self.spec = spec
+        super().__init__(spec)
         self._bubblewrap = bubblewrap
-        self._disk = DiskWatch(spec.workspace)
-        self._turn = Lock()
-        self._running: Pump | None = None
-        self._closed = False
-
-    def run(
-        self,
-        argv: Sequence[str],
-        *,
-        cwd: str = "",
-        env: Mapping[str, str] | None = None,
-        stdin: bytes = b"",
-        limits: Limits | None = None,
-        on_output: OnOutput | None = None,
-        cancel: Event | None = None,
-        offline: bool = False,
-    ) -> Result:
-        start = arguments.inside(cwd)
-        with self._alone(cancel) as has_turn:
-            if not has_turn:
-                return Result(Ending.CANCELLED, None, b"", 0, truncated=False, wall_s=0.0)
-            allowed = limits or self.spec.limits
-            is_full = self._is_full(allowed)
-            if is_full:
-                allowed = self._disk.for_tidying(allowed)
-            with self._way_out(offline=offline) as way_out:
-                result = self._run(argv, start, env or {}, stdin, allowed, on_output, cancel, way_out)
-            return replace(result, detail=result.detail or FULL) if is_full else result
-
-    @contextmanager
-    def _alone(self, cancel: Event | None) -> Iterator[bool]:
-        """Wait until no other command runs on this sandbox. False: cancelled meanwhile."""
-        while not self._turn.acquire(timeout=WAIT_S if cancel else -1):
-            if cancel is not None and cancel.is_set():
-                yield False
-                return
-        try:
-            yield cancel is None or not cancel.is_set()
-        finally:
-            self._turn.release()
-
-    def _way_out(self, *, offline: bool) -> AbstractContextManager[WayOut | None]:
-        egress = self.spec.egress
-        return nullcontext() if offline or egress is None else WayOut(egress, self.spec.workspace_id)
-
-    def _is_full(self, limits: Limits) -> bool:
-        """Say whether the workspace is over its limits. Raises SandboxQuotaError when the host's disk is full."""
-        try:
-            if self._disk.host_is_full(limits):
-                raise SandboxQuotaError("The disk of this machine is full: no command is started.")
-            return self._disk.is_full(limits)
-        except FileNotFoundError as error:
-            raise SandboxGone(f"The workspace {self.spec.workspace_id} is gone.") from error
 
     def _run(
         self,
@@ -107,28 +47,19 @@ class BwrapSandbox(FileTools):
         limits: Limits,
         on_output: OnOutput | None,
         cancel: Event | None,
-        way_out: WayOut | None,
+        mounts: tuple[Mount, ...],
     ) -> Result:
-        spec = self.spec
-        if way_out is not None:
-            spec = replace(spec, mounts=(*spec.mounts, way_out.mount), env={**spec.env, **ENVIRONMENT})
-            argv = way_out.command(argv)
+        spec = replace(self.spec, mounts=(*self.spec.mounts, *mounts)) if mounts else self.spec
         memory = MemoryWatch(limits)
         watches = [memory.look, lambda _: self._disk.look(limits)]
-        pump = Pump(limits, watches, on_output, cancel, on_init=self._bubblewrap.yield_to_us)
-        self._running = pump
-        try:
-            if self._closed:
-                raise SandboxGone("The sandbox was closed.")
+        pump = ProcessPump(limits, watches, on_output, cancel, on_init=self._bubblewrap.yield_to_us)
+        with self._under_way(pump):
             report = self._start(pump, spec, argv, start, env, stdin, limits)
-        finally:
-            self._running = None
-        contacts = way_out.contacts() if way_out is not None else ()
-        return replace(with_peak(self._started(report), memory.peak), contacts=contacts)
+        return replace(self._started(report), peak_memory=memory.peak or None)
 
     def _start(
         self,
-        pump: Pump,
+        pump: ProcessPump,
         spec: SandboxSpec,
         argv: Sequence[str],
         start: str,
@@ -162,25 +93,6 @@ class BwrapSandbox(FileTools):
             raise SandboxGone(f"The workspace {self.spec.workspace_id} is gone.")
         raise SandboxStartError(report.result.text.strip() or f"bwrap ended with {report.returncode}")
 
-    def kill(self) -> None:
-        if (running := self._running) is not None:
-            running.stop(Verdict(Ending.CANCELLED, "killed"))
-
-    def close(self) -> None:
-        self._closed = True
-        self.kill()
-        if self._turn.acquire(timeout=DEATH_S):
-            self._disk.stop()
-            self._turn.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
 
 class BwrapBackend:
     """Makes sandboxes with the bwrap that was found, or with the one it is given.
@@ -208,7 +120,7 @@ class BwrapBackend:
             self._try_out(self._bubblewrap)
         except SandboxUnavailable as error:
             return Probe(False, error.detail, error.hint, *self._version())
-        return Probe(True, "", "", *self._version())
+        return Probe(True, "", "", *self._version(), terms=_terms(self._bubblewrap))
 
     def _version(self) -> tuple[str, frozenset[str]]:
         found = self._bubblewrap
@@ -216,7 +128,7 @@ class BwrapBackend:
 
     def _try_out(self, bubblewrap: Bubblewrap) -> None:
         """Start something that does nothing. Raises SandboxUnavailable with what has to be done."""
-        workspace = places.make_workspace(f"probe-{os.getpid()}")
+        workspace = places.make_workspace(f"probe-{owners.me()}")
         try:
             spec = SandboxSpec(workspace.name, workspace, limits=Limits(wall_s=20))
             result = BwrapSandbox(spec, bubblewrap).run(["/usr/bin/true"])
@@ -234,3 +146,19 @@ class BwrapBackend:
         for mount in spec.mounts:
             places.check_reach(mount.source)
         return BwrapSandbox(spec, self._bubblewrap)
+
+    def reap(self) -> list[str]:
+        """Nothing is left but processes, and those are looked for whatever the backend (``reaping``)."""
+        return []
+
+
+def _terms(bubblewrap: Bubblewrap) -> tuple[str, ...]:
+    counted = "by the kernel" if bubblewrap.host.can_count_processes else "not: this kernel counts all of the user's"
+    return (
+        f"processes are limited {counted}",
+        "memory for each process by the kernel, for all together by a watchdog, which may let half as much again pass",
+        "files by size and /tmp, /dev/shm and home by the kernel",
+        "the disk only by a watchdog, which may be late by some 100 MiB",
+        "no network but the proxy to listed hosts",
+        "system calls by MCC's own seccomp filter",
+    )

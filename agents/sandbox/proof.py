@@ -8,7 +8,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from agents.sandbox import places
+from agents.sandbox import owners, places
 from agents.sandbox.types import Limits, SandboxBackend, SandboxSpec
 
 LOOK = """
@@ -24,7 +24,7 @@ true
 
 def leaks(backend: SandboxBackend) -> list[str]:
     """Return what a command in a sandbox of ``backend`` can do that it must not; empty when it holds."""
-    name = f"proof-{os.getpid()}"
+    name = f"proof-{owners.me()}"
     secret = Path(settings.DATA_DIR) / "secret_key"
     own = Path("/proc/self/cmdline").read_bytes().split(b"\0")[0].decode(errors="replace")
     try:

@@ -1,23 +1,15 @@
-"""Runs one host process: feeds it, keeps head and tail of what it writes, watches limits, kills it at once."""
+"""Sees one command to its end: feeds it, keeps head and tail of what it writes, watches limits, kills it at once."""
 
-import json
-import logging
 import os
 import selectors
-import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from threading import Event, Lock
 
-from agents.sandbox.descriptors import Descriptors
 from agents.sandbox.types import Ending, Limits, OnOutput, Result
 
-logger = logging.getLogger(__name__)
-
-CLEAN_ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
-"""bwrap's own environment stays readable in the sandbox (/proc/1/environ): nothing of ours may be in it."""
 LOOK_MIN_S, LOOK_MAX_S = 0.1, 0.25
 CANCEL_LOOK_S = 0.04
 DEATH_S = 10.0
@@ -66,112 +58,50 @@ class HeadTail:
         return b"%b\n[... %d bytes cut ...]\n%b" % (bytes(self._head), dropped, tail), True
 
 
-@dataclass(frozen=True)
-class Report:
-    """What is known of a process that has ended. ``started``: the command itself ran, not only its launcher."""
+class Pump(ABC):
+    """One command from start to end, in one thread; ``stop`` may come from any thread.
 
-    result: Result
-    returncode: int | None
-    started: bool
-
-
-class Pump:
-    """One command from start to end. ``run`` blocks; ``stop`` may come from any thread.
-
-    ``on_init`` is called once with the host's number for the sandbox's first process.
+    A kind of sandbox says how a command is reached: what is registered with the selector, and how it is killed.
     """
 
     def __init__(
-        self,
-        limits: Limits,
-        watches: Sequence[Watch],
-        on_output: OnOutput | None,
-        cancel: Event | None,
-        *,
-        on_init: Callable[[int], None],
+        self, limits: Limits, watches: Sequence[Watch], on_output: OnOutput | None, cancel: Event | None
     ) -> None:
         self._limits = limits
         self._watches = watches
         self._on_output = on_output
         self._cancel = cancel
-        self._on_init = on_init
         self._lock = Lock()
-        self._process: subprocess.Popen[bytes] | None = None
         self._verdict: Verdict | None = None
         self._kept = HeadTail(limits.output_kept)
-        self._unread = b""
-        self._reported: dict[str, int] = {}
-        """What the launcher wrote: ``child-pid``, and ``exit-code`` if the command ever ran."""
         self._unsent = memoryview(b"")
         self._selector = selectors.DefaultSelector()
 
+    @abstractmethod
+    def _kill(self) -> None:
+        """Kill the command with all its processes; harmless when it has not begun. The lock is held."""
+
+    @abstractmethod
+    def _close_input(self) -> None:
+        """Let the command read the end of its input. Harmless the second time."""
+
+    def _init_pid(self) -> int | None:
+        """Return the host's number for the first process inside, once that is known."""
+        return None
+
+    def _is_dying(self) -> bool:
+        """Say whether all that is left to come is the end, which may take DEATH_S at most."""
+        return self._verdict is not None
+
     def stop(self, verdict: Verdict) -> None:
-        """Kill the process. The first verdict stands."""
+        """Kill the command. The first verdict stands."""
         with self._lock:
             if self._verdict is None:
                 self._verdict = verdict
-            if self._process is not None:
-                self._process.kill()
-
-    def run(
-        self,
-        argv: Sequence[str],
-        *,
-        inherited: Descriptors,
-        status_fd: int,
-        stdin: bytes,
-        starting: AbstractContextManager[None],
-    ) -> Report:
-        """Start ``argv`` and see it to its end, in this thread: bwrap dies with the *thread* that started it.
-
-        ``status_fd`` is the reading end of what the launcher reports, as JSON lines; the writing end must be
-        in ``inherited``, which is closed once it is. It is started in ``starting``. Raises OSError when nothing could
-        be started.
-        """
-        started = time.monotonic()
-        with self._lock, starting:
-            process = self._process = self._spawn(argv, inherited, stdin)
-            if self._verdict is not None:
-                process.kill()
-        try:
-            inherited.close()
-            self._register(process, status_fd, stdin)
-            gone = self._serve(started)
-            returncode = process.wait() if gone else None
-        finally:
-            self._let_go(process)
-        return self._report(returncode, time.monotonic() - started, gone)
-
-    def _spawn(self, argv: Sequence[str], inherited: Descriptors, stdin: bytes) -> subprocess.Popen[bytes]:
-        # No user=, no preexec_fn: with either Python forks instead of vforking, slow in a large process.
-        return subprocess.Popen(
-            argv,
-            bufsize=0,
-            env=CLEAN_ENVIRONMENT,
-            cwd="/",
-            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pass_fds=tuple(inherited.open),
-            close_fds=True,
-            start_new_session=True,
-        )
-
-    def _register(self, process: subprocess.Popen[bytes], status_fd: int, stdin: bytes) -> None:
-        assert process.stdout is not None
-        self._unsent = memoryview(stdin)
-        for fd, interest, serve in (
-            (process.stdout.fileno(), selectors.EVENT_READ, self._read_output),
-            (status_fd, selectors.EVENT_READ, self._read_status),
-        ):
-            os.set_blocking(fd, False)
-            self._selector.register(fd, interest, serve)
-        if process.stdin is not None:
-            os.set_blocking(process.stdin.fileno(), False)
-            self._selector.register(process.stdin, selectors.EVENT_WRITE, self._write_input)
+            self._kill()
 
     def _serve(self, started: float) -> bool:
-        """Pump until both output and status are closed, which is when every process is dead. False: never."""
+        """Pump until all that can be read is closed, which is when every process is dead. False: never."""
         next_look, deadline = started + LOOK_MIN_S, started + self._limits.wall_s
         dying_since: float | None = None
         while self._is_open():
@@ -190,15 +120,12 @@ class Pump:
                 self._look()
                 next_look = time.monotonic() + min(LOOK_MAX_S, max(LOOK_MIN_S, 10 * (time.monotonic() - now)))
             self._judge(now > deadline)
-            if self._verdict is not None or not self._has_launcher():
+            if self._is_dying():
                 dying_since = now
         return True
 
     def _is_open(self) -> bool:
         return any(key.events == selectors.EVENT_READ for key in self._selector.get_map().values())
-
-    def _has_launcher(self) -> bool:
-        return any(key.data == self._read_status for key in self._selector.get_map().values())
 
     def _judge(self, is_late: bool) -> None:
         if self._cancel is not None and self._cancel.is_set():
@@ -209,78 +136,35 @@ class Pump:
             self.stop(Verdict(Ending.OUTPUT_LIMIT, f"wrote more than {self._limits.output} bytes"))
 
     def _look(self) -> None:
-        init_pid = self._reported.get("child-pid")
+        init_pid = self._init_pid()
         for watch in self._watches:
             if (verdict := watch(init_pid)) is not None:
                 self.stop(verdict)
 
-    def _read_output(self, fd: int) -> None:
-        data = os.read(fd, CHUNK)
-        if not data:
-            self._selector.unregister(fd)
-            return
+    def _take(self, data: bytes) -> None:
+        """Keep what the command wrote and let the listener hear it."""
         self._kept.feed(data)
         if self._on_output is not None and self._verdict is None:
             self._on_output(data)
-
-    def _read_status(self, fd: int) -> None:
-        data = os.read(fd, CHUNK)
-        if not data:
-            self._selector.unregister(fd)
-        *lines, self._unread = (self._unread + data).split(b"\n")
-        for line in filter(None, lines):
-            known, self._reported = self._reported, {**self._reported, **json.loads(line)}
-            if "child-pid" in self._reported and "child-pid" not in known:
-                self._on_init(self._reported["child-pid"])
 
     def _write_input(self, fd: int) -> None:
         try:
             self._unsent = self._unsent[os.write(fd, self._unsent[:CHUNK]) :]
         except BlockingIOError:
             return
-        except BrokenPipeError:
+        except (BrokenPipeError, ConnectionResetError):
             self._unsent = memoryview(b"")
         if not self._unsent:
             self._close_input()
 
-    def _close_input(self) -> None:
-        stdin = self._process.stdin if self._process else None
-        if stdin is not None and not stdin.closed:
-            self._selector.unregister(stdin)
-            stdin.close()
-
-    def _let_go(self, process: subprocess.Popen[bytes]) -> None:
-        """Close everything; kill what an exception, or a process that would not die, has left."""
-        self._close_input()
-        self._selector.close()
-        if process.stdout is not None:
-            process.stdout.close()
-        if process.returncode is None:
-            process.kill()
-            try:
-                process.wait(timeout=1)
-            except subprocess.TimeoutExpired:
-                logger.error("process %s does not die", process.pid)
-
-    def _report(self, returncode: int | None, wall_s: float, gone: bool) -> Report:
+    def _result(self, verdict: Verdict, exit_code: int | None, started: float) -> Result:
         output, truncated = self._kept.value()
-        exit_code = self._reported.get("exit-code")
-        verdict = self._verdict or Verdict(Ending.EXITED)
-        if not gone:
-            verdict = Verdict(Ending.LOST, "its processes do not die")
-        elif verdict.ending is Ending.EXITED and exit_code is None and (returncode or 0) < 0:
-            verdict = Verdict(Ending.LOST, f"its launcher was killed by signal {-(returncode or 0)}")
-        result = Result(
+        return Result(
             outcome=verdict.ending,
             exit_code=exit_code if verdict.ending is Ending.EXITED else None,
             output=output,
             output_total=self._kept.total,
             truncated=truncated,
-            wall_s=wall_s,
+            wall_s=time.monotonic() - started,
             detail=verdict.detail,
         )
-        return Report(result, returncode, started=exit_code is not None)
-
-
-def with_peak(result: Result, peak_memory: int) -> Result:
-    return replace(result, peak_memory=peak_memory or None)

@@ -278,9 +278,9 @@ class Sandbox(Protocol):
         """Run a program and wait for it and for all that it started.
 
         ``cwd`` is relative to the workspace. ``on_output`` hears every chunk as it comes, in this thread.
-        Setting ``cancel`` kills everything within 100 ms. ``offline``: without the network that the sandbox may
-        have. Raises SandboxPathError for a ``cwd`` outside the
-        workspace, SandboxQuotaError when an earlier command left the workspace too full.
+        Setting ``cancel`` kills everything within 100 ms, in a container 300 ms. ``offline``: without the network
+        that the sandbox may have. Raises SandboxPathError for a ``cwd`` outside the workspace, SandboxQuotaError
+        when an earlier command left the workspace too full.
         """
 
     def sh(
@@ -336,6 +336,8 @@ class Probe:
     hint: str = ""
     version: str = ""
     features: frozenset[str] = frozenset()
+    terms: tuple[str, ...] = ()
+    """What is enforced and how hard, and what is not: sentences without a full stop, for an operator."""
 
 
 class SandboxBackend(Protocol):
@@ -348,3 +350,9 @@ class SandboxBackend(Protocol):
 
     def create(self, spec: SandboxSpec) -> Sandbox:
         """Return a sandbox on ``spec.workspace``, which must exist. Raises SandboxUnavailable."""
+
+    def reap(self) -> list[str]:
+        """Clear away what dead processes of this installation left, but for processes; return the names.
+
+        Raises SandboxError when that cannot be found out now.
+        """

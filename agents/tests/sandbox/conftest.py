@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.sandbox import choice, places
+from agents.sandbox import places
 from agents.sandbox.types import MIB, Egress, Limits, Mount, Sandbox, SandboxBackend, SandboxSpec
 
 SMALL = Limits(
@@ -33,15 +33,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
-
-
-@pytest.fixture(scope="session")
-def backend() -> SandboxBackend:
-    chosen = choice()
-    found = chosen.probe()
-    if not found.available:
-        pytest.skip(f"{found.why} {found.hint}")
-    return chosen
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from agents.sandbox import places
 from agents.sandbox.egress import proxy, way_out
-from agents.sandbox.types import Egress, Ending, Result, Sandbox
+from agents.sandbox.types import Egress, Ending, Result, Sandbox, SandboxBackend
 from agents.tests.sandbox.world import ADDRESSES, OURS, PUBLIC, World
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.root_only]
@@ -19,6 +19,12 @@ HOSTS = (
 )
 CURL = "curl -sS --max-time 8"
 RAW = "exec 3<>/dev/tcp/127.0.0.1/3128; printf '%b' \"$ASKED\" >&3; timeout ${WAIT:-8} cat <&3"
+
+
+@pytest.fixture(scope="session")
+def backend(bwrap: SandboxBackend) -> SandboxBackend:
+    """The proxy is the same for each kind of sandbox; what leads to it in a container is tested with containers."""
+    return bwrap
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from agents.sandbox import places
+from agents.sandbox import places, reaping
 from agents.sandbox.types import Ending, Result, SandboxGone
 from agents.tests.sandbox.conftest import processes_with
 
@@ -47,9 +47,9 @@ def _cancel_latency_s(sandbox) -> float:
     return took_s
 
 
-def test_cancelling_kills_everything_within_100_ms(sandbox):
+def test_cancelling_kills_everything_within_100_ms_or_300_in_a_container(backend, sandbox):
     # The best of three: a busy machine may hold up the test itself.
-    assert min(_cancel_latency_s(sandbox) for _ in range(3)) < 0.1
+    assert min(_cancel_latency_s(sandbox) for _ in range(3)) < {"bwrap": 0.1, "docker": 0.3}[backend.name]
 
 
 def test_a_cancelled_command_that_waits_for_its_turn_never_starts(sandbox):
@@ -135,7 +135,7 @@ sandbox.sh("(setsid sleep {mark} &); echo up; sleep {mark}", on_output=lambda _:
 """
 
 
-def test_a_worker_killed_with_sigkill_leaves_no_process(backend, settings):
+def test_a_worker_killed_with_sigkill_leaves_nothing(backend, settings, request):
     mark, name = f"62.{secrets.randbelow(10**9)}", f"test-{secrets.token_hex(4)}"
     environment = {
         **os.environ,
@@ -143,7 +143,11 @@ def test_a_worker_killed_with_sigkill_leaves_no_process(backend, settings):
         "MCC_IGNORE_DOTENV": "1",
         "MCC_DATA_DIR": str(settings.DATA_DIR),
         "MCC_WORKSPACES_DIR": str(places.workspaces_root()),
+        "MCC_SANDBOX": backend.name,
+        "MCC_SANDBOX_IMAGE": settings.MCC_SANDBOX_IMAGE,
     }
+    if backend.name == "docker":
+        environment["DOCKER_HOST"] = request.getfixturevalue("docker_address")
     worker = subprocess.Popen(
         [sys.executable, "-c", WORKER.format(name=name, mark=mark)],
         env=environment,
@@ -158,5 +162,8 @@ def test_a_worker_killed_with_sigkill_leaves_no_process(backend, settings):
         worker.wait()
         worker.stdout.close()
 
+    if backend.name == "docker":
+        assert processes_with(mark), "a container was thought to outlive its worker"
+        assert [gone.endswith(name) for gone in reaping.reap(backend)] == [True]
     _until(lambda: not processes_with(mark), seconds=2)
     places.delete_workspace(name)

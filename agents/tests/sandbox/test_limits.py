@@ -1,6 +1,7 @@
 """What an agent must not use up."""
 
 import hashlib
+import os
 import time
 from pathlib import Path
 
@@ -115,7 +116,9 @@ def test_memory_beyond_the_limit_is_not_to_be_had(sandbox, hog):
     result = sandbox.run([PYTHON, "-c", hog])
 
     refused = result.outcome is Ending.EXITED and "MemoryError" in result.text
-    assert refused or result.outcome is Ending.MEMORY_LIMIT
+    # A child may be killed and its parent go on: what counts is how much they had.
+    contained = "memory was used up" in result.detail and result.peak_memory <= 1.05 * 256 * MIB
+    assert refused or contained or result.outcome is Ending.MEMORY_LIMIT
     assert (result.peak_memory or 0) < 1024 * MIB
     assert result.wall_s < 7
 
@@ -153,8 +156,17 @@ def test_no_more_processes_than_allowed_can_exist_at_once(sandbox):
     assert 40 < int(sandbox.run([PYTHON, "-c", script]).text) <= 64
 
 
-def test_a_command_sees_as_many_processors_as_it_may_use(make_sandbox):
-    assert make_sandbox(cpus=1).run(["nproc"]).text == "1\n"
+def test_a_command_uses_no_more_processors_than_it_may(backend, make_sandbox):
+    sandbox = make_sandbox(cpus=1)
+    if backend.name == "bwrap":
+        assert sandbox.run(["nproc"]).text == "1\n"
+
+    result = sandbox.sh(
+        "for n in 1 2 3; do timeout 1.5 sh -c 'while :; do :; done' & done; wait;"
+        " awk '{print $14 + $15 + $16 + $17}' /proc/$$/stat"
+    )
+
+    assert int(result.text) / os.sysconf("SC_CLK_TCK") < 1.2 * 1.5
 
 
 def test_temporary_directories_are_small(sandbox):

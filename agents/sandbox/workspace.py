@@ -1,0 +1,136 @@
+"""What every sandbox on a directory of this machine does: one command at a time, no growth past the limits, an end."""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
+from threading import Event, Lock
+from types import TracebackType
+from typing import Self
+
+from agents.sandbox import arguments
+from agents.sandbox.egress import ENVIRONMENT, WayOut
+from agents.sandbox.filetools import FileTools
+from agents.sandbox.pump import DEATH_S, Pump, Verdict
+from agents.sandbox.types import Ending, Limits, Mount, OnOutput, Result, SandboxGone, SandboxQuotaError, SandboxSpec
+from agents.sandbox.watchdogs import DiskWatch
+
+WAIT_S = 0.04
+FULL = "the workspace is over its limit: only deleting works until it is below again"
+
+
+class WorkspaceSandbox(FileTools):
+    """One workspace. A kind of sandbox says how one command runs, and what is left to end."""
+
+    def __init__(self, spec: SandboxSpec) -> None:
+        self.spec = spec
+        self._disk = DiskWatch(spec.workspace)
+        self._turn = Lock()
+        self._running: Pump | None = None
+        self._closed = False
+
+    @abstractmethod
+    def _run(
+        self,
+        argv: Sequence[str],
+        start: str,
+        env: Mapping[str, str],
+        stdin: bytes,
+        limits: Limits,
+        on_output: OnOutput | None,
+        cancel: Event | None,
+        mounts: tuple[Mount, ...],
+    ) -> Result:
+        """Run ``argv`` in the directory ``start`` of the sandbox, with these mounts too. Nobody else does meanwhile."""
+
+    def _end(self) -> None:
+        """Let go of what outlives a command."""
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str = "",
+        env: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+        limits: Limits | None = None,
+        on_output: OnOutput | None = None,
+        cancel: Event | None = None,
+        offline: bool = False,
+    ) -> Result:
+        start = arguments.inside(cwd)
+        with self._alone(cancel) as has_turn:
+            if not has_turn:
+                return Result(Ending.CANCELLED, None, b"", 0, truncated=False, wall_s=0.0)
+            allowed = limits or self.spec.limits
+            is_full = self._is_full(allowed)
+            if is_full:
+                allowed = self._disk.for_tidying(allowed)
+            with self._way_out(offline=offline) as way_out:
+                if way_out is None:
+                    result = self._run(argv, start, env or {}, stdin, allowed, on_output, cancel, ())
+                else:
+                    argv, env, mounts = way_out.command(argv), {**ENVIRONMENT, **(env or {})}, (way_out.mount,)
+                    result = self._run(argv, start, env, stdin, allowed, on_output, cancel, mounts)
+                    result = replace(result, contacts=way_out.contacts())
+            return replace(result, detail=result.detail or FULL) if is_full else result
+
+    @contextmanager
+    def _alone(self, cancel: Event | None) -> Iterator[bool]:
+        """Wait until no other command runs on this sandbox. False: cancelled meanwhile."""
+        while not self._turn.acquire(timeout=WAIT_S if cancel else -1):
+            if cancel is not None and cancel.is_set():
+                yield False
+                return
+        try:
+            yield cancel is None or not cancel.is_set()
+        finally:
+            self._turn.release()
+
+    def _way_out(self, *, offline: bool) -> AbstractContextManager[WayOut | None]:
+        egress = self.spec.egress
+        return nullcontext() if offline or egress is None else WayOut(egress, self.spec.workspace_id)
+
+    def _is_full(self, limits: Limits) -> bool:
+        """Say whether the workspace is over its limits. Raises SandboxQuotaError when the host's disk is full."""
+        try:
+            if self._disk.host_is_full(limits):
+                raise SandboxQuotaError("The disk of this machine is full: no command is started.")
+            return self._disk.is_full(limits)
+        except FileNotFoundError as error:
+            raise SandboxGone(f"The workspace {self.spec.workspace_id} is gone.") from error
+
+    @contextmanager
+    def _under_way(self, pump: Pump) -> Iterator[None]:
+        """Let other threads reach ``pump``. Raises SandboxGone when they have closed the sandbox."""
+        self._running = pump
+        try:
+            if self._closed:
+                raise SandboxGone("The sandbox was closed.")
+            yield
+        finally:
+            self._running = None
+
+    def kill(self) -> None:
+        if (running := self._running) is not None:
+            running.stop(Verdict(Ending.CANCELLED, "killed"))
+
+    def close(self) -> None:
+        self._closed = True
+        self.kill()
+        has_turn = self._turn.acquire(timeout=DEATH_S)
+        try:
+            if has_turn:
+                self._disk.stop()
+            self._end()
+        finally:
+            if has_turn:
+                self._turn.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
