@@ -39,6 +39,7 @@ BRANCH = "setup"
 FORMAT = 1
 """Part of every key: raised when what is made of the same files becomes another."""
 WAIT_S = 2.0
+OVER = (Setup.Status.READY, Setup.Status.FAILED)
 RETRY_AFTER = timedelta(minutes=1)
 KEEP = timedelta(days=14)
 TOUCH = timedelta(hours=1)
@@ -122,8 +123,8 @@ def failure(setup: Setup) -> SandboxUnavailable:
 def _order(setup: Setup) -> None:
     """Have the workers make ``setup``. Harmless when they are at it."""
     with transaction.atomic():
-        done = [Setup.Status.READY, Setup.Status.FAILED]
-        Setup.objects.filter(pk=setup.pk, status__in=done).update(status=Setup.Status.QUEUED)
+        if setup.status in OVER:  # as it was seen: who finished it meanwhile is not undone
+            Setup.objects.filter(pk=setup.pk, status=setup.status).update(status=Setup.Status.QUEUED)
         errands.post(ERRAND, setup.pk, lane=f"set-up:{setup.project_id}")
 
 
@@ -137,6 +138,8 @@ def again(setup: Setup, *, user: User) -> None:
 
 def carry_out(setup: Setup, lease: Lease) -> None:
     """Run the set-up command and keep what it made. Minutes, no transaction. Raises LeaseLost: it is run again."""
+    if setup.status in OVER:
+        return
     workspace = _workspace(setup)
     with transaction.atomic():
         lease.check()

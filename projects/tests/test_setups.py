@@ -82,6 +82,18 @@ def test_it_is_made_once_and_found_where_it_was_made(project, atlas, opened):
     assert sandbox.sh("cd web && node -p 'require(\"greet\")'").text == "hi\n"
 
 
+def test_who_orders_it_in_the_moment_in_which_it_is_finished_does_not_have_it_made_again(project, atlas):
+    with pytest.raises(NotReady):
+        setups.equipment(Mirror(project.pk), atlas.head())
+    seen_before = Setup.objects.get()
+    setup = carry_out()
+
+    setups._order(seen_before)
+    carry_out()
+
+    assert Setup.objects.get().started_at == setup.started_at
+
+
 def test_git_does_not_see_it_and_what_was_tracked_is_not_in_it(project, atlas, opened):
     sha = atlas.head()
     made(project, sha)
