@@ -1,11 +1,13 @@
 """What the tests of runs need: an agent on the rehearsal model, tools that leave traces, a runner in a thread."""
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
+from pathlib import Path
 from types import SimpleNamespace
 
 from agents.models import Agent, ModelCard, Outcome, Provider, Purpose, Role, Run
@@ -34,6 +36,18 @@ _TEXT = {"type": "object", "properties": {"text": {"type": "string"}}, "required
 def jot(context: ToolContext, text: str) -> ToolResult:
     TRACES.append((context.key, text))
     return ToolResult(f"noted {text}")
+
+
+@tool("post_note", "Tell the world.", _TEXT)
+def post_note(context: ToolContext, text: str) -> ToolResult:
+    """Act outside: the world is the directory ``WORLD``, which takes a thing once, by its key."""
+    world, name = Path(os.environ["WORLD"]), context.key.replace("/", " ")
+    if not (world / name).exists():
+        (world / f"{name}.new").write_text(text)
+        (world / f"{name}.new").rename(world / name)
+    with (world / "heard").open("a") as heard:
+        heard.write(f"{name}\n")
+    return ToolResult(f"posted {text}")
 
 
 @tool("submit_jot", "End the run.", {"type": "object", "properties": {}})
