@@ -17,7 +17,7 @@ class Workplace(Protocol):
         """Return the requirement, definition of done, decisions and done-ledger, word for word from the database."""
 
     def map(self) -> str:
-        """Return an overview of what lies in the workspace, 4,000 tokens at most; "" when there is none.
+        """Return what should stand before everything else: conventions, an overview of the workspace; "" for nothing.
 
         Slow (git): never on the event loop. May raise: a run does without.
         """

@@ -40,6 +40,7 @@ projects = [
     path("budgets/usage.csv", usage.export, name="usage_csv"),
     path("projects/new/", settings.new, name="new"),
     path("projects/<str:key>/", project.overview, name="project"),
+    path("projects/<str:key>/conventions/", project.conventions, name="conventions"),
     path("projects/<str:key>/report/", project.ask_for_report, name="ask_for_report"),
     path("projects/<str:key>/suggestions/", project.ask_for_suggestions, name="ask_for_suggestions"),
     path("suggestions/<int:pk>/accept/", project.accept_suggestion, name="accept_suggestion"),

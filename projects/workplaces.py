@@ -11,9 +11,10 @@ from agents import workplaces
 from agents.errors import Interrupted
 from agents.models import Purpose, Run
 from agents.sandbox.types import Sandbox
-from projects import briefing, repomap
+from projects import briefing, instructions, repomap
 from projects.git import Mirror, Workspace
 from projects.models import Assignment, Issue, Project, PullRequest, Task
+from projects.ranking import Interest
 from projects.services import setups
 from projects.services.coding import CODING_PURPOSES
 from projects.services.tidying import workspace_key
@@ -41,8 +42,13 @@ class ProjectPlace:
         return briefing.of_project(self.project)
 
     def map(self) -> str:
-        self.workspace.mirror.fetch()
-        return repomap.draw(self.workspace.mirror, self.base())
+        """Return what the repository tells agents about itself, and a map of it."""
+        mirror, files = self.workspace.mirror, self.task.files if self.task else ()
+        mirror.fetch()
+        told = instructions.read(mirror, self.project, files)
+        interest = Interest.of(self.pinned(), files)
+        drawn = repomap.draw(mirror, self.base(), repomap.room(self.run.model.context_tokens), interest)
+        return "\n\n".join(part for part in (told.text if told else "", drawn) if part)
 
     def base(self) -> str:
         """Return the commit that the run starts from, which the mirror has."""

@@ -1,4 +1,5 @@
 from projects.models.assignment import Assignment
+from projects.models.blob_tags import BlobTags
 from projects.models.issue import Issue, IssueStatus, Task, TaskStatus, Transition
 from projects.models.knowledge import Knowledge, Report, Suggestion
 from projects.models.project import Membership, Project, ProjectTemplate
@@ -8,6 +9,7 @@ from projects.models.setup import Setup
 
 __all__ = [
     "Assignment",
+    "BlobTags",
     "Check",
     "Issue",
     "IssueStatus",

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
+from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
@@ -12,7 +12,8 @@ from django.views.decorators.vary import vary_on_headers
 from budgets import queries as money
 from mcc.core import live, pages
 from mcc.core.models import User
-from projects import forecasts, overviews
+from projects import forecasts, instructions, overviews
+from projects.git import Mirror
 from projects.models import Project, Suggestion
 from projects.services import suggestions
 
@@ -28,6 +29,15 @@ def overview(request: HttpRequest, key: str) -> HttpResponse:
     address = live.address(f"project:{project.pk}", "company")
     context = {"live_address": address, **_page(project, user, request.GET.get("page"))}
     return pages.answer(request, "projects/project.html", "projects/_project.html", context)
+
+
+@require_GET
+def conventions(request: HttpRequest, key: str) -> HttpResponse:
+    """What the repository tells agents about itself."""
+    project = _project(pages.person(request), key)
+    mirror = Mirror(project.pk)
+    found = instructions.read(mirror, project) if mirror.path.exists() else None
+    return render(request, "projects/conventions.html", {"project": project, "found": found})
 
 
 def _page(project: Project, user: User, number: str | None) -> dict[str, Any]:

@@ -38,6 +38,7 @@ def addresses(office) -> list[str]:
         f"/runs/{run}/",
         "/projects/DEMO/",
         "/projects/LAB/",
+        "/projects/LAB/conventions/",
         "/projects/DEMO/settings/",
         "/projects/LAB/settings/",
         f"/projects/LAB/setups/{setup}/",
