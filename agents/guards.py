@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import jsonschema
 
+from agents import repair
 from agents.models import Message, Outcome, Run
 from agents.sandbox.types import Ending as CommandEnding
 from agents.tools import registry
@@ -30,6 +31,7 @@ NO_CALL = (
     "with the tool for it."
 )
 CUT_OFF = "Your answer was cut off because it was too long. Do less at once: one tool call, and short texts."
+REPAIRED = "\n\n[Mission Control: your call was repaired before it was carried out: {repairs}.]"
 REPEATED = (
     "\n\n[Mission Control: you have made this very call {count} times with the same result. "
     "Doing it again will not help. Think about the cause and try something else.]"
@@ -77,25 +79,53 @@ def wrap_up_note(next_step: int, step_limit: int) -> str:
     return WRAP_UP.format(left="one step is" if left == 1 else f"{left} steps are")
 
 
-def arguments_of(name: str, raw: str, allowed: Iterable[str]) -> tuple[registry.Tool, dict[str, Any]]:
-    """Return the tool that is called and its checked arguments. Raises BadCall."""
-    tool = registry.get(name)
-    if tool is None or name not in allowed:
+@dataclass(frozen=True)
+class Order:
+    """A tool call that can be executed. ``repairs`` says what of it was read otherwise than it was written."""
+
+    tool: registry.Tool
+    arguments: dict[str, Any]
+    repairs: tuple[str, ...] = ()
+
+    @property
+    def note(self) -> str:
+        """What is added to the result, so that the model does better next time; "" when nothing was repaired."""
+        return REPAIRED.format(repairs="; ".join(self.repairs)) if self.repairs else ""
+
+
+def order_of(name: str, raw: str, allowed: Iterable[str]) -> Order:
+    """Return the tool that is called and its checked arguments, repaired where the meaning is clear. Raises BadCall."""
+    allowed = list(allowed)
+    meant = repair.tool_name(name, allowed)
+    tool = registry.get(meant)
+    if tool is None or meant not in allowed:
         raise BadCall(f"There is no tool {name!r}. You have: {', '.join(sorted(allowed))}.")
+    repairs = [] if meant == name else [f"the tool is called {meant}"]
     try:
-        arguments = json.loads(raw or "{}")
+        arguments, more = repair.arguments(raw)
     except ValueError as error:
         raise BadCall(f"The arguments are not valid JSON ({error}). Send one complete JSON object.") from None
+    repairs += more
     if not isinstance(arguments, dict):
         raise BadCall("The arguments must be a JSON object.")
     if not _storable(arguments):
         raise BadCall("The arguments hold a NUL character or half a surrogate pair. Write such characters as escapes.")
-    problems = jsonschema.Draft202012Validator(tool.parameters).iter_errors(arguments)
-    if problem := jsonschema.exceptions.best_match(problems):
-        place = ".".join(map(str, problem.absolute_path))
-        where = f" in {place}" if place else ""
-        raise BadCall(f"The arguments do not fit{where}: {problem.message}. Expected: {json.dumps(tool.parameters)}")
-    return tool, arguments
+    arguments, more = _checked(arguments, tool)
+    return Order(tool, arguments, tuple(repairs + more))
+
+
+def _checked(arguments: dict[str, Any], tool: registry.Tool) -> tuple[dict[str, Any], list[str]]:
+    """Return arguments that fit the tool, and what was changed to that end. Raises BadCall."""
+    validator = jsonschema.Draft202012Validator(tool.parameters)
+    problem = jsonschema.exceptions.best_match(validator.iter_errors(arguments))
+    if problem is None:
+        return arguments, []
+    fit, repairs = repair.fitted(arguments, tool.parameters)
+    if validator.is_valid(fit):
+        return fit, repairs
+    place = ".".join(map(str, problem.absolute_path))
+    where = f" in {place}" if place else ""
+    raise BadCall(f"The arguments do not fit{where}: {problem.message}. Expected: {json.dumps(tool.parameters)}")
 
 
 def _storable(value: object) -> bool:

@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from concurrent.futures import Executor
+from dataclasses import replace
 from enum import StrEnum
 from itertools import zip_longest
 
@@ -283,12 +284,12 @@ class Drive:
     async def _carry_out(self, run: Run, call: Call, place: Place) -> Done:
         started = time.monotonic()
         try:
-            tool, arguments = guards.arguments_of(call.name, call.arguments, run.tools)
+            order = guards.order_of(call.name, call.arguments, run.tools)
         except guards.BadCall as problem:
             return Done(call, ToolResult(str(problem), is_error=True), 0, bad=True)
 
         def work() -> ToolResult:
-            return tool.function(ToolContext(run, call.id, place.of(run), self._cancel), **arguments)
+            return order.tool.function(ToolContext(run, call.id, place.of(run), self._cancel), **order.arguments)
 
         future = asyncio.get_running_loop().run_in_executor(self._tools, hands.answered, work)
         try:
@@ -297,6 +298,9 @@ class Drive:
             # The thread was told; what it still brings to an end has happened and is written down.
             await asyncio.wait({future})
             result = future.result()
+        if order.repairs:
+            detail = {**result.detail, "repairs": list(order.repairs)}
+            result = replace(result, text=result.text + order.note, detail=detail)
         return Done(call, result, round(1_000 * (time.monotonic() - started)))
 
     def _worked_ms(self) -> int:

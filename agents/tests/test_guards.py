@@ -9,8 +9,8 @@ ALLOWED = ["jot", "submit_jot"]
 
 
 def test_good_arguments_are_given_to_the_tool():
-    tool, arguments = guards.arguments_of("jot", '{"text": "hello"}', ALLOWED)
-    assert (tool.name, arguments) == ("jot", {"text": "hello"})
+    order = guards.order_of("jot", '{"text": "hello"}', ALLOWED)
+    assert (order.tool.name, order.arguments, order.note) == ("jot", {"text": "hello"}, "")
 
 
 @pytest.mark.parametrize(
@@ -28,13 +28,13 @@ def test_good_arguments_are_given_to_the_tool():
 )
 def test_a_call_that_makes_no_sense_is_explained(name, raw, reason):
     with pytest.raises(BadCall, match=r"(?s).") as problem:
-        guards.arguments_of(name, raw, ALLOWED)
+        guards.order_of(name, raw, ALLOWED)
     assert reason in str(problem.value)
 
 
 def test_a_character_beyond_the_basic_plane_and_an_escape_in_code_are_fine():
-    _, arguments = guards.arguments_of("jot", r'{"text": "\ud83d\ude80 x = \"\\u0000\""}', ALLOWED)
-    assert arguments == {"text": '\N{ROCKET} x = "\\u0000"'}
+    order = guards.order_of("jot", r'{"text": "\ud83d\ude80 x = \"\\u0000\""}', ALLOWED)
+    assert order.arguments == {"text": '\N{ROCKET} x = "\\u0000"'}
 
 
 def test_a_repetition_is_recognised_whatever_the_spelling_and_the_clock():

@@ -452,6 +452,18 @@ def test_answers_that_make_no_sense_are_told_so_and_end_the_run():
     assert "'text' is a required property" in left.results[1].content
 
 
+def test_a_call_whose_meaning_is_clear_is_repaired_carried_out_and_its_repair_kept():
+    with rehearsed(call("functions.Jot", text="x"), call("submit_jot")) as order:
+        run = start(order)
+        with hosted():
+            until(lambda: finished(run))
+    left = book(run)
+    assert (left.run.outcome, left.run.format_errors) == ("submitted", 0)
+    assert left.results[0].content.startswith("noted x\n\n[Mission Control: your call was repaired")
+    assert left.results[0].detail["repairs"] == ["the tool is called jot"]
+    assert left.results[0].tool_name == "functions.Jot"
+
+
 def test_a_good_call_forgives_the_bad_ones_before_it():
     turns = (Turn("Well."), call("no_such_tool"), call("jot", text="x"), Turn("Well."), call("submit_jot"))
     with rehearsed(*turns) as order:
