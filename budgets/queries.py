@@ -38,12 +38,9 @@ class Standing:
     @property
     def ratio(self) -> float:
         """What is spent, as a part of the limit; above 1 when a call cost more than it promised."""
-        return self._part(self.spent_nanousd)
-
-    @property
-    def held_ratio(self) -> float:
-        """What is set aside for calls in flight, as a part of the limit."""
-        return self._part(self.held_nanousd)
+        if self.amount_nanousd:
+            return self.spent_nanousd / self.amount_nanousd
+        return 1.0 if self.spent_nanousd else 0.0
 
     @property
     def remaining_nanousd(self) -> int:
@@ -83,19 +80,6 @@ class Standing:
         if self.limit.period == Limit.Period.DAILY:
             return "midnight"
         return f"{last:%A}" if self.limit.period == Limit.Period.WEEKLY else f"{last.day} {last:%B}"
-
-    def _part(self, nanousd: int) -> float:
-        if self.amount_nanousd:
-            return nanousd / self.amount_nanousd
-        return 1.0 if nanousd else 0.0
-
-
-@dataclass(frozen=True)
-class DaySpent:
-    """What an account spent on one day."""
-
-    day: date
-    amount_nanousd: int
 
 
 def spent_nanousd(account: Account, since: date | None = None) -> int:
@@ -240,12 +224,3 @@ def standings_of(accounts: Iterable[Account], *, at: datetime | None = None) -> 
             spent, held = buckets.count(limit.account_id, start, end)
         found[limit.account_id].append(Standing(limit, start, end, spent, held, limit.amount_nanousd))
     return found
-
-
-def daily_spend(account: Account, days: int = 30, *, today: date | None = None) -> list[DaySpent]:
-    """Return what ``account`` spent on each of the last ``days`` days, oldest first, idle days included."""
-    today = today or periods.today()
-    first = today - timedelta(days=days - 1)
-    spent = by_day([account], first)
-    dates = [first + timedelta(days=number) for number in range(days)]
-    return [DaySpent(day, spent.get((account.pk, day), 0)) for day in dates]

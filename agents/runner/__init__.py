@@ -1,6 +1,7 @@
 """The host of the agents' runs: an asyncio loop in each worker process that drives many runs at once.
 
 claims     who drives which run: leases with fencing epochs
+turns      whose turn it is: a fair share of runners and threads for every project
 drive      one run: model, tools, model, tools, until an outcome
 cuts       when the context is condensed, and the ladder out of a circle
 hands      what a tool thread does

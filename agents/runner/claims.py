@@ -6,7 +6,7 @@ that was slow, suspended or cut off from the database finds another epoch there 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cache
 from typing import Any, Final, cast
@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from agents.errors import LeaseLost
 from agents.models import Run
+from agents.runner import turns
 from budgets.models import Account
 from mcc.core import live, processes
 
@@ -89,22 +90,34 @@ def frozen(accounts: QuerySet[Account] | None = None) -> Exists:
     )
 
 
+def free(now: datetime) -> QuerySet[Run]:
+    """Return the runs that nobody drives and that may go on."""
+    unleased = Q(lease_until__isnull=True) | Q(lease_until__lt=now)
+    open_ = Run.objects.filter(unleased, status__in=[Run.Status.QUEUED, Run.Status.RUNNING])
+    return open_.filter(Q(control=Run.Control.CANCEL) | ~frozen())
+
+
+def one_too_many(owner: str) -> int | None:
+    """Return the run of ``owner`` that should make room for a project with fewer at work; None: none has to."""
+    now = timezone.now()
+    return turns.one_too_many(free(now), _driven_by(owner))
+
+
 @transaction.atomic
 def claim(owner: str, room: int, lease_s: float = LEASE_S) -> list[Lease]:
-    """Take up to ``room`` runs (20 at most) that nobody drives and that may go on, the most urgent first.
+    """Take up to ``room`` runs (20 at most) that nobody drives and that may go on, in the order of ``turns``.
 
     A run that somebody wants cancelled is taken even when its money is stopped.
     """
     now = timezone.now()
-    free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)
-    runs = (
-        Run.objects.filter(free, status__in=[Run.Status.QUEUED, Run.Status.RUNNING])
-        .filter(Q(control=Run.Control.CANCEL) | ~frozen())
-        .order_by("-priority", "pk")
-    )
+    chosen = turns.next_ones(free(now), min(room, BATCH))
+    if not chosen:
+        return []
+    runs = free(now).filter(pk__in=chosen)
     if connection.features.has_select_for_update_skip_locked:
         runs = runs.select_for_update(skip_locked=True, of=("self",))
-    found = list(runs.only("lease_epoch", "started_at", "stream", "status")[: min(room, BATCH)])
+    found = list(runs.only("lease_epoch", "started_at", "stream", "status"))
+    found.sort(key=lambda run: chosen.index(run.pk))
     for run in found:
         Run.objects.filter(pk=run.pk).update(
             status=Run.Status.RUNNING,

@@ -19,12 +19,13 @@ from agents.errors import CallFailed, Interrupted, LeaseLost, ModelUnavailable, 
 from agents.gateway import Completion, ModelCall
 from agents.guards import Ending
 from agents.models import Outcome, Run
-from agents.runner import condense, counting, cuts, hands, journal
+from agents.runner import condense, counting, cuts, hands, journal, turns
 from agents.runner.claims import Lease
 from agents.runner.cuts import Cut
 from agents.runner.deltas import Deltas
 from agents.runner.journal import Done
 from agents.runner.places import Place
+from agents.runner.turns import Threads
 from agents.sandbox.types import SandboxError, SandboxUnavailable
 from agents.services import suspensions
 from agents.tools import registry
@@ -60,11 +61,12 @@ class _Parked(Exception):
 class Drive:
     """Drives one run under one lease. ``go`` never raises; ``stop`` may be called at any time, on the event loop."""
 
-    def __init__(self, lease: Lease, *, db: DatabaseThread, tools: Executor, deltas: Deltas) -> None:
+    def __init__(self, lease: Lease, *, db: DatabaseThread, tools: Executor, threads: Threads, deltas: Deltas) -> None:
         self.lease = lease
         self.asking_since: float | None = None
         self._db = db
         self._tools = tools
+        self._threads = threads
         self._deltas = deltas
         self._cancel = threading.Event()
         self._stop: Stop | None = None
@@ -81,6 +83,10 @@ class Drive:
     def leave(self) -> None:
         """Let go after the present step."""
         self._leaving = True
+
+    @property
+    def is_leaving(self) -> bool:
+        return self._leaving
 
     def stop(self, why: Stop) -> None:
         """Break off: the open stream is closed, a command in the sandbox killed, the lease given back."""
@@ -291,13 +297,14 @@ class Drive:
         def work() -> ToolResult:
             return order.tool.function(ToolContext(run, call.id, place.of(run), self._cancel), **order.arguments)
 
-        future = asyncio.get_running_loop().run_in_executor(self._tools, hands.answered, work)
-        try:
-            result = await asyncio.shield(future)
-        except asyncio.CancelledError:
-            # The thread was told; what it still brings to an end has happened and is written down.
-            await asyncio.wait({future})
-            result = future.result()
+        async with self._threads.one(turns.project_of(run)):
+            future = asyncio.get_running_loop().run_in_executor(self._tools, hands.answered, work)
+            try:
+                result = await asyncio.shield(future)
+            except asyncio.CancelledError:
+                # The thread was told; what it still brings to an end has happened and is written down.
+                await asyncio.wait({future})
+                result = future.result()
         if order.repairs:
             detail = {**result.detail, "repairs": list(order.repairs)}
             result = replace(result, text=result.text + order.note, detail=detail)

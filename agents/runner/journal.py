@@ -39,7 +39,7 @@ _KNOWN: Final = -2
 def load(lease: Lease) -> Run:
     """Return the run with all that a step needs. Raises LeaseLost when it is no longer ours."""
     runs = Run.objects.select_related("agent", "model__provider", "model__price", "conversation")
-    run = runs.annotate(changes=Provider.all_changes()).get(pk=lease.run_id)
+    run = runs.annotate(changes=Provider.all_changes()).prefetch_related("accounts").get(pk=lease.run_id)
     run.catalogue = run.changes
     _check(lease, run)
     return run

@@ -14,6 +14,7 @@ from agents.runner import claims
 from agents.runner.control import Clock, Control, every
 from agents.runner.deltas import FLUSH_S, Deltas
 from agents.runner.drive import Drive, Stop
+from agents.runner.turns import Threads
 from agents.sandbox import reaping
 from mcc.core import processes
 from mcc.core.dbthread import DatabaseThread
@@ -55,7 +56,9 @@ class Runner:
     async def main(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._db = DatabaseThread(self.name)
-        self._tools = ThreadPoolExecutor(TOOL_THREADS, thread_name_prefix="tool")
+        # As many again, for what is not a command and waits for no turn: drawing maps, closing workplaces.
+        self._tools = ThreadPoolExecutor(2 * TOOL_THREADS, thread_name_prefix="tool")
+        self._threads = Threads(TOOL_THREADS)
         control = Control(self.owner, self._drives, self._clock)
         beside = [asyncio.ensure_future(loop) for loop in (*control.loops(), every(FLUSH_S, self.flush))]
         try:
@@ -85,7 +88,10 @@ class Runner:
             await asyncio.wait_for(self._bell.wait(), self._clock.poll_s)
         self._bell.clear()
         room = self._max_runs - len(self._drives)
-        if self._draining or control.is_fenced or room <= 0:
+        if self._draining or control.is_fenced:
+            return
+        if room <= 0:
+            await self._make_room()
             return
         try:
             leases = await self._db.run(claims.claim, self.owner, room, self._clock.lease_s)
@@ -97,8 +103,20 @@ class Runner:
         if len(leases) == claims.BATCH:
             self._bell.set()
 
+    async def _make_room(self) -> None:
+        """Let a run of a project that has many at work end its step and wait, when one that has fewer waits."""
+        if any(drive.is_leaving for drive in self._drives.values()):
+            return
+        try:
+            run_id = await self._db.run(claims.one_too_many, self.owner)
+        except Exception:
+            logger.exception("nobody could be asked to make room")
+            return
+        if run_id is not None and (drive := self._drives.get(run_id)):
+            drive.leave()
+
     def _drive(self, lease: claims.Lease) -> None:
-        drive = Drive(lease, db=self._db, tools=self._tools, deltas=self._deltas)
+        drive = Drive(lease, db=self._db, tools=self._tools, threads=self._threads, deltas=self._deltas)
         self._drives[lease.run_id] = drive
         task = drive.start()
         self._tasks.add(task)

@@ -19,6 +19,7 @@ from agents.runner.control import Clock
 from agents.runner.cuts import Cut
 from agents.runner.deltas import Deltas
 from agents.runner.drive import Drive, Stop
+from agents.runner.turns import Threads
 from agents.services import runs
 from agents.signals import run_finished, run_waiting
 from agents.tests import workbench
@@ -125,7 +126,7 @@ def drive_once(db: DatabaseThread, owner: str) -> bool:
     async def main() -> bool:
         with ThreadPoolExecutor(1) as tools:
             try:
-                await Drive(lease, db=db, tools=tools, deltas=Deltas()).start()
+                await Drive(lease, db=db, tools=tools, threads=Threads(4), deltas=Deltas()).start()
             except Mortal.Died:
                 return False
             finally:
@@ -220,7 +221,7 @@ def test_a_runner_that_cannot_renew_its_leases_stops_itself():
 
     async def main() -> bool:
         control = Control("nobody", drives, Clock(fence_s=0.1))
-        drive = Drive(claims.Lease(1, "nobody", 1), db=None, tools=None, deltas=Deltas())
+        drive = Drive(claims.Lease(1, "nobody", 1), db=None, tools=None, threads=None, deltas=Deltas())
         drives[1] = drive
         await control.fence()
         early = drive._stop

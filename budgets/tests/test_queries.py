@@ -42,7 +42,7 @@ def test_a_standing_tells_what_is_spent_set_aside_and_left() -> None:
     [standing] = queries.standings(account, at=NOON)
 
     assert (standing.spent_nanousd, standing.held_nanousd, standing.amount_nanousd) == (50, 20, 200)
-    assert (standing.ratio, standing.held_ratio, standing.remaining_nanousd) == (0.25, 0.1, 130)
+    assert (standing.ratio, standing.held_nanousd, standing.remaining_nanousd) == (0.25, 20, 130)
     assert (standing.period_start, standing.period_end) == (
         datetime(2031, 3, 10, tzinfo=UTC),
         datetime(2031, 3, 17, tzinfo=UTC),
@@ -86,16 +86,16 @@ def test_the_standings_of_many_accounts_take_two_queries(number, django_assert_n
     assert [len(found[account.pk]) for account in many] == [1] * number
 
 
-def test_the_spend_per_day_includes_idle_days_and_ends_at_midnight_utc() -> None:
+def test_the_spend_per_day_ends_at_midnight_utc() -> None:
     account = make_account()
     spend(account, cost=7, at=datetime(2031, 3, 10, 23, 59, 59, tzinfo=UTC))
     spend(account, cost=2, at=datetime(2031, 3, 12, tzinfo=UTC))
     spend(account, cost=3, at=datetime(2031, 3, 12, 23, tzinfo=UTC))
     spend(account, cost=99, at=datetime(2031, 3, 9, 23, tzinfo=UTC))
 
-    days = queries.daily_spend(account, 3, today=date(2031, 3, 12))
+    days = queries.by_day([account], date(2031, 3, 10))
 
-    assert [(spent.day.day, spent.amount_nanousd) for spent in days] == [(10, 7), (11, 0), (12, 5)]
+    assert days == {(account.pk, date(2031, 3, 10)): 7, (account.pk, date(2031, 3, 12)): 5}
 
 
 def test_folding_moves_postings_into_sums_and_no_answer_changes() -> None:
