@@ -1,0 +1,44 @@
+import tempfile
+import time
+from argparse import ArgumentParser
+from pathlib import Path
+
+from django.core.management.base import BaseCommand
+
+from githubsync.simulator import Simulator
+from githubsync.simulator.bare import Bare
+
+EVERYTHING = dict.fromkeys(("metadata", "contents", "issues", "pull_requests", "statuses"), "write")
+
+
+class Command(BaseCommand):
+    help = (
+        "Play a GitHub Enterprise Server on this machine: one repository, one token, nothing outside. "
+        "What it holds is gone when it stops."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--port", type=int, default=8190)
+        parser.add_argument("--repository", default="ada/atlas", help="owner/name")
+
+    def handle(self, *, port: int, repository: str, **options: object) -> None:
+        with tempfile.TemporaryDirectory(prefix="githubsim-") as root, Simulator(Path(root), port=port) as simulator:
+            repo = simulator.world.repo(repository)
+            _begin(repo.bare, repository)
+            token = simulator.world.token(repo.owner.login, permissions=EVERYTHING)
+            self.stdout.write(f"GitHub API   {simulator.api_url}\nrepository   {simulator.url}/{repository}.git")
+            self.stdout.write(f"token        {token.value}\nStop with Ctrl-C.")
+            self.stdout.flush()
+            try:
+                while True:
+                    time.sleep(3600)
+            except KeyboardInterrupt:
+                self.stdout.write("Stopped.")
+
+
+def _begin(bare: Bare, name: str) -> None:
+    """Make a first commit, so that there is a branch."""
+    blob = bare.git("hash-object", "-w", "--stdin", stdin=f"# {name}\n")
+    tree = bare.git("mktree", stdin=f"100644 blob {blob}\tREADME.md\n")
+    sha = bare.commit_tree(tree, [], "Begin", ("Ada", "ada@example.org"))
+    bare.point("refs/heads/main", sha)

@@ -1,0 +1,15 @@
+"""A GitHub Enterprise Server on this machine, for tests and for whoever has no GitHub at hand.
+
+    /api/v3/...      REST, tokens with permissions, pages, ETags, rate limits, redirects after a rename
+    /api/graphql     drafts made ready and back, which REST cannot
+    /<owner>/<repository>.git    real git: bare repositories behind ``git http-backend``
+
+It keeps its state in memory and its repositories in a directory, answers on 127.0.0.1 only, and fails on request
+(``simulator.faults``). Written after https://docs.github.com/rest; the tests hold every answer against GitHub's schema.
+"""
+
+from githubsync.simulator.faults import Fault
+from githubsync.simulator.server import Exchange, Simulator
+from githubsync.simulator.world import Account, Repo, Token
+
+__all__ = ["Account", "Exchange", "Fault", "Repo", "Simulator", "Token"]

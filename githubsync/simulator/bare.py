@@ -1,0 +1,148 @@
+"""A bare repository of the simulator: plain git, run by plain subprocess. Nothing of the product's own git is in it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+ENVIRONMENT = {
+    "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+    "HOME": "/nonexistent",
+    "LC_ALL": "C.UTF-8",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+}
+TIMEOUT_S = 30
+
+
+class GitError(Exception):
+    """Git said no; the text is what it said."""
+
+
+@dataclass(frozen=True)
+class CommitFacts:
+    sha: str
+    tree: str
+    parents: list[str]
+    author: tuple[str, str, str]
+    """Name, e-mail, date (ISO 8601)."""
+    committer: tuple[str, str, str]
+    message: str
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    path: str
+    status: str
+    additions: int
+    deletions: int
+    oid: str | None
+    old_path: str = ""
+
+
+class Bare:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, path: Path) -> Bare:
+        bare = cls(path)
+        path.mkdir(parents=True)
+        bare.git("init", "-q", "--bare", "--template=", "-b", "main")
+        bare.git("config", "http.receivepack", "true")
+        return bare
+
+    def git(self, *args: str, stdin: str = "", identity: tuple[str, str] = ("GitHub", "noreply@github.com")) -> str:
+        name, email = identity
+        who = {"GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": email}
+        committer = {"GIT_COMMITTER_NAME": "GitHub", "GIT_COMMITTER_EMAIL": "noreply@github.com"}
+        done = subprocess.run(
+            ["git", "-c", "safe.directory=*", f"--git-dir={self.path}", *args],
+            env={**ENVIRONMENT, **who, **committer},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=TIMEOUT_S,
+        )
+        if done.returncode:
+            raise GitError(done.stderr.strip() or done.stdout.strip())
+        return done.stdout.strip()
+
+    def heads(self) -> dict[str, str]:
+        lines = self.git("for-each-ref", "--format=%(refname:lstrip=2) %(objectname)", "refs/heads").splitlines()
+        return dict(line.split(" ", 1) for line in lines)
+
+    def ref(self, name: str) -> str | None:
+        try:
+            return self.git("show-ref", "--verify", "--hash", "--", name)
+        except GitError:
+            return None
+
+    def point(self, ref: str, sha: str, old: str | None = None) -> None:
+        """Let ``ref`` point at ``sha``. Raises GitError, also when it is not at ``old`` (zeros: must not exist)."""
+        self.git("update-ref", ref, sha, *([old] if old else []))
+
+    def drop(self, ref: str) -> None:
+        self.git("update-ref", "-d", ref)
+
+    def commit_at(self, spec: str) -> str | None:
+        """Return the commit that a branch or a commit id names."""
+        for candidate in (f"refs/heads/{spec}", spec):
+            try:
+                return self.git("rev-parse", "--verify", "-q", "--end-of-options", f"{candidate}^{{commit}}")
+            except GitError:
+                continue
+        return None
+
+    def is_ancestor(self, older: str, newer: str) -> bool:
+        try:
+            self.git("merge-base", "--is-ancestor", older, newer)
+        except GitError:
+            return False
+        return True
+
+    def merge_base(self, one: str, other: str) -> str | None:
+        try:
+            return self.git("merge-base", one, other)
+        except GitError:
+            return None
+
+    def count(self, spec: str) -> int:
+        return int(self.git("rev-list", "--count", spec))
+
+    def log(self, spec: str, limit: int = 250) -> list[str]:
+        return self.git("rev-list", f"--max-count={limit}", spec).splitlines()
+
+    def facts(self, sha: str) -> CommitFacts:
+        form = "%H%x00%T%x00%P%x00%an%x00%ae%x00%aI%x00%cn%x00%ce%x00%cI%x00%B"
+        fields = self.git("log", "-1", f"--format={form}", sha).split("\0")
+        author = (fields[3], fields[4], fields[5])
+        committer = (fields[6], fields[7], fields[8])
+        return CommitFacts(fields[0], fields[1], fields[2].split(), author, committer, fields[9].strip())
+
+    def files(self, base: str, head: str) -> list[FileFacts]:
+        raw = self.git("diff-tree", "-r", "-M", "--raw", "--no-abbrev", base, head).splitlines()
+        counted = self.git("diff-tree", "-r", "-M", "--numstat", base, head).splitlines()
+        words = {"A": "added", "D": "removed", "R": "renamed", "T": "changed"}
+        found = []
+        for line, numbers in zip(raw, counted, strict=True):
+            meta, *paths = line.split("\t")
+            letter, oid = meta.split()[4][0], meta.split()[3]
+            added, removed = (int(part) if part.isdigit() else 0 for part in numbers.split("\t")[:2])
+            old = paths[0] if len(paths) > 1 else ""
+            found.append(FileFacts(paths[-1], words.get(letter, "modified"), added, removed, oid, old))
+        return found
+
+    def merged_tree(self, base: str, head: str) -> str | None:
+        """Return the tree of the two merged, None when they conflict."""
+        try:
+            return self.git("merge-tree", "--write-tree", "--no-messages", base, head).splitlines()[0]
+        except GitError:
+            return None
+
+    def commit_tree(self, tree: str, parents: list[str], message: str, author: tuple[str, str]) -> str:
+        links = [part for parent in parents for part in ("-p", parent)]
+        return self.git("commit-tree", tree, *links, stdin=message, identity=author)

@@ -1,0 +1,80 @@
+"""What CI says of a commit: check runs, which only apps make, and statuses, which everybody may."""
+
+from githubsync.simulator.routing import REPO, Answer, Call, Refusal, invalid, route
+from githubsync.simulator.world import CheckRun, Status
+
+STATES = ("error", "failure", "pending", "success")
+FIELDS = ("status", "conclusion", "details_url", "external_id", "started_at", "completed_at", "output")
+
+
+@route("GET", REPO + "/commits/{ref}/check-runs", needs="checks:read")
+def listed(call: Call, ref: str) -> Answer:
+    sha = call.commit(ref)
+    found = [run for run in call.repo.check_runs if run.sha == sha]
+    chosen, headers = call.page(found)
+    body = {"total_count": len(found), "check_runs": [call.shapes.check_run(call.repo, run) for run in chosen]}
+    return Answer(200, body, headers)
+
+
+def _set(call: Call, run: CheckRun) -> None:
+    given = {name: call.body[name] for name in FIELDS if name in call.body}
+    if "conclusion" in given:
+        given["status"] = "completed"
+    if given.get("status") == "completed" and not {**run.fields, **given}.get("conclusion"):
+        raise invalid("CheckRun", field="conclusion", code="missing_field")
+    run.fields = {"status": "queued", **run.fields, **given}
+
+
+@route("POST", REPO + "/check-runs", needs="checks:write")
+def create(call: Call) -> Answer:
+    if not call.token.is_app:
+        raise Refusal(403, "You must authenticate via a GitHub App.")
+    sha = call.commit(call.text("head_sha", "CheckRun"))
+    run = CheckRun(call.world.next_id(), call.account, call.text("name", "CheckRun"), sha)
+    _set(call, run)
+    call.repo.check_runs.append(run)
+    return Answer(201, call.shapes.check_run(call.repo, run))
+
+
+@route("PATCH", REPO + "/check-runs/{check_run_id}", needs="checks:write")
+def update(call: Call, check_run_id: str) -> Answer:
+    run = next((run for run in call.repo.check_runs if str(run.id) == check_run_id), None)
+    if run is None:
+        raise Refusal(404, "Not Found")
+    if run.app is not call.account:
+        raise Refusal(403, "Invalid app_id `%s` - check run can only be modified by the GitHub App that created it.")
+    _set(call, run)
+    return Answer(200, call.shapes.check_run(call.repo, run))
+
+
+@route("GET", REPO + "/commits/{ref}/status", needs="statuses:read")
+def combined(call: Call, ref: str) -> Answer:
+    repo, shapes, sha = call.repo, call.shapes, call.commit(ref)
+    latest = {status.context: status for status in repo.statuses if status.sha == sha}
+    states = {status.state for status in latest.values()}
+    # Without any status it says "pending" too: whoever asks has to look at total_count.
+    state = "failure" if states & {"error", "failure"} else "success" if states == {"success"} else "pending"
+    url = f"{shapes.repo_url(repo)}/commits/{sha}"
+    body = {
+        "state": state,
+        "statuses": [shapes.status(repo, status, with_creator=False) for status in latest.values()],
+        "sha": sha,
+        "total_count": len(latest),
+        "repository": shapes.repo(repo),
+        "commit_url": url,
+        "url": f"{url}/status",
+    }
+    return Answer(200, body)
+
+
+@route("POST", REPO + "/statuses/{sha}", needs="statuses:write")
+def report(call: Call, sha: str) -> Answer:
+    state = call.text("state", "Status")
+    if state not in STATES:
+        raise invalid("Status", field="state", code="invalid")
+    world, body = call.world, call.body
+    context = body.get("context", "default")
+    about = (body.get("description"), body.get("target_url"))
+    status = Status(world.next_id(), call.account, call.commit(sha), state, context, *about)
+    call.repo.statuses.append(status)
+    return Answer(201, call.shapes.status(call.repo, status))

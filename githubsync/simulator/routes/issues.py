@@ -1,0 +1,153 @@
+"""Issues, their comments and labels."""
+
+from datetime import datetime
+from typing import Any
+
+from githubsync.simulator.routing import REPO, Answer, Call, Refusal, invalid, route
+from githubsync.simulator.world import Comment, Issue, Label, now
+
+ISSUE = REPO + "/issues/{issue_number}"
+
+
+def _shown(call: Call, issue: Issue) -> dict[str, Any]:
+    return call.shapes.issue(call.repo, issue)
+
+
+def _since(call: Call) -> datetime | None:
+    text = call.query.get("since")
+    return datetime.fromisoformat(text) if text else None
+
+
+@route("GET", REPO + "/issues", needs="issues:read")
+def listed(call: Call) -> Answer:
+    state, since = call.query.get("state", "open"), _since(call)
+    labels = {name for name in call.query.get("labels", "").split(",") if name}
+    by = "updated_at" if call.query.get("sort") == "updated" else "created_at"
+    found = [
+        issue
+        for issue in call.repo.issues.values()
+        if state in ("all", issue.state)
+        and labels <= set(issue.labels)
+        and (since is None or issue.updated_at >= since)
+    ]
+    found.sort(key=lambda issue: (getattr(issue, by), issue.number), reverse=call.query.get("direction") != "asc")
+    return call.listing(found, lambda issue: _shown(call, issue))
+
+
+@route("POST", REPO + "/issues", needs="issues:write", role="read")
+def create(call: Call) -> Answer:
+    title = call.text("title", "Issue")
+    world, repo = call.world, call.repo
+    issue = Issue(world.next_id(), world.next_number(repo), call.account, title, call.body.get("body"))
+    if repo.allows(call.account, "triage"):
+        issue.labels = [world.labelled(repo, name).name for name in call.body.get("labels", [])]
+    repo.issues[issue.number] = issue
+    return Answer(201, _shown(call, issue))
+
+
+@route("GET", ISSUE, needs="issues:read")
+def get(call: Call, issue_number: str) -> Answer:
+    return Answer(200, _shown(call, call.issue(issue_number)))
+
+
+@route("PATCH", ISSUE, needs="issues:write", role="triage")
+def update(call: Call, issue_number: str) -> Answer:
+    issue, body = call.issue(issue_number), call.body
+    if body.get("state") not in (None, "open", "closed"):
+        raise invalid("Issue", field="state", code="invalid")
+    issue.title, issue.body = body.get("title", issue.title), body.get("body", issue.body)
+    if "state" in body:
+        issue.turn(body["state"])
+    if "labels" in body:
+        issue.labels = [call.world.labelled(call.repo, name).name for name in body["labels"]]
+    issue.touch()
+    return Answer(200, _shown(call, issue))
+
+
+@route("GET", ISSUE + "/comments", needs="issues:read")
+def comments(call: Call, issue_number: str) -> Answer:
+    issue, since = call.issue(issue_number), _since(call)
+    found = [comment for comment in issue.comments if since is None or comment.updated_at >= since]
+    return call.listing(found, lambda comment: call.shapes.comment(call.repo, issue, comment))
+
+
+@route("GET", REPO + "/issues/comments", needs="issues:read")
+def all_comments(call: Call) -> Answer:
+    since = _since(call)
+    pairs = [(issue, comment) for issue in call.repo.issues.values() for comment in issue.comments]
+    found = [pair for pair in pairs if since is None or pair[1].updated_at >= since]
+    return call.listing(found, lambda pair: call.shapes.comment(call.repo, *pair))
+
+
+@route("POST", ISSUE + "/comments", needs="issues:write", role="read")
+def comment(call: Call, issue_number: str) -> Answer:
+    issue = call.issue(issue_number)
+    made = Comment(call.world.next_id(), call.account, call.text("body", "IssueComment"))
+    issue.comments.append(made)
+    issue.touch()
+    return Answer(201, call.shapes.comment(call.repo, issue, made))
+
+
+def _comment(call: Call, comment_id: str) -> tuple[Issue, Comment]:
+    for issue in call.repo.issues.values():
+        for found in issue.comments:
+            if str(found.id) == comment_id:
+                return issue, found
+    raise Refusal(404, "Not Found")
+
+
+@route("GET", REPO + "/issues/comments/{comment_id}", needs="issues:read")
+def one_comment(call: Call, comment_id: str) -> Answer:
+    return Answer(200, call.shapes.comment(call.repo, *_comment(call, comment_id)))
+
+
+@route("PATCH", REPO + "/issues/comments/{comment_id}", needs="issues:write", role="read")
+def edit_comment(call: Call, comment_id: str) -> Answer:
+    issue, found = _comment(call, comment_id)
+    if found.author is not call.account and not call.repo.allows(call.account, "write"):
+        raise Refusal(403, "Must have admin rights to Repository.")
+    found.body, found.updated_at = call.text("body", "IssueComment"), now()
+    issue.touch()
+    return Answer(200, call.shapes.comment(call.repo, issue, found))
+
+
+@route("DELETE", REPO + "/issues/comments/{comment_id}", needs="issues:write")
+def delete_comment(call: Call, comment_id: str) -> Answer:
+    issue, found = _comment(call, comment_id)
+    issue.comments.remove(found)
+    issue.touch()
+    return Answer(204)
+
+
+@route("POST", ISSUE + "/labels", needs="issues:write", role="triage")
+def add_labels(call: Call, issue_number: str) -> Answer:
+    issue = call.issue(issue_number)
+    names = [call.world.labelled(call.repo, name).name for name in call.body.get("labels", [])]
+    issue.labels += [name for name in names if name not in issue.labels]
+    issue.touch()
+    return Answer(200, call.shapes.labels_of(call.repo, issue))
+
+
+@route("DELETE", ISSUE + "/labels/{name}", needs="issues:write", role="triage")
+def remove_label(call: Call, issue_number: str, name: str) -> Answer:
+    issue = call.issue(issue_number)
+    if name not in issue.labels:
+        raise Refusal(404, "Label does not exist")
+    issue.labels.remove(name)
+    issue.touch()
+    return Answer(200, call.shapes.labels_of(call.repo, issue))
+
+
+@route("GET", REPO + "/labels", needs="issues:read")
+def labels(call: Call) -> Answer:
+    return call.listing(call.repo.labels, lambda label: call.shapes.label(call.repo, label))
+
+
+@route("POST", REPO + "/labels", needs="issues:write", role="write")
+def create_label(call: Call) -> Answer:
+    name, repo = call.text("name", "Label"), call.repo
+    if any(label.name.lower() == name.lower() for label in repo.labels):
+        raise invalid("Label", field="name", code="already_exists")
+    label = Label(call.world.next_id(), name, call.body.get("color", "ededed"), call.body.get("description"))
+    repo.labels.append(label)
+    return Answer(201, call.shapes.label(repo, label))

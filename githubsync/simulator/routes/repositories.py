@@ -1,0 +1,44 @@
+"""Who asks, which repositories there are, what may be done in them."""
+
+from githubsync.simulator.routing import REPO, Answer, Call, Refusal, route
+from githubsync.simulator.world import now
+
+
+@route("GET", "/user")
+def me(call: Call) -> Answer:
+    if call.token.is_app:
+        raise Refusal(403, "Resource not accessible by integration")
+    return Answer(200, call.shapes.me(call.account, now()))
+
+
+@route("GET", "/meta")
+def meta(call: Call) -> Answer:
+    return Answer(200, {"verifiable_password_authentication": True, "installed_version": "3.19.0"})
+
+
+@route("GET", "/user/repos")
+def my_repositories(call: Call) -> Answer:
+    seen = [
+        repo
+        for repo in call.world.repos.values()
+        if (repo.owner is call.account or call.account.id in repo.collaborators)
+        and (call.token.repositories is None or repo.id in call.token.repositories)
+    ]
+    return call.listing(seen, lambda repo: call.shapes.repo(repo, call.token))
+
+
+@route("GET", REPO, needs="metadata:read")
+def repository(call: Call) -> Answer:
+    return Answer(200, call.shapes.repo(call.repo, call.token, whole=True))
+
+
+@route("GET", REPO + "/collaborators/{username}/permission", needs="metadata:read", role="write")
+def permission(call: Call, username: str) -> Answer:
+    account = call.world.accounts.get(username)
+    if account is None:
+        raise Refusal(404, "Not Found")
+    role = call.repo.role_of(account)
+    coarse = {"triage": "read", "maintain": "write"}.get(role, role)
+    return Answer(
+        200, {"permission": coarse, "role_name": role, "user": call.shapes.user(account) | {"role_name": role}}
+    )

@@ -1,0 +1,42 @@
+"""Reviews of pull requests and their inline comments."""
+
+from githubsync.simulator.routes.pulls import PULL
+from githubsync.simulator.routing import Answer, Call, Refusal, route
+from githubsync.simulator.world import Review
+
+STATES = {"APPROVE": "APPROVED", "REQUEST_CHANGES": "CHANGES_REQUESTED", "COMMENT": "COMMENTED"}
+
+
+@route("GET", PULL + "/reviews", needs="pull_requests:read")
+def listed(call: Call, pull_number: str) -> Answer:
+    issue = call.pull(pull_number)
+    assert issue.pull
+    return call.listing(issue.pull.reviews, lambda review: call.shapes.review(call.repo, issue, review))
+
+
+@route("POST", PULL + "/reviews", needs="pull_requests:write", role="read")
+def create(call: Call, pull_number: str) -> Answer:
+    issue = call.pull(pull_number)
+    assert issue.pull
+    event, body = call.body.get("event", "COMMENT"), call.body.get("body") or ""
+    if event not in STATES:
+        raise Refusal(422, "Unprocessable Entity", errors=["Variable $event was provided invalid value"])
+    if event != "COMMENT" and issue.author is call.account:
+        verb = "approve" if event == "APPROVE" else "request changes on"
+        raise Refusal(422, "Unprocessable Entity", errors=[f"Can not {verb} your own pull request"])
+    if event != "APPROVE" and not body and not call.body.get("comments"):
+        raise Refusal(422, "Unprocessable Entity", errors=["Body can't be blank"])
+    comments = [{**comment, "id": call.world.next_id()} for comment in call.body.get("comments", [])]
+    commit = call.body.get("commit_id", issue.pull.head_sha)
+    review = Review(call.world.next_id(), call.account, body, STATES[event], commit, comments)
+    issue.pull.reviews.append(review)
+    issue.touch()
+    return Answer(200, call.shapes.review(call.repo, issue, review))
+
+
+@route("GET", PULL + "/comments", needs="pull_requests:read")
+def comments(call: Call, pull_number: str) -> Answer:
+    issue = call.pull(pull_number)
+    assert issue.pull
+    pairs = [(review, comment) for review in issue.pull.reviews for comment in review.comments]
+    return call.listing(pairs, lambda pair: call.shapes.review_comment(call.repo, issue, *pair))

@@ -1,0 +1,248 @@
+"""What the simulator remembers: accounts, tokens, repositories and what is in them."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from githubsync.simulator.bare import Bare
+
+ROLES = ("none", "read", "triage", "write", "maintain", "admin")
+
+
+def now() -> datetime:
+    """Return the time as GitHub tells it: whole seconds."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+@dataclass
+class Account:
+    id: int
+    login: str
+    kind: str = "User"
+
+
+@dataclass
+class Token:
+    """``permissions`` (``{"issues": "write"}``) of a fine-grained token; ``repositories`` None: all of the account."""
+
+    value: str
+    account: Account
+    permissions: dict[str, str]
+    repositories: frozenset[int] | None = None
+    scopes: tuple[str, ...] | None = None
+    """Of a classic token, which has no permissions of its own."""
+    is_app: bool = False
+    expires_at: datetime | None = None
+
+    def grants(self, permission: str, level: str) -> bool:
+        """Whether the token itself allows it, whatever its account may do."""
+        if self.scopes is not None:
+            return permission != "checks" or level == "read"
+        has = self.permissions.get(permission, "")
+        return has == "write" or has == level
+
+
+@dataclass
+class Label:
+    id: int
+    name: str
+    color: str = "ededed"
+    description: str | None = None
+
+
+@dataclass
+class Comment:
+    id: int
+    author: Account
+    body: str
+    created_at: datetime = field(default_factory=now)
+    updated_at: datetime = field(default_factory=now)
+
+
+@dataclass
+class Issue:
+    """An issue, or with ``pull`` a pull request: they share their numbers."""
+
+    id: int
+    number: int
+    author: Account
+    title: str
+    body: str | None
+    labels: list[str] = field(default_factory=list)
+    comments: list[Comment] = field(default_factory=list)
+    state: str = "open"
+    pull: Pull | None = None
+    created_at: datetime = field(default_factory=now)
+    updated_at: datetime = field(default_factory=now)
+    closed_at: datetime | None = None
+
+    def touch(self) -> None:
+        self.updated_at = now()
+
+    def turn(self, state: str) -> None:
+        """Close or reopen it."""
+        if state != self.state:
+            self.state = state
+            self.closed_at = now() if state == "closed" else None
+
+
+@dataclass
+class Pull:
+    id: int
+    head_ref: str
+    head_sha: str
+    base_ref: str
+    base_sha: str
+    draft: bool
+    merged_sha: str | None = None
+    merged_at: datetime | None = None
+    merged_by: Account | None = None
+    reviews: list[Review] = field(default_factory=list)
+
+
+@dataclass
+class Review:
+    id: int
+    author: Account
+    body: str
+    state: str
+    commit: str
+    comments: list[dict[str, Any]] = field(default_factory=list)
+    """``{id, path, line, body}``"""
+    at: datetime = field(default_factory=now)
+
+
+@dataclass
+class CheckRun:
+    id: int
+    app: Account
+    name: str
+    sha: str
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Status:
+    id: int
+    creator: Account
+    sha: str
+    state: str
+    context: str
+    description: str | None
+    target_url: str | None
+    at: datetime = field(default_factory=now)
+
+
+@dataclass
+class Repo:
+    id: int
+    owner: Account
+    name: str
+    bare: Bare
+    private: bool = True
+    archived: bool = False
+    default_branch: str = "main"
+    collaborators: dict[int, str] = field(default_factory=dict)
+    labels: list[Label] = field(default_factory=list)
+    issues: dict[int, Issue] = field(default_factory=dict)
+    check_runs: list[CheckRun] = field(default_factory=list)
+    statuses: list[Status] = field(default_factory=list)
+    created_at: datetime = field(default_factory=now)
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.owner.login}/{self.name}"
+
+    def role_of(self, account: Account) -> str:
+        if account.id == self.owner.id:
+            return "admin"
+        return self.collaborators.get(account.id, "none" if self.private else "read")
+
+    def allows(self, account: Account, role: str) -> bool:
+        return ROLES.index(self.role_of(account)) >= ROLES.index(role)
+
+    def pulls(self) -> list[Issue]:
+        return [issue for issue in self.issues.values() if issue.pull]
+
+
+class World:
+    """Everything there is. Whoever reads or changes it holds ``lock``."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.lock = threading.RLock()
+        self.accounts: dict[str, Account] = {}
+        self.tokens: dict[str, Token] = {}
+        self.repos: dict[int, Repo] = {}
+        self.former_names: dict[str, int] = {}
+        self._ids = count(1001)
+
+    def next_id(self) -> int:
+        return next(self._ids)
+
+    def account(self, login: str, kind: str = "User") -> Account:
+        """Return the account ``login``, made at the first call."""
+        return self.accounts.setdefault(login, Account(self.next_id(), login, kind))
+
+    def token(self, login: str, **fields: Any) -> Token:  # noqa: ANN401 (the fields of Token)
+        """Give out a token of ``login``: with ``scopes`` a classic one, else a fine-grained one."""
+        prefix = "ghs_" if fields.get("is_app") else "ghp_" if fields.get("scopes") is not None else "github_pat_"
+        given = {"permissions": {}, **fields}
+        token = Token(prefix + secrets.token_hex(18), self.account(login), **given)
+        self.tokens[token.value] = token
+        return token
+
+    def repo(self, full_name: str, *, private: bool = True) -> Repo:
+        """Make an empty repository."""
+        owner, _, name = full_name.partition("/")
+        repo_id = self.next_id()
+        bare = Bare.create(self.root / f"{repo_id}.git")
+        repo = self.repos[repo_id] = Repo(repo_id, self.account(owner), name, bare, private)
+        return repo
+
+    def named(self, full_name: str) -> Repo | None:
+        """Return the repository that has this name now, in whatever case."""
+        wanted = full_name.lower()
+        return next((repo for repo in self.repos.values() if repo.full_name.lower() == wanted), None)
+
+    def rename(self, repo: Repo, name: str) -> None:
+        """Rename it; the old name redirects from now on."""
+        self.former_names[repo.full_name.lower()] = repo.id
+        repo.name = name
+
+    def next_number(self, repo: Repo) -> int:
+        return max(repo.issues, default=0) + 1
+
+    def labelled(self, repo: Repo, name: str) -> Label:
+        """Return the label, made if missing, as adding one to an issue does."""
+        found = next((label for label in repo.labels if label.name.lower() == name.lower()), None)
+        if found is None:
+            found = Label(self.next_id(), name)
+            repo.labels.append(found)
+        return found
+
+    def follow_refs(self, repo: Repo) -> None:
+        """Let pull requests see where their branches are, after any ref moved."""
+        heads = repo.bare.heads()
+        for issue in repo.pulls():
+            pull = issue.pull
+            if pull is None or issue.state == "closed":
+                continue
+            head, base = heads.get(pull.head_ref), heads.get(pull.base_ref)
+            if head is None or base is None:
+                issue.turn("closed")
+                continue
+            if head != pull.head_sha:
+                pull.head_sha = head
+                issue.touch()
+                repo.bare.point(f"refs/pull/{issue.number}/head", head)
+            if base != pull.base_sha and repo.bare.is_ancestor(head, base):
+                pull.merged_sha, pull.merged_at, pull.merged_by = base, now(), issue.author
+                issue.turn("closed")
+            pull.base_sha = base
