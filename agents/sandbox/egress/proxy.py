@@ -25,6 +25,7 @@ HEAD_S = 10.0
 RESOLVE_S = 10.0
 CONNECT_S = 10.0
 IDLE_S = 300.0
+LINGER_S = 1.0
 CHUNK = 65536
 RESOLVERS = 4
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
@@ -70,7 +71,8 @@ class Proxy:
             self._record.refused(refusal.subject, refusal.why)
             with suppress(OSError):
                 writer.write(refusal.answer(", ".join(self._egress.hosts)))
-                await asyncio.wait_for(writer.drain(), HEAD_S)
+                writer.write_eof()
+                await asyncio.wait_for(_hear_out(reader), LINGER_S)
         except (OSError, asyncio.IncompleteReadError):
             logger.debug("a connection of a sandbox ended early", exc_info=True)
         finally:
@@ -158,6 +160,12 @@ class Proxy:
             return await asyncio.wait_for(look_up, RESOLVE_S)
         except (OSError, UnicodeError) as error:
             raise Refusal(HTTPStatus.BAD_GATEWAY, asked.subject, "its name cannot be resolved") from error
+
+
+async def _hear_out(reader: StreamReader) -> None:
+    """Read what a client still says: a connection closed on unread words takes the answer with it."""
+    while await reader.read(CHUNK):
+        pass
 
 
 def _resolve(name: str, port: int) -> list[str]:

@@ -96,8 +96,8 @@ class WayOut:
 
 
 def _put(path: Path, data: bytes) -> None:
-    """Write a script once: the next commands find it."""
-    if not path.exists():
+    """Write a script once: the next commands find it, until there is another version."""
+    if not path.exists() or path.read_bytes() != data:
         path.write_bytes(data)
         path.chmod(0o644)
 
