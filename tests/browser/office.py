@@ -47,7 +47,7 @@ class Office(Company):
         [demo] = self.call("GET", "projects/1/issues/")["results"]
         self.call("POST", f"issues/{demo['id']}/start/")
         with ThreadPoolExecutor(1) as beside:
-            done = beside.submit(self.see_through, demo["id"], 90)
+            done = beside.submit(self.see_through, demo["id"], 240)
             self._fill()
             assert "blocked" not in done.result()
 
