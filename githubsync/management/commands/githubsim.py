@@ -1,7 +1,8 @@
+import signal
 import tempfile
-import time
 from argparse import ArgumentParser
 from pathlib import Path
+from threading import Event
 
 from django.core.management.base import BaseCommand
 
@@ -22,6 +23,10 @@ class Command(BaseCommand):
         parser.add_argument("--repository", default="ada/atlas", help="owner/name")
 
     def handle(self, *, port: int, repository: str, **options: object) -> None:
+        stopped = Event()
+        # Asked for by hand: what a shell starts in the background comes with Ctrl-C ignored.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stopped.set())
         with tempfile.TemporaryDirectory(prefix="githubsim-") as root, Simulator(Path(root), port=port) as simulator:
             repo = simulator.world.repo(repository)
             _begin(repo.bare, repository)
@@ -29,11 +34,8 @@ class Command(BaseCommand):
             self.stdout.write(f"GitHub API   {simulator.api_url}\nrepository   {simulator.url}/{repository}.git")
             self.stdout.write(f"token        {token.value}\nStop with Ctrl-C.")
             self.stdout.flush()
-            try:
-                while True:
-                    time.sleep(3600)
-            except KeyboardInterrupt:
-                self.stdout.write("Stopped.")
+            stopped.wait()
+            self.stdout.write("Stopped.")
 
 
 def _begin(bare: Bare, name: str) -> None:
