@@ -167,7 +167,7 @@ class Company:
             others.update(self.strangers())
             return not any(process.is_alive() for process in others)
 
-        wait_until(are_gone, 5, lambda: "\n".join(process.command for process in others if process.is_alive()))
+        wait_until(are_gone, 30, lambda: "\n".join(process.command for process in others if process.is_alive()))
 
     @staticmethod
     def _signal(pid: int, number: int) -> None:
