@@ -71,4 +71,4 @@ class GitHub:
 def github(simulator, atlas) -> GitHub:
     repo = simulator.world.repo("ada/atlas")
     atlas.git("push", "-q", str(repo.bare.path), "main")
-    return GitHub(simulator, repo, simulator.world.token("ada", permissions=USUAL), atlas)
+    return GitHub(simulator, repo, simulator.world.token("ada", permissions=dict(USUAL)), atlas)
