@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from threading import Event, Lock
+from threading import Event
 
 from agents.sandbox import arguments, owners, places, probe
 from agents.sandbox.descriptors import Descriptors
@@ -25,7 +25,7 @@ from agents.sandbox.types import (
     SandboxUnavailable,
 )
 from agents.sandbox.watchdogs import MemoryWatch
-from agents.sandbox.workspace import WorkspaceSandbox
+from agents.sandbox.workspace import TERMS, WorkspaceBackend, WorkspaceSandbox
 from mcc.core.errors import InvalidInput
 
 logger = logging.getLogger(__name__)
@@ -94,25 +94,15 @@ class BwrapSandbox(WorkspaceSandbox):
         raise SandboxStartError(report.result.text.strip() or f"bwrap ended with {report.returncode}")
 
 
-class BwrapBackend:
-    """Makes sandboxes with the bwrap that was found, or with the one it is given.
-
-    A probe that succeeded is remembered; one that failed is tried again, so that no restart is needed.
-    """
+class BwrapBackend(WorkspaceBackend):
+    """Makes sandboxes with the bwrap that was found, or with the one it is given."""
 
     name = "bwrap"
 
     def __init__(self, binary: Path | None = None) -> None:
+        super().__init__()
         self._binary = binary
         self._bubblewrap: Bubblewrap | None = None
-        self._found: Probe | None = None
-        self._lock = Lock()
-
-    def probe(self) -> Probe:
-        with self._lock:
-            if self._found is None or not self._found.available:
-                self._found = self._try()
-            return self._found
 
     def _try(self) -> Probe:
         try:
@@ -140,9 +130,8 @@ class BwrapBackend:
             raise SandboxUnavailable(f"A trial command ended badly: {result}", hint=probe.hint(result.text))
 
     def create(self, spec: SandboxSpec) -> BwrapSandbox:
-        found = self.probe()
-        if not found.available or self._bubblewrap is None:
-            raise SandboxUnavailable(found.why, hint=found.hint)
+        self._require()
+        assert self._bubblewrap is not None  # or the probe would have failed
         for mount in spec.mounts:
             places.check_reach(mount.source)
         return BwrapSandbox(spec, self._bubblewrap)
@@ -157,8 +146,5 @@ def _terms(bubblewrap: Bubblewrap) -> tuple[str, ...]:
     return (
         f"processes are limited {counted}",
         "memory for each process by the kernel, for all together by a watchdog, which may let half as much again pass",
-        "files by size and /tmp, /dev/shm and home by the kernel",
-        "the disk only by a watchdog, which may be late by some 100 MiB",
-        "no network but the proxy to listed hosts",
-        "system calls by MCC's own seccomp filter",
+        *TERMS,
     )

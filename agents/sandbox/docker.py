@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from threading import Event, Lock
+from threading import Event
 from typing import Final
 
 from django.conf import settings
@@ -32,7 +32,7 @@ from agents.sandbox.types import (
     SandboxUnavailable,
 )
 from agents.sandbox.watchdogs import MemoryWatch
-from agents.sandbox.workspace import WorkspaceSandbox
+from agents.sandbox.workspace import TERMS, WorkspaceBackend, WorkspaceSandbox
 from mcc.core.errors import InvalidInput
 
 logger = logging.getLogger(__name__)
@@ -41,13 +41,7 @@ LABEL: Final = "dev.mcc.sandbox"
 ARGUMENT_MAX = 128 * 1024
 """The kernel takes no longer one."""
 FIRST_WORDS = "echo made > /workspace/made && command -v bash find git grep >/dev/null && stat -c %u /workspace/made"
-TERMS: Final = (
-    "memory, processes and processor time are limited by cgroup",
-    "files by size and /tmp, /dev/shm and home by the kernel",
-    "the disk only by a watchdog, which may be late by some 100 MiB",
-    "no network but the proxy to listed hosts",
-    "system calls by MCC's own seccomp filter",
-)
+OWN_TERMS: Final = ("memory, processes and processor time are limited by cgroup",)
 UNKEPT = {
     "memory limit": "memory",
     "swap limit": "swap",
@@ -135,26 +129,16 @@ def _check(argv: Sequence[str], env: Mapping[str, str]) -> None:
         raise InvalidInput("The command is too long: put it into a file, then run that.")
 
 
-class DockerBackend:
-    """Makes sandboxes with the daemon that DOCKER_HOST names, from the image that MCC_SANDBOX_IMAGE names.
-
-    A probe that succeeded is remembered; one that failed is tried again, so that no restart is needed.
-    """
+class DockerBackend(WorkspaceBackend):
+    """Makes sandboxes with the daemon that DOCKER_HOST names, from the image that MCC_SANDBOX_IMAGE names."""
 
     name = "docker"
 
     def __init__(self, engine: Engine | None = None) -> None:
+        super().__init__()
         self._engine = engine or Engine()
         self._about: About | None = None
         self._image = Image(())
-        self._found: Probe | None = None
-        self._lock = Lock()
-
-    def probe(self) -> Probe:
-        with self._lock:
-            if self._found is None or not self._found.available:
-                self._found = self._try()
-            return self._found
 
     def _try(self) -> Probe:
         try:
@@ -162,7 +146,7 @@ class DockerBackend:
             self._try_out()
         except SandboxUnavailable as error:
             return Probe(False, error.detail, error.hint, self._about.version if self._about else "")
-        return Probe(True, version=about.version, features=frozenset(about.security), terms=TERMS)
+        return Probe(True, version=about.version, features=frozenset(about.security), terms=(*OWN_TERMS, *TERMS))
 
     def _look(self) -> About:
         """Ask the daemon and look for the image. Raises SandboxUnavailable with what has to be done."""
@@ -223,9 +207,7 @@ class DockerBackend:
             )
 
     def create(self, spec: SandboxSpec) -> DockerSandbox:
-        found = self.probe()
-        if not found.available:
-            raise SandboxUnavailable(found.why, hint=found.hint)
+        self._require()
         return self._make(spec)
 
     def _make(self, spec: SandboxSpec) -> DockerSandbox:

@@ -1,22 +1,40 @@
 """What every sandbox on a directory of this machine does: one command at a time, no growth past the limits, an end."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from threading import Event, Lock
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from agents.sandbox import arguments
 from agents.sandbox.egress import ENVIRONMENT, WayOut
 from agents.sandbox.filetools import FileTools
 from agents.sandbox.pump import DEATH_S, Pump, Verdict
-from agents.sandbox.types import Ending, Limits, Mount, OnOutput, Result, SandboxGone, SandboxQuotaError, SandboxSpec
+from agents.sandbox.types import (
+    Ending,
+    Limits,
+    Mount,
+    OnOutput,
+    Probe,
+    Result,
+    SandboxGone,
+    SandboxQuotaError,
+    SandboxSpec,
+    SandboxUnavailable,
+)
 from agents.sandbox.watchdogs import DiskWatch
 
 WAIT_S = 0.04
 FULL = "the workspace is over its limit: only deleting works until it is below again"
+TERMS: Final = (
+    "files by size and /tmp, /dev/shm and home by the kernel",
+    "the disk only by a watchdog, which may be late by some 100 MiB",
+    "no network but the proxy to listed hosts",
+    "system calls by MCC's own seccomp filter",
+)
+"""What every kind of them enforces, and how: told by ``doctor`` after what is the kind's own."""
 
 
 class WorkspaceSandbox(FileTools):
@@ -134,3 +152,30 @@ class WorkspaceSandbox(FileTools):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class WorkspaceBackend(ABC):
+    """Makes such sandboxes.
+
+    A probe that succeeded is remembered; one that failed is tried again, so that no restart is needed.
+    """
+
+    def __init__(self) -> None:
+        self._found: Probe | None = None
+        self._lock = Lock()
+
+    @abstractmethod
+    def _try(self) -> Probe:
+        """Start something and say what was found."""
+
+    def probe(self) -> Probe:
+        with self._lock:
+            if self._found is None or not self._found.available:
+                self._found = self._try()
+            return self._found
+
+    def _require(self) -> None:
+        """Raise SandboxUnavailable, with what has to be done, if nothing can be started."""
+        found = self.probe()
+        if not found.available:
+            raise SandboxUnavailable(found.why, hint=found.hint)
