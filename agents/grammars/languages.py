@@ -62,8 +62,3 @@ def of(path: str) -> Language | None:
     if language and language.name == "JSON" and (".vscode" in file.parts or file.name.startswith(_WITH_COMMENTS)):
         return None
     return language
-
-
-def everything() -> set[Language]:
-    """Return every language that something reads."""
-    return {*_BY_SUFFIX.values(), *_BY_NAME.values()}

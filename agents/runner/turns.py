@@ -29,6 +29,8 @@ def project_of(run: Run) -> int:
 def next_ones(free: QuerySet[Run], room: int) -> list[int]:
     """Return which of ``free`` to claim: the most urgent, then those of who has fewest at work, then the oldest."""
     waiting = _with_projects(free)
+    if not waiting:
+        return []
     busy = _busy()
     chosen: list[int] = []
     while waiting and len(chosen) < room:
@@ -41,9 +43,10 @@ def next_ones(free: QuerySet[Run], room: int) -> list[int]:
 
 def one_too_many(free: QuerySet[Run], driven: QuerySet[Run]) -> int | None:
     """Return which of ``driven`` should give way to one of ``free`` that is as urgent; None: they are shared fairly."""
-    waiting, busy = _with_projects(free), _busy()
+    waiting = _with_projects(free)
     if not waiting:
         return None
+    busy = _busy()
     _, urgency, project = min(waiting, key=lambda one: (-one[1], busy[one[2]], one[0]))
     fair = busy[project] + 1
     crowd = [one for one in _with_projects(driven) if one[1] <= urgency and busy[one[2]] > fair]

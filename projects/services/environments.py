@@ -49,7 +49,8 @@ def usual() -> dict[str, int]:
         "processes": USUAL.processes,
         "disk_mib": USUAL.workspace // MIB,
     }
-    return {name: min(value, bounds()[name]) for name, value in ours.items()}
+    most = bounds()
+    return {name: min(value, most[name]) for name, value in ours.items()}
 
 
 def limits(project: Project) -> Limits:
