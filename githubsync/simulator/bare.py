@@ -1,20 +1,14 @@
-"""A bare repository of the simulator: plain git, run by plain subprocess. Nothing of the product's own git is in it."""
+"""A bare repository of the simulator. Of the product's own git it uses only the door through which git is started."""
 
 from __future__ import annotations
 
-import os
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-ENVIRONMENT = {
-    "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
-    "HOME": "/nonexistent",
-    "LC_ALL": "C.UTF-8",
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_CONFIG_GLOBAL": "/dev/null",
-}
-TIMEOUT_S = 30
+from projects.git.host import HostGit, Owner
+
+WHATEVER = tuple(range(256))
+"""Exit codes that are for the caller to judge."""
 
 
 class GitError(Exception):
@@ -54,22 +48,18 @@ class Bare:
         bare.git("config", "http.receivepack", "true")
         return bare
 
+    @property
+    def host(self) -> HostGit:
+        return HostGit(self.path, Owner.of(self.path), overrides=("safe.directory=*",))
+
     def git(self, *args: str, stdin: str = "", identity: tuple[str, str] = ("GitHub", "noreply@github.com")) -> str:
         name, email = identity
         who = {"GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": email}
         committer = {"GIT_COMMITTER_NAME": "GitHub", "GIT_COMMITTER_EMAIL": "noreply@github.com"}
-        done = subprocess.run(
-            ["git", "-c", "safe.directory=*", f"--git-dir={self.path}", *args],
-            env={**ENVIRONMENT, **who, **committer},
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=TIMEOUT_S,
-        )
-        if done.returncode:
-            raise GitError(done.stderr.strip() or done.stdout.strip())
-        return done.stdout.strip()
+        done = self.host.run(*args, stdin=stdin.encode(), env={**who, **committer}, accept=WHATEVER)
+        if done.exit_code:
+            raise GitError(done.error.strip() or done.text)
+        return done.text
 
     def heads(self) -> dict[str, str]:
         lines = self.git("for-each-ref", "--format=%(refname:lstrip=2) %(objectname)", "refs/heads").splitlines()

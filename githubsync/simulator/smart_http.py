@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import base64
-import os
 import re
-import subprocess
 from dataclasses import dataclass
 
 from githubsync.simulator.api import Api
-from githubsync.simulator.bare import ENVIRONMENT
+from githubsync.simulator.bare import WHATEVER
 from githubsync.simulator.routing import Refusal
 from githubsync.simulator.world import Repo, Token
 
 PATH = re.compile(r"/([^/]+/[^/]+?)(?:\.git)?/(info/refs|git-upload-pack|git-receive-pack)")
-TIMEOUT_S = 60
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,6 @@ def _backend(
 ) -> GitAnswer:
     """Run the CGI program (https://git-scm.com/docs/git-http-backend)."""
     environment = {
-        **ENVIRONMENT,
         "GIT_PROJECT_ROOT": str(repo.bare.path.parent),
         "GIT_HTTP_EXPORT_ALL": "1",
         "PATH_INFO": f"/{repo.bare.path.name}/{service}",
@@ -94,15 +90,9 @@ def _backend(
         "GIT_PROTOCOL": headers.get("git-protocol", ""),
         "REMOTE_USER": token.account.login,
         "REMOTE_ADDR": "127.0.0.1",
-        "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": "safe.directory",
-        "GIT_CONFIG_VALUE_0": "*",
-        "HOME": os.devnull,
     }
-    done = subprocess.run(
-        ["git", "http-backend"], env=environment, input=body, capture_output=True, check=False, timeout=TIMEOUT_S
-    )
-    head, _, content = done.stdout.partition(b"\r\n\r\n")
+    done = repo.bare.host.run("http-backend", stdin=body, env=environment, accept=WHATEVER)
+    head, _, content = done.output.partition(b"\r\n\r\n")
     fields = dict(line.split(": ", 1) for line in head.decode("latin-1").split("\r\n") if ": " in line)
-    status = int(fields.pop("Status", "200" if done.returncode == 0 and head else "500").split()[0])
+    status = int(fields.pop("Status", "200" if done.exit_code == 0 and head else "500").split()[0])
     return GitAnswer(status, fields, content)
