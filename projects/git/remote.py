@@ -1,4 +1,4 @@
-"""Repositories that are reached over the network."""
+"""Repositories that are reached over the network: fetched from and pushed to, with a token that only git sees."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from agents.sandbox.places import own_directory
-from projects.forge import CloneSpec, Forbidden, NotFound
+from projects.forge import CloneSpec, Conflict, Forbidden, NotFound
 from projects.git.host import LONG, GitFailed, HostGit, Limits, Owner
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -52,6 +52,16 @@ def fetch_url(git: HostGit, source: CloneSpec, refspec: str) -> None:
     _talk(git, source, ("fetch", *options, "--", source.url, refspec), LONG)
 
 
+def push_url(git: HostGit, target: CloneSpec, branch: str, sha: str, expected_old: str | None) -> None:
+    """Let ``branch`` at ``target`` point at ``sha`` if it points at ``expected_old`` (None: does not exist) now.
+
+    Raises Conflict when it does not, and other ForgeErrors. What is there already is left alone.
+    """
+    lease = f"--force-with-lease=refs/heads/{branch}:{expected_old or ''}"
+    push = ("push", "-q", "--no-verify", lease, "--", target.url, f"{sha}:refs/heads/{branch}")
+    _talk(git, target, push, LONG)
+
+
 def _nowhere() -> HostGit:
     return HostGit(Path("/nonexistent"), Owner.of_mirrors())
 
@@ -76,15 +86,26 @@ def _talk(git: HostGit, source: CloneSpec, args: tuple[str, ...], limits: Limits
         online = HostGit(git.git_dir, git.owner, overrides=(allow, *OLD_FAULTS))
         answer = online.run(*args, env=source.env, limits=limits)
     except GitFailed as failure:
-        raise _explained(failure) from failure
+        raise _explained(failure, "write to" if args[0] == "push" else "read") from failure
     return answer.text
 
 
-def _explained(failure: GitFailed) -> NotFound | Forbidden | GitFailed:
+def _explained(failure: GitFailed, verb: str) -> NotFound | Forbidden | Conflict | GitFailed:
     """Return what a failed conversation with a server means."""
     said = failure.error.lower()
+    if "(stale info)" in said or "(fetch first)" in said or "cannot lock ref" in said:
+        return Conflict("Somebody else moved the branch.")
+    if "remote rejected" in said:
+        return Forbidden(f"The server refuses this push: {_of_server(failure.error)}")
     if "authentication failed" in said or "could not read username" in said or "error: 403" in said:
-        return Forbidden("The server does not let MCC read this repository.")
-    if "not found" in said:
+        return Forbidden(f"The server does not let MCC {verb} this repository.")
+    if "not found" in said or "error: 301" in said:
         return NotFound("The server knows no such repository.")
     return failure
+
+
+def _of_server(error: str) -> str:
+    """Return what the server itself said, without git's own lines."""
+    lines = [line.removeprefix("remote:").strip() for line in error.splitlines() if line.startswith("remote:")]
+    rejected = re.search(r"\[remote rejected\].*?\((.+)\)", error)
+    return " ".join(filter(None, [*lines, rejected[1] if rejected else ""]))[:500]

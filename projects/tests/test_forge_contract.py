@@ -31,6 +31,8 @@ class Bench:
     mirror: Mirror
     person_commits: Callable[[dict[str, str]], str]
     """Commits files on main behind our back."""
+    squashes_as: Author = MISSION_CONTROL
+    """Who is the author of a squash."""
 
     def fetch(self) -> str:
         """Bring the mirror up to date and return the tip of main."""
@@ -145,7 +147,7 @@ def test_a_squash_lands_as_one_commit_on_what_was_expected(bench) -> None:
     assert bench.forge.head("main") == sha == bench.fetch()
     (commit,) = bench.mirror.log(sha, base=base)
     assert commit.subject == "Widen the roads (#7)"
-    assert commit.author == MISSION_CONTROL
+    assert commit.author == bench.squashes_as
     assert commit.body.splitlines()[:5] == [
         "They were narrow.",
         "",

@@ -1,0 +1,180 @@
+"""Requests to GitHub. The only module that imports PyGithub, of which it uses the transport.
+
+PyGithub's defaults lose writes to renamed repositories, repeat POSTs after errors, mix up answers between threads and
+sleep for an hour in a worker. So: one client for each job and never shared, repositories by their numeric id, only GET
+retried, limits classified here, and every failure one of the five of ``projects.forge``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import requests
+from github import Auth, Github, GithubException
+from urllib3 import Retry
+from urllib3.exceptions import HTTPError
+
+from githubsync.models import Connection
+from githubsync.services import limits
+from mcc.core.encryption import Undecipherable
+from projects.forge import Conflict, Forbidden, ForgeError, NotFound, Unavailable
+
+API_VERSION = "2022-11-28"
+TIMEOUT_S = 20
+PER_PAGE = 100
+MOST_PAGES = 50
+RETRIED = (500, 502, 503, 504)
+
+
+class Rejected(Conflict):
+    """GitHub understood and said no (405, 409, 422). ``status``, and ``messages`` in its own words."""
+
+    def __init__(self, detail: str, *, status: int, messages: tuple[str, ...]) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.messages = messages
+
+    def says(self, words: str) -> bool:
+        return any(words.lower() in message.lower() for message in self.messages)
+
+
+class Client:
+    """One job's line to GitHub: a context, used by one thread. Answers are GitHub's JSON.
+
+    Every method may raise ForgeErrors. A write that ends in Unavailable may have happened: look before writing again.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        """Raises Forbidden when there is no token that can be read."""
+        self.connection = connection
+        self._headers: Mapping[str, str] = {}
+        try:
+            token = connection.token.reveal()
+        except Undecipherable as error:
+            raise Forbidden(f"The token of {connection} cannot be decrypted: {error}.") from None
+        if not token:
+            raise Forbidden(f"{connection} has no token.")
+        self._github = Github(
+            auth=Auth.Token(token),
+            base_url=connection.api_url.rstrip("/"),
+            lazy=True,
+            per_page=PER_PAGE,
+            timeout=TIMEOUT_S,
+            api_version=API_VERSION,
+            user_agent="MissionControlCenter",
+            verify=connection.ca_file or True,
+            pool_size=1,
+            seconds_between_requests=None,
+            seconds_between_writes=None,
+            retry=_retry(),
+        )
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        limits.note(self.connection, self._headers)
+        self._github.close()
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers of the last answer, in lower case."""
+        return self._headers
+
+    def get(self, path: str, **query: str) -> Any:  # noqa: ANN401 (GitHub's JSON)
+        limits.require_open(self.connection)
+        return self._ask("GET", path, query, None)
+
+    def pages(self, path: str, **query: str) -> Iterator[Any]:
+        """Give the items of a list, page after page, 5,000 at most."""
+        query = {"per_page": str(PER_PAGE), **query}
+        for _ in range(MOST_PAGES):
+            yield from self.get(path, **query)
+            following = requests.utils.parse_header_links(self._headers.get("link", ""))
+            url = next((link["url"] for link in following if link.get("rel") == "next"), None)
+            if url is None:
+                return
+            query = dict(parse_qsl(urlsplit(url).query))
+
+    def write(self, method: str, path: str, body: Mapping[str, object]) -> Any:  # noqa: ANN401 (GitHub's JSON)
+        """Send a write when it is this connection's turn, once. Returns None where GitHub has nothing to say."""
+        limits.await_turn(self.connection)
+        return self._ask(method, path, {}, body)
+
+    def mutate(self, name: str, **variables: str) -> None:
+        """Carry out a GraphQL mutation on ids."""
+        kind = name[0].upper() + name[1:] + "Input!"
+        query = f"mutation Q($input: {kind}) {{ {name}(input: $input) {{ clientMutationId }} }}"
+        body = {"query": query, "variables": {"input": variables}}
+        answer = self.write("POST", self._github.requester.graphql_url, body)
+        for error in answer.get("errors") or ():
+            words = str(error.get("message", ""))
+            kinds: dict[str, type[ForgeError]] = {"FORBIDDEN": Forbidden, "NOT_FOUND": NotFound}
+            raise kinds.get(error.get("type", ""), Conflict)(f"GitHub says: {words}")
+
+    def _ask(self, method: str, path: str, query: Mapping[str, str], body: Mapping[str, object] | None) -> Any:  # noqa: ANN401
+        try:
+            status, headers, text = self._github.requester.requestJson(method, path, dict(query), None, body)
+        except (GithubException, requests.RequestException, HTTPError, OSError, ValueError, AssertionError) as error:
+            raise Unavailable(f"GitHub could not be reached: {type(error).__name__}.") from error
+        except RuntimeError as error:  # a redirect to another host
+            raise Unavailable("GitHub redirects to another address: check the connection's.") from error
+        self._headers = headers
+        data = _parsed(status, text)
+        if status >= 300:
+            raise self._failure(status, headers, data if isinstance(data, dict) else {})
+        return data
+
+    def _failure(self, status: int, headers: Mapping[str, str], body: Mapping[str, Any]) -> ForgeError:
+        """Return what a failed answer means."""
+        message = str(body.get("message", ""))[:300]
+        if limits.is_refusal(status, headers, message):
+            return limits.leave_alone(self.connection, headers)
+        if status == 401:
+            return Forbidden(f"GitHub does not accept the token of {self.connection}.")
+        if status in (403, 451):
+            missing = headers.get("x-accepted-github-permissions", "")
+            return Forbidden(f"GitHub says: {message}" + (f" Missing: {missing}." if missing else ""))
+        if status in (404, 410):
+            return NotFound("GitHub knows no such thing, or hides it from this token.")
+        if status in (405, 409, 422):
+            messages = (message, *(_words(error) for error in body.get("errors") or ()))
+            return Rejected(f"GitHub says: {' '.join(filter(None, messages))}", status=status, messages=messages)
+        if status < 400:
+            return Unavailable(f"GitHub redirects ({status}) where MCC does not follow.")
+        return Unavailable(f"GitHub answered {status}.", permanent=status == 400)
+
+
+def _retry() -> Retry:
+    """Only reads, and not for long: whoever waits longer waits in the queue."""
+    return Retry(
+        total=2,
+        backoff_factor=0.3,
+        status_forcelist=RETRIED,
+        allowed_methods={"GET"},
+        respect_retry_after_header=False,
+        raise_on_status=False,
+    )
+
+
+def _parsed(status: int, text: str) -> Any:  # noqa: ANN401 (JSON)
+    """Return the JSON of an answer. Raises Unavailable where a good answer is none."""
+    if not text:
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        if status >= 300:
+            return {}
+        raise Unavailable("GitHub's answer broke off or is not JSON.") from None
+
+
+def _words(error: object) -> str:
+    if not isinstance(error, dict):
+        return str(error)[:300]
+    return str(error.get("message") or " ".join(str(error.get(part, "")) for part in ("resource", "field", "code")))[
+        :300
+    ]

@@ -1,0 +1,262 @@
+"""The forge of a project on GitHub: branches by git, pull requests by REST, merges by GitHub itself.
+
+GitHub checks the head of a pull request when it merges, not its base. Of MCC's own merges one is at work at a time for
+each project, and the base is looked at right before; against people who push in that very moment only GitHub's own rule
+"branches must be up to date" helps. Renames are harmless: requests go by the repository's number, and git's address is
+asked anew for every fetch and push.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import cached_property
+from typing import Any
+
+from githubsync import access
+from githubsync.client import Client, Rejected
+from githubsync.models import Repository
+from mcc.core.errors import InvalidInput
+from projects.forge import (
+    Capabilities,
+    CloneSpec,
+    Conflict,
+    ForgeError,
+    InTheWay,
+    MergeMethod,
+    MergeResult,
+    NotFound,
+    PullRef,
+    RepoRef,
+    Unavailable,
+)
+from projects.git import Mirror
+from projects.git.host import directory
+from projects.git.lock import FileLock
+from projects.git.remote import push_url
+from projects.models import Project
+
+MERGE_WAIT_S = 120
+
+
+class GitHubForge:
+    """A ``Forge`` over a repository that was linked to the project."""
+
+    capabilities = Capabilities(hosts_pulls=True, reports_checks=True)
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+
+    @cached_property
+    def linked(self) -> Repository:
+        """The repository of this project. Raises NotFound."""
+        rows = Repository.objects.select_related("connection")
+        if self.project.pk:
+            row = rows.filter(project=self.project.pk).first()
+        else:  # it is being founded on a repository that was just linked
+            row = next((row for row in rows.filter(project=None) if row.html_url == self.project.repository), None)
+        if row is None:
+            raise NotFound("This project is linked to no repository on GitHub.")
+        return row
+
+    @property
+    def _root(self) -> str:
+        return f"/repositories/{self.linked.github_id}"
+
+    def _client(self) -> Client:
+        return Client(self.linked.connection)
+
+    def repository(self) -> RepoRef:
+        with self._client() as client:
+            self._refresh(client)
+        row = self.linked
+        return RepoRef(str(row.github_id), row.full_name, row.html_url, row.default_branch)
+
+    def _refresh(self, client: Client) -> dict[str, Any]:
+        """Learn what the repository is called now, and return all that GitHub says of it."""
+        facts: dict[str, Any] = client.get(self._root)
+        row = self.linked
+        now = {name: facts[name] for name in ("full_name", "default_branch", "private", "archived")}
+        if any(getattr(row, name) != value for name, value in now.items()):
+            Repository.objects.filter(pk=row.pk).update(**now)
+            for name, value in now.items():
+                setattr(row, name, value)
+        return facts
+
+    def ensure_reachable(self) -> None:
+        try:
+            with self._client() as client:
+                facts = self._refresh(client)
+        except ForgeError as refusal:
+            raise _not_like_this("repository", str(refusal)) from refusal
+        if facts["archived"]:
+            raise _not_like_this("repository", f"{self.linked} is archived: nothing can be written there.")
+        if not facts.get("permissions", {}).get("push"):
+            text = f"The connection {self.linked.connection} may read {self.linked} but not write to it."
+            raise _not_like_this("repository", text)
+        try:
+            self.head(self.project.default_branch)
+        except ForgeError as refusal:
+            raise _not_like_this("default_branch", str(refusal)) from refusal
+
+    def fetch_source(self) -> CloneSpec:
+        self.repository()
+        return access.clone_spec(self.linked)
+
+    def head(self, branch: str) -> str:
+        with self._client() as client:
+            return self._head(client, branch)
+
+    def _head(self, client: Client, branch: str) -> str:
+        try:
+            sha: str = client.get(f"{self._root}/git/ref/heads/{branch}")["object"]["sha"]
+        except NotFound:
+            raise NotFound(f"There is no branch {branch} in {self.linked}.") from None
+        return sha
+
+    def push_branch(self, branch: str, sha: str, expected_old: str | None) -> None:
+        target = self.fetch_source()
+        try:
+            push_url(Mirror(self.project.pk).git, target, branch, sha, expected_old)
+        except (Conflict, Unavailable) as failure:
+            # A push whose answer was lost may have arrived, and what it brings may have been there before.
+            with suppress(ForgeError):
+                if self.head(branch) == sha:
+                    return
+            raise failure
+
+    def delete_branch(self, branch: str) -> None:
+        with self._client() as client:
+            try:
+                client.write("DELETE", f"{self._root}/git/refs/heads/{branch}", {})
+            except NotFound:
+                pass
+            except Rejected as rejected:
+                if not rejected.says("does not exist"):
+                    raise
+
+    def open_pull(self, *, number: int, branch: str, base_branch: str, title: str, body: str, draft: bool) -> PullRef:
+        """GitHub gives a number of its own. A branch has one open pull request, so a lost answer is found again."""
+        with self._client() as client:
+            found = self._open_pull_of(client, branch)
+            if found is None:
+                wanted = {"head": branch, "base": base_branch, "title": title, "body": body, "draft": draft}
+                found = self._create_pull(client, wanted)
+        return _ref(found)
+
+    def _open_pull_of(self, client: Client, branch: str) -> dict[str, Any] | None:
+        owner = self.linked.full_name.partition("/")[0]
+        found = client.get(f"{self._root}/pulls", head=f"{owner}:{branch}", state="open")
+        return next((pull for pull in found if pull["head"]["ref"] == branch), None)
+
+    def _create_pull(self, client: Client, wanted: dict[str, object]) -> dict[str, Any]:
+        try:
+            made: dict[str, Any] = client.write("POST", f"{self._root}/pulls", wanted)
+        except Rejected as rejected:
+            if wanted["draft"] and rejected.says("draft pull requests are not supported"):
+                return self._create_pull(client, {**wanted, "draft": False})
+            if not rejected.says("already exists"):
+                raise
+            self._refresh(client)  # its owner is called otherwise, or somebody was faster
+            again = self._open_pull_of(client, str(wanted["head"]))
+            if again is None:
+                raise
+            return again
+        return made
+
+    def update_pull(
+        self,
+        pull: PullRef,
+        *,
+        title: str | None = None,
+        body: str | None = None,
+        draft: bool | None = None,
+        closed: bool | None = None,
+    ) -> PullRef:
+        state = None if closed is None else "closed" if closed else "open"
+        changes = {"title": title, "body": body, "state": state}
+        given = {name: value for name, value in changes.items() if value is not None}
+        where = f"{self._root}/pulls/{pull.number}"
+        with self._client() as client:
+            now = client.write("PATCH", where, given) if given else client.get(where)
+            if draft is not None and now["draft"] != draft and now["state"] == "open":
+                self._set_draft(client, now, draft)
+        return _ref(now)
+
+    def _set_draft(self, client: Client, pull: dict[str, Any], draft: bool) -> None:
+        name = "convertPullRequestToDraft" if draft else "markPullRequestReadyForReview"
+        client.mutate(name, pullRequestId=pull["node_id"])
+
+    def merge(
+        self,
+        branch_sha: str,
+        *,
+        base_branch: str,
+        expected_base_sha: str,
+        message: str,
+        method: MergeMethod = MergeMethod.SQUASH,
+        pull: PullRef | None = None,
+    ) -> MergeResult:
+        """Needs ``pull``, unless there is nothing to merge."""
+        mirror = Mirror(self.project.pk)
+        lock = FileLock(directory("locks") / f"merge-{self.project.pk}", wait_s=MERGE_WAIT_S)
+        with lock, self._client() as client:
+            found = client.get(f"{self._root}/pulls/{pull.number}") if pull else None
+            if found and found["merged"]:
+                return MergeResult(found["merge_commit_sha"])
+            mirror.fetch_from(self.fetch_source())
+            base = mirror.branches().get(base_branch)
+            if base is None:
+                raise NotFound(f"There is no branch {base_branch} in {self.linked}.")
+            if mirror.is_ancestor(branch_sha, base):
+                return MergeResult(base)
+            if not _would_change(mirror, branch_sha, base_branch, base, expected_base_sha):
+                return MergeResult(base)
+            if found is None:
+                raise Conflict("There is no pull request to merge.")
+            if found["draft"]:
+                self._set_draft(client, found, draft=False)
+            if (now := self._head(client, base_branch)) != base:
+                raise Conflict(f"{base_branch} moved on from {base[:12]} to {now[:12]}.")
+            sha = self._land(client, found["number"], branch_sha, message, method)
+        with suppress(ForgeError):
+            mirror.fetch_from(access.clone_spec(self.linked))
+        return MergeResult(sha)
+
+    def _land(self, client: Client, number: int, sha: str, message: str, method: MergeMethod) -> str:
+        """Merge if the head is still ``sha``. An answer that was lost is looked for."""
+        where = f"{self._root}/pulls/{number}"
+        title, _, rest = message.partition("\n")
+        wanted = {"sha": sha, "merge_method": method.value, "commit_title": title, "commit_message": rest.strip("\n")}
+        try:
+            landed: str = client.write("PUT", f"{where}/merge", wanted)["sha"]
+        except Unavailable:
+            after = client.get(where)
+            if not after["merged"]:
+                raise
+            landed = after["merge_commit_sha"]
+        except Rejected as rejected:
+            if rejected.status != 405:
+                raise
+            if client.get(where)["mergeable"] is None:
+                raise Unavailable("GitHub has not worked out yet whether this can be merged.") from rejected
+            raise InTheWay(f"{rejected.detail} GitHub's own rules for this repository decide.") from rejected
+        return landed
+
+
+def _not_like_this(field: str, text: str) -> InvalidInput:
+    return InvalidInput(text, fields={field: [text]})
+
+
+def _ref(pull: dict[str, Any]) -> PullRef:
+    return PullRef(pull["number"], pull["html_url"])
+
+
+def _would_change(mirror: Mirror, branch_sha: str, base_branch: str, base: str, expected: str) -> bool:
+    """Whether merging would change anything. Raises Conflict when the base moved on or files do not merge."""
+    if base != expected:
+        raise Conflict(f"{base_branch} moved on from {expected[:12]} to {base[:12]}.")
+    merged = mirror.merge_tree(base, branch_sha)
+    if merged.conflicts:
+        names = ", ".join(merged.conflicts[:10])
+        raise Conflict(f"{base_branch} changed the same lines: {names}.", files=merged.conflicts)
+    return merged.tree != mirror.tree_of(base)

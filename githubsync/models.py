@@ -1,0 +1,104 @@
+from typing import Self
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import models
+
+from mcc.core.encryption import EncryptedTextField
+from mcc.core.models import User
+from projects.git.remote import LOOPBACK
+from projects.models import Project
+
+GITHUB_API = "https://api.github.com"
+
+
+def validate_api_url(url: str) -> None:
+    """Accept the address of a REST API: https, or http on this machine, nothing but host, port and path."""
+    try:
+        parts = urlsplit(url)
+        safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
+        complete = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        safe = complete = False
+    if not (safe and complete) or any(sign.isspace() for sign in url):
+        raise ValidationError("Write an https address, as in https://github.example.org/api/v3.")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValidationError("No name, password or query in the address: the token has a field of its own.")
+
+
+class ConnectionQuerySet(models.QuerySet["Connection"]):
+    def usable_by(self, user: User) -> Self:
+        """Those by which ``user`` may link repositories: everybody's, one's own, and all for an administrator."""
+        active = self.filter(active=True)
+        return active if user.is_superuser else active.filter(models.Q(everyone=True) | models.Q(owner=user))
+
+
+class Connection(models.Model):
+    """A way into a GitHub: where it is, as whom we go there, and how often we may ask."""
+
+    class Kind(models.TextChoices):
+        PERSONAL_TOKEN = "personal_token", "personal access token"
+
+    name = models.CharField(max_length=100, unique=True)
+    kind = models.CharField(max_length=20, choices=Kind.choices, default=Kind.PERSONAL_TOKEN)
+    api_url = models.CharField(max_length=300, default=GITHUB_API, validators=[validate_api_url])
+    ca_file = models.CharField(max_length=300, blank=True, help_text="who signs the server's certificate; empty: usual")
+    token = EncryptedTextField()
+    token_set_at = models.DateTimeField(null=True, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", help_text="whose token it is")
+    everyone = models.BooleanField(default=False, help_text="not for its owner alone")
+    active = models.BooleanField(default=True)
+
+    login = models.CharField(max_length=100, blank=True, editable=False, help_text="as whom the last test went in")
+    health = models.JSONField(null=True, editable=False, help_text="what the last test found")
+    health_at = models.DateTimeField(null=True, editable=False)
+
+    limited_until = models.DateTimeField(null=True, editable=False, help_text="nothing may be asked before")
+    rate_limit = models.PositiveIntegerField(null=True, editable=False, help_text="requests an hour, as GitHub said")
+    rate_remaining = models.PositiveIntegerField(null=True, editable=False)
+    rate_resets_at = models.DateTimeField(null=True, editable=False)
+    write_interval_ms = models.PositiveIntegerField(default=1000, help_text="least time between two writes")
+    next_write_at = models.DateTimeField(null=True, editable=False)
+    writes_since = models.DateTimeField(null=True, editable=False, help_text="when the hour of writes began")
+    writes = models.PositiveIntegerField(default=0, editable=False, help_text="in this hour")
+
+    objects = ConnectionQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def web_url(self) -> str:
+        """Where people and git go: GitHub's own API has a host of its own, an Enterprise Server's a path."""
+        if self.api_url.rstrip("/") == GITHUB_API:
+            return "https://github.com"
+        parts = urlsplit(self.api_url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+
+class Repository(models.Model):
+    """A repository on GitHub that MCC works with. ``github_id`` is its identity; names change."""
+
+    connection = models.ForeignKey(Connection, models.PROTECT, related_name="repositories")
+    github_id = models.BigIntegerField()
+    project = models.OneToOneField(Project, models.CASCADE, null=True, related_name="+")
+    full_name = models.CharField(max_length=200, help_text="owner/name, as of the last time it was asked")
+    default_branch = models.CharField(max_length=200)
+    private = models.BooleanField(default=True)
+    archived = models.BooleanField(default=False)
+    linked_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["full_name"]
+        constraints = [models.UniqueConstraint(fields=["connection", "github_id"], name="repository_once")]
+
+    def __str__(self) -> str:
+        return self.full_name
+
+    @property
+    def html_url(self) -> str:
+        return f"{self.connection.web_url}/{self.full_name}"
