@@ -11,11 +11,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from functools import cache
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import httpx2
-import openai
 
 from agents import pieces, refusals
 from agents.endpoint import NO_SECRET, Endpoint
@@ -29,11 +30,22 @@ from mcc.core import redaction
 from mcc.core.encryption import Undecipherable
 from mcc.core.money import nanousd
 
+if TYPE_CHECKING:
+    import openai
+
 JSON = dict[str, Any]
 CONNECT_TIMEOUT_S = 10
 LOOK_UP_TIMEOUT_S = 20
 NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
 """What goes wrong before a byte of the request has left."""
+
+
+@cache
+def _sdk() -> ModuleType:
+    """Return the package ``openai``. It takes a second to import, and most processes never ask a model."""
+    import openai  # noqa: PLC0415
+
+    return openai
 
 
 @dataclass(frozen=True)
@@ -82,7 +94,7 @@ class Key:
 class Answer:
     """An answer that is being generated. Iterate it once. Raises CallFailed when it breaks."""
 
-    def __init__(self, endpoint: Endpoint, stream: openai.AsyncStream[object]) -> None:
+    def __init__(self, endpoint: Endpoint, stream: "openai.AsyncStream[object]") -> None:
         self._endpoint = endpoint
         self._stream = stream
         self.generation_id: str = stream.response.headers.get("x-generation-id", "")
@@ -109,7 +121,7 @@ class Answer:
                 if error := pieces.error_of(chunk):
                     raise refusals.broken_off(self._endpoint.name, _without_secrets(error))
                 yield pieces.piece_of(chunk)
-        except (openai.APIError, httpx2.HTTPError, ValueError) as error:
+        except (_sdk().APIError, httpx2.HTTPError, ValueError) as error:
             raise _failed(self._endpoint, error, answering=True) from None
 
 
@@ -132,9 +144,9 @@ async def answering(endpoint: Endpoint, request: ChatRequest) -> AsyncIterator[A
             body=_body(request),
             options=options,
             stream=True,
-            stream_cls=openai.AsyncStream[object],
+            stream_cls=_sdk().AsyncStream[object],
         )
-    except (openai.APIError, httpx2.HTTPError, ValueError) as error:
+    except (_sdk().APIError, httpx2.HTTPError, ValueError) as error:
         raise _failed(endpoint, error) from None
     try:
         yield Answer(endpoint, stream)
@@ -232,11 +244,11 @@ _clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, openai.AsyncOp
 """By base URL. A connection belongs to the loop that opened it; keys come and go without it."""
 
 
-def _client(endpoint: Endpoint) -> openai.AsyncOpenAI:
+def _client(endpoint: Endpoint) -> "openai.AsyncOpenAI":
     clients = _clients.setdefault(asyncio.get_running_loop(), {})
     place = endpoint.base_url
     if place not in clients:
-        clients[place] = openai.AsyncOpenAI(
+        clients[place] = _sdk().AsyncOpenAI(
             **_settings(endpoint),
             http_client=httpx2.AsyncClient(transport=RehearsalTransport()) if endpoint.is_rehearsal else None,
         )
@@ -252,10 +264,10 @@ def _get(endpoint: Endpoint, path: str, query: dict[str, str], timeout_s: float 
         "timeout": timeout_s,
     }
     try:
-        with openai.OpenAI(**_settings(endpoint), http_client=http_client) as client:
+        with _sdk().OpenAI(**_settings(endpoint), http_client=http_client) as client:
             response = client.get(path, cast_to=httpx2.Response, options=options)
             answer = json.loads(response.text, parse_float=Decimal)
-    except (openai.APIError, httpx2.HTTPError, ValueError) as error:
+    except (_sdk().APIError, httpx2.HTTPError, ValueError) as error:
         raise _failed(endpoint, error) from None
     if not isinstance(answer, dict):
         raise CallFailed(f"{endpoint.name} answered {path} with something else than an object")
@@ -292,15 +304,15 @@ def _timeout(silence_s: float) -> httpx2.Timeout:
 
 def _failed(endpoint: Endpoint, error: Exception, *, answering: bool = False) -> CallFailed:
     """Return what ``error`` means. The original goes no further: its request carries the API key."""
-    if isinstance(error, openai.APIStatusError):
+    if isinstance(error, _sdk().APIStatusError):
         return refusals.refused(endpoint.name, error.status_code, error.response.headers, _without_secrets(error.body))
-    if isinstance(error, openai.APIConnectionError):
+    if isinstance(error, _sdk().APIConnectionError):
         cause = error.__cause__ or error
         return CallFailed(
             f"{endpoint.name} could not be reached or fell silent ({type(cause).__name__})",
             may_be_billed=answering or not isinstance(cause, NOT_SENT),
         )
-    if isinstance(error, openai.APIError):
+    if isinstance(error, _sdk().APIError):
         return refusals.broken_off(endpoint.name, _without_secrets(error.body))
     return CallFailed(f"{endpoint.name} sent what nobody can read ({type(error).__name__})", may_be_billed=True)
 

@@ -3,11 +3,10 @@
 Patches globals of ``django_q.cluster``, so the version is pinned and ``tests/test_cluster.py`` kills
 workers for real:
 
-* A worker that is killed while it waits for a job takes the queue's reader lock with it, and the cluster
-starves for
+* A worker that is killed while it waits for a job takes the queue's reader lock with it, and the cluster starves for
   ever (https://github.com/django-q2/django-q2/issues/23): ``SafeQueue``.
-* A killed parent or sentinel leaves its children at work, and a restart doubles the cluster: they die with
-it. * The services of ``mcc.core.worker`` begin and end inside django-q2's worker function.
+* A killed parent or sentinel leaves its children at work, and a restart doubles the cluster: they die with it.
+* The services of ``mcc.core.worker`` begin and end inside django-q2's worker function.
 """
 
 import functools
@@ -30,8 +29,7 @@ PRELOADED = ["openai.resources.chat.completions"]
 
 
 class SafeQueue(django_q.cluster.Queue):
-    """A queue that nobody can take to the grave: it waits without the reader lock and holds it only to
-    read."""
+    """A queue that nobody can take to the grave: it waits without the reader lock and holds it only to read."""
 
     def get(self, block: bool = True, timeout: float | None = None) -> object:
         if not block or timeout is not None:
