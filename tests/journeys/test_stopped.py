@@ -18,12 +18,15 @@ NOBODY_STREAMS = "select count(*) = 0 from budgets_hold where state in ('held', 
 NOBODY_RUNS = "select count(*) = 0 from agents_run where status = 'running'"
 
 
-def begin(company: Company) -> None:
-    """Start the company and its demo issue, and see it until two Coders are at work."""
+def begin(company: Company) -> float:
+    """Start the company and its demo issue, see it until two Coders are at work; return the start's seconds."""
+    began = time.monotonic()
     company.start()
+    took_s = time.monotonic() - began
     issue = company.demo_issue()
     company.call("POST", f"issues/{issue}/start/")
     company.see_through(issue, until=TWO_AT_WORK)
+    return took_s
 
 
 def last_request_at(bill: Path) -> float:
@@ -63,7 +66,7 @@ def test_a_stop_of_the_company_closes_every_stream_within_a_second_and_a_resume_
 
 
 def test_ctrl_c_ends_every_process_in_seconds_and_the_next_start_loses_nothing(company: Company):
-    begin(company)
+    first_start_s = begin(company)
     assert company.process is not None
     below = descendants(company.process.pid)
     assert len(below) >= 6
@@ -78,7 +81,8 @@ def test_ctrl_c_ends_every_process_in_seconds_and_the_next_start_loses_nothing(c
 
     began = time.monotonic()
     company.start()
-    assert time.monotonic() - began < 15
+    # The first start has a database to make as well; a fixed number of seconds would measure the machine.
+    assert time.monotonic() - began < first_start_s
     kept = company.rows("select id, run_id, content from agents_message where id <= ? order by id", before[-1]["id"])
     assert kept == before
     said = "select count(*) from agents_message where role = 'assistant' and run_id = ? and id > ?"
