@@ -22,6 +22,21 @@ def pytest_runtest_makereport(item, call):
         report.longrepr = f"skipped, but MCC_REQUIRE_SERVICES=1: {report.longrepr}"
 
 
+def pytest_collection_modifyitems(items):
+    """Let the long tests come first, so that only short ones are left to share at the end.
+
+    Of two processes each begins with its half of the list: the browser's tests open one half, so that the company at
+    which it looks is started once, and what else has a time limit of its own opens the other. Tests of the database
+    stay in the order that pytest-django gave them.
+    """
+    kinds = {"browser": [], "timeout": [], "": []}
+    for item in items:
+        kind = next((kind for kind in ("browser", "timeout") if item.get_closest_marker(kind)), "")
+        kinds["" if item.get_closest_marker("django_db") else kind].append(item)
+    middle = max(0, len(items) // 2 - len(kinds["browser"]))
+    items[:] = [*kinds["browser"], *kinds[""][:middle], *kinds["timeout"], *kinds[""][middle:]]
+
+
 def pytest_terminal_summary(terminalreporter):
     """Say what stands behind the green dots of the long tests: they record it as the property ``did``."""
     reports = terminalreporter.stats.get("passed", [])
