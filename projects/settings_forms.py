@@ -38,7 +38,7 @@ class SectionForm(forms.Form):
 
 
 class NameForm(SectionForm):
-    section, title = "name", "Name"
+    section, title = "name", "Project"
 
     name = forms.CharField(max_length=100)
     description = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 3}), max_length=2_000)
