@@ -11,12 +11,14 @@ for the window is shown with its middle left out, by its own size alone: so that
 """
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from django.db.models import QuerySet
 
+from agents import lenient
 from agents.models import Conversation, Message, Run
 
 JSON = dict[str, Any]
@@ -33,6 +35,8 @@ RESULTS_SHARE: Final = 0.25
 ANSWER_SHARE: Final = 0.15
 WORDS_SHARE: Final = 0.20
 """Share that the words of people may take once they are only kept because they are theirs."""
+BROKEN_OFF: Final = frozenset({"length", "content_filter"})
+"""Reasons to finish that are none of the model's: what it said last may lack its end."""
 LEAST_SHOWN: Final = 400
 """Characters that are always shown of a text."""
 
@@ -40,16 +44,22 @@ ORDER_NAME: Final = "mission_control"
 PERSON_NAME: Final = "person"
 REMINDER_NAME: Final = "reminder"
 SUMMARY_NAME: Final = "summary"
+NAME_CHARS: Final = 64
+_NOT_IN_NAMES: Final = re.compile(r"[^a-zA-Z0-9_-]")
 NO_RESULT: Final = "Not executed: the run had ended."
 
 
 @dataclass(frozen=True)
 class Call:
-    """A tool call as the journal holds it. ``arguments`` is the text that the model wrote."""
+    """A tool call as the journal holds it. ``arguments`` is the text that the model wrote.
+
+    ``may_be_cut``: the answer was broken off, and this was its last word.
+    """
 
     id: str
     name: str
     arguments: str
+    may_be_cut: bool = False
 
 
 @dataclass
@@ -155,7 +165,8 @@ class History:
 
 
 def calls_of(answer: Message) -> list[Call]:
-    return [Call(call["id"], call["name"], call["arguments"]) for call in answer.tool_calls]
+    last = answer.tool_calls[-1] if answer.finish_reason in BROKEN_OFF and answer.tool_calls else None
+    return [Call(call["id"], call["name"], call["arguments"], call is last) for call in answer.tool_calls]
 
 
 def size_of(row: Message) -> int:
@@ -247,7 +258,7 @@ def _answered(row: Message, results: dict[tuple[int, int, str], str], history: H
 
 
 def _called(row: Message, call: Call, most: int) -> JSON:
-    function = {"name": call.name, "arguments": _short_arguments(_valid(call.arguments), most)}
+    function = {"name": _wire_name(call), "arguments": _short_arguments(_valid(call.arguments), most)}
     return {"id": _wire_id(row, call), "type": "function", "function": function}
 
 
@@ -257,7 +268,7 @@ def _short_arguments(arguments: str, most: int) -> str:
         return arguments
     shown = {
         name: cut_out(value if isinstance(value, str) else json.dumps(value), LEAST_SHOWN)
-        for name, value in json.loads(arguments).items()
+        for name, value in lenient.object_in(arguments).items()
     }
     short = json.dumps(shown, ensure_ascii=False)
     return short if len(short) <= max(most, LEAST_SHOWN * 8) else "{}"
@@ -268,12 +279,14 @@ def _wire_id(row: Message, call: Call) -> str:
     return f"r{row.run_id}{call.id}"
 
 
+def _wire_name(call: Call) -> str:
+    """Return the name of the tool as APIs take it: what a model made up may be none, which they refuse for ever."""
+    return _NOT_IN_NAMES.sub("_", call.name)[:NAME_CHARS] or "unknown"
+
+
 def _valid(arguments: str) -> str:
     """Return ``arguments`` if they are an object; some providers refuse a history with the broken ones."""
-    try:
-        return arguments if isinstance(json.loads(arguments), dict) else "{}"
-    except ValueError:
-        return "{}"
+    return arguments if lenient.is_object(arguments) else "{}"
 
 
 def _results(rows: Sequence[Message]) -> dict[tuple[int, int, str], str]:

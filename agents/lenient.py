@@ -1,6 +1,38 @@
 """Reading the JSON of strangers: anything may be missing, null, or something else than it should be."""
 
-from typing import Any
+import json
+from typing import Any, NoReturn
+
+
+def parsed(text: str, *, strict: bool = True) -> object:
+    """Return what the JSON ``text`` says. Raises ValueError when it is none, is nested too deeply, or counts to NaN.
+
+    Not ``strict``: line breaks and tabs may stand in texts as they are.
+    """
+    try:
+        return json.loads(text, strict=strict, parse_constant=_no_number)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number in JSON")
+
+
+def object_in(text: str) -> dict[str, Any]:
+    """Return the object that ``text`` says as JSON; an empty one when it says none."""
+    try:
+        return an_object(parsed(text))
+    except ValueError:
+        return {}
+
+
+def is_object(text: str) -> bool:
+    """Whether ``text`` is an object as JSON."""
+    try:
+        return isinstance(parsed(text), dict)
+    except ValueError:
+        return False
 
 
 def an_object(value: object) -> dict[str, Any]:

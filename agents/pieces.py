@@ -11,9 +11,10 @@ JSON = dict[str, Any]
 
 @dataclass(frozen=True)
 class CallPiece:
-    """A piece of a tool call. Pieces with one ``index`` belong together; ``arguments`` are to be joined."""
+    """A piece of a tool call. ``arguments`` are to be joined; ``id`` and ``name`` come with the first at least."""
 
     index: int
+    id: str
     name: str
     arguments: str
 
@@ -24,6 +25,7 @@ class Piece:
 
     generation_id: str = ""
     text: str = ""
+    refusal: str = ""
     calls: tuple[CallPiece, ...] = ()
     finish_reason: str = ""
     model: str = ""
@@ -40,6 +42,7 @@ def piece_of(chunk: object) -> Piece:
     return Piece(
         generation_id=a_text(found.get("id")),
         text=a_text(delta.get("content")),
+        refusal=a_text(delta.get("refusal")),
         calls=tuple(_call_piece(place, an_object(call)) for place, call in enumerate(a_list(delta.get("tool_calls")))),
         finish_reason=a_text(choice.get("finish_reason")),
         model=a_text(found.get("model")),
@@ -60,6 +63,7 @@ def _call_piece(place: int, call: JSON) -> CallPiece:
     index, function = call.get("index"), an_object(call.get("function"))
     return CallPiece(
         index=index if isinstance(index, int) else place,
+        id=a_text(call.get("id")),
         name=a_text(function.get("name")),
         arguments=a_text(function.get("arguments")),
     )

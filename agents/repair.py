@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from agents import lenient
+
 JSON = dict[str, Any]
 
 LITERAL_CHARS: Final = 20_000
@@ -31,9 +33,7 @@ def tool_name(name: str, allowed: Iterable[str]) -> str:
 def arguments(raw: str) -> tuple[object, list[str]]:
     """Return what ``raw`` says, and how it had to be read. Raises ValueError, with what is wrong with it as JSON."""
     try:
-        found: object = json.loads(raw or "{}")
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        found = lenient.parsed(raw or "{}")
     except ValueError as error:
         return _read_otherwise(raw, error)
     if isinstance(found, str):
@@ -86,19 +86,16 @@ def _read_otherwise(raw: str, error: ValueError) -> tuple[object, list[str]]:
     raise error
 
 
-def _parsed(text: str) -> object:
+def _parsed(text: str, *, strict: bool = True) -> object:
     """Return what the JSON ``text`` says, None when it is none."""
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return lenient.parsed(text, strict=strict)
+    except ValueError:
         return None
 
 
 def _with_raw_characters(text: str) -> object:
-    try:
-        return json.loads(text, strict=False)
-    except (ValueError, RecursionError):
-        return None
+    return _parsed(text, strict=False)
 
 
 def _without_trailing_commas(text: str) -> object:

@@ -43,6 +43,7 @@ DRAWN = {
 LINE_CHARS = 160
 OUTPUT_CHARS = 6_000
 SNIPPET_LINES = 400
+SNIPPET_LINE_CHARS = 1_000
 
 
 @dataclass(frozen=True)
@@ -124,9 +125,14 @@ def _verdict(name: str, result: Message) -> tuple[str, str]:
 def _files(said: Mapping[str, Any]) -> list[FileDiff]:
     old, new = str(said.get("old", "")), str(said.get("new", said.get("content", "")))
     path = str(said.get("path", "")) or "file"
-    before, after = old.splitlines()[:SNIPPET_LINES], new.splitlines()[:SNIPPET_LINES]
+    before, after = _snippet(old), _snippet(new)
     lines = difflib.unified_diff(before, after, f"a/{path}", f"b/{path}", lineterm="")
     return highlight.diff("\n".join(lines) + "\n")
+
+
+def _snippet(text: str) -> list[str]:
+    lines = text.splitlines()[:SNIPPET_LINES]
+    return [line if len(line) <= SNIPPET_LINE_CHARS else f"{line[:SNIPPET_LINE_CHARS]}…" for line in lines]
 
 
 def _middle_left_out(text: str) -> str:

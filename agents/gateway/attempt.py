@@ -13,7 +13,7 @@ from agents.errors import CallFailed, LeaseLost
 from agents.gateway import wire
 from agents.gateway.call import Completion, ModelCall, OnText, Store
 from agents.gateway.candidate import LEAST_OUTPUT_TOKENS, Candidate
-from agents.gateway.draft import Draft
+from agents.gateway.draft import MOST_CHARS, Draft
 from agents.meter import Metered
 from agents.models import Charge, Message
 from agents.services import reconcile, runs
@@ -164,6 +164,12 @@ class Attempt:
             if text := self._draft.add(piece):
                 self._was_heard = True
                 self._on_text(text)
+            if self._draft.is_too_long:
+                raise CallFailed(
+                    f"{self._model.endpoint.name} does not stop: its answer passed {MOST_CHARS:,} characters",
+                    permanent=True,
+                    may_be_billed=True,
+                )
 
     async def _learn_id(self, generation_id: str) -> None:
         """Write the name of the generation down before its first chunk: it finds the bill if the rest gets lost."""

@@ -113,7 +113,7 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class Completion:
-    """The answer. ``finish_reason`` is one of tool_calls, stop, length, content_filter."""
+    """The answer. ``finish_reason`` is one of tool_calls, stop, length, content_filter, refusal."""
 
     text: str
     tool_calls: tuple[ToolCall, ...]

@@ -227,20 +227,18 @@ class Drive:
             stored = journal.store_answer(self.lease, run, history, completion, usage, self._worked_ms())
 
         try:
-            completion = await self._complete(
-                call, store, lambda text: self._deltas.hear(run.pk, run.step, run.stream, text)
-            )
+            await self._complete(call, store, lambda text: self._deltas.hear(run.pk, run.step, run.stream, text))
         except CallFailed as failure:
             if not failure.too_long:
                 raise
             return await self._shrink(run, history)
         run.step += 1
         history.refusals = 0
-        if stored is not None:
-            history.write(stored.message)
-            if stored.ending:
-                return None
-        return [Call(call.id, call.name, call.arguments) for call in completion.tool_calls]
+        if stored is None:
+            # It was journaled before: a commit had arrived whose answer got lost. The next look reads it.
+            return []
+        history.write(stored.message)
+        return None if stored.ending else context.calls_of(stored.message)
 
     async def _shrink(self, run: Run, history: History) -> list[Call] | None:
         """Take the window for smaller than we thought; the next turn condenses. None: the run has ended."""
@@ -270,6 +268,9 @@ class Drive:
     async def _execute(self, run: Run, history: History, calls: list[Call], place: Place) -> bool:
         """Carry out ``calls`` in order. Says whether the run goes on."""
         for call, following in zip_longest(calls, calls[1:]):
+            if ending := guards.out_of_time(run, run.worked_ms + self._unwritten_ms()):
+                await self._finish(ending)
+                return False
             done = await self._carry_out(run, call, place)
             if done.result.waits_for:
                 raise _Parked(done.result.waits_for)
@@ -290,7 +291,7 @@ class Drive:
     async def _carry_out(self, run: Run, call: Call, place: Place) -> Done:
         started = time.monotonic()
         try:
-            order = guards.order_of(call.name, call.arguments, run.tools)
+            order = guards.order_of(call.name, call.arguments, run.tools, may_be_cut=call.may_be_cut)
         except guards.BadCall as problem:
             return Done(call, ToolResult(str(problem), is_error=True), 0, bad=True)
 

@@ -99,10 +99,11 @@ class Stored:
 
 @dataclass(frozen=True)
 class Answered:
-    """What an answer means for the run. ``reminder`` is said to the model when it made no sense."""
+    """What an answer means for the run. ``reminder`` is said to the model."""
 
     ending: Ending | None = None
     reminder: str = ""
+    made_no_sense: bool = False
 
 
 def store_answer(
@@ -122,7 +123,7 @@ def store_answer(
         content=_valid(completion.text),
         tool_calls=[
             {"id": call.id, "name": _valid(call.name), "arguments": _valid(call.arguments)}
-            for call in completion.tool_calls
+            for call in completion.tool_calls[: guards.MOST_CALLS]
         ],
         usage=usage,
         finish_reason=completion.finish_reason,
@@ -135,9 +136,10 @@ def store_answer(
         },
     )
     rows.insert(message)
-    meaning = Answered() if completion.tool_calls else _without_call(run, history, completion)
-    if meaning.reminder:
+    meaning = _meaning(run, history, completion)
+    if meaning.made_no_sense:
         lease.fence(add={"format_errors": 1})
+    if meaning.reminder:
         Message.objects.create(
             conversation_id=run.conversation_id, run=run, role=Message.Role.USER, content=meaning.reminder
         )
@@ -156,6 +158,13 @@ def spent_of(usage: Usage) -> dict[str, int]:
     return {name: getattr(usage, name) for name in ("cost_nanousd", "input_tokens", "output_tokens")}
 
 
+def _meaning(run: Run, history: History, completion: Completion) -> Answered:
+    if not completion.tool_calls:
+        return _without_call(run, history, completion)
+    count, most = len(completion.tool_calls), guards.MOST_CALLS
+    return Answered(reminder=guards.TOO_MANY_CALLS.format(count=count, most=most) if count > most else "")
+
+
 def _without_call(run: Run, history: History, completion: Completion) -> Answered:
     if run.purpose == Purpose.CHAT and completion.text.strip():
         # Under the lock of the run: whoever speaks after this transaction finds no open run and starts another.
@@ -163,9 +172,14 @@ def _without_call(run: Run, history: History, completion: Completion) -> Answere
             conversation_id=run.conversation_id, pk__gt=history.heard, role=Message.Role.USER
         )
         return Answered() if spoken.exists() else Answered(Ending(Outcome.SUBMITTED))
+    what, reminder = guards.senseless(completion.finish_reason, completion.text)
     if run.format_errors + 1 >= guards.FORMAT_ERRORS:
-        return Answered(Ending(Outcome.FORMAT, f"{guards.FORMAT_ERRORS} answers in a row made no sense"))
-    return Answered(reminder=guards.CUT_OFF if completion.finish_reason == "length" else guards.NO_CALL)
+        return Answered(_senseless_ending(f"was {what}"), made_no_sense=True)
+    return Answered(reminder=reminder, made_no_sense=True)
+
+
+def _senseless_ending(last: str) -> Ending:
+    return Ending(Outcome.FORMAT, f"{guards.FORMAT_ERRORS} answers in a row made no sense: the last {last}")
 
 
 @dataclass(frozen=True)
@@ -186,7 +200,7 @@ def store_result(
 
     Refreshes ``run``: under its lock nobody else writes, so what is seen here is true for the next step.
     """
-    errors = run.format_errors + 1 if done.bad else 0
+    errors = _format_errors(run, history, done)
     lease.fence(add={"worked_ms": worked_ms}, crashes=0, format_errors=errors)
     newer = refresh(lease, run, history)
     result = done.result
@@ -203,7 +217,7 @@ def store_result(
         tool_call_id=done.call.id,
         tool_name=storable(done.call.name)[:40],
         is_error=result.is_error,
-        detail={**_storable_detail(result.detail), "fingerprint": print_},
+        detail={**_storable_detail(result.detail), "fingerprint": print_, **({"malformed": True} if done.bad else {})},
         artifact=_artifact(result),
         duration_ms=done.duration_ms,
     )
@@ -212,18 +226,25 @@ def store_result(
     if following is not None and result.outcome is None:
         news.append(_doing(run, following))
     publish(run, news)
-    ending = _ending_of(result, errors)
+    ending = _ending_of(result, 0 if following else errors)
     if ending:
         finish(lease, ending)
     return Stored(message, ending, others_wrote=newer != history.unconfirmed)
 
 
+def _format_errors(run: Run, history: History, done: Done) -> int:
+    """Return how many answers in a row made no sense, this one included: one good call gives an answer its sense."""
+    if not done.bad:
+        return 0
+    has_earlier = any(row.step == run.step - 1 for row in history.results(run))
+    return run.format_errors if has_earlier else run.format_errors + 1
+
+
 def _ending_of(result: ToolResult, format_errors: int) -> Ending | None:
+    """Return how the run ends by a result. ``format_errors`` are 0 while calls of the answer are still to be made."""
     if result.outcome is not None:
         return Ending(result.outcome, result.outcome_detail)
-    if format_errors >= guards.FORMAT_ERRORS:
-        return Ending(Outcome.FORMAT, f"{format_errors} tool calls in a row made no sense")
-    return None
+    return _senseless_ending("called no tool as it must be called") if format_errors >= guards.FORMAT_ERRORS else None
 
 
 def _artifact(result: ToolResult) -> Artifact | None:

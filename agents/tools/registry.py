@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from threading import Event
 from typing import Any
+
+import jsonschema
 
 from agents.models import Outcome, Role, Run
 from agents.workplaces import Workplace
@@ -60,6 +63,11 @@ class Tool:
     parameters: JSON
     roles: frozenset[Role]
     function: ToolFunction
+
+    @cached_property
+    def validator(self) -> jsonschema.Draft202012Validator:
+        """What checks arguments. Kept: making it takes longer than a check."""
+        return jsonschema.Draft202012Validator(self.parameters)
 
     def as_function(self) -> JSON:
         """Return the tool as the chat-completions API wants it."""

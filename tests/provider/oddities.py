@@ -1,0 +1,60 @@
+"""Answers that are in order on the wire and odd in what they say. All are billed like any other."""
+
+import json
+from collections.abc import Iterable, Sequence
+
+from tests.provider.answer import Answer, Mode
+
+
+def answering(*deltas: dict, reason: str = "stop") -> Mode:
+    """Send ``deltas``, end for ``reason``, and bill it."""
+
+    def mode(answer: Answer) -> None:
+        answer.open()
+        for delta in deltas:
+            answer.delta(delta)
+        answer.finish(reason)
+        answer.usage()
+        answer.done()
+
+    return mode
+
+
+def piece(name: str = "", arguments: object = "", *, index: int | None = 0, id: str | None = None) -> dict:
+    """Return a piece of a tool call as it stands in a delta. ``arguments`` that are no text are written as JSON."""
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    function = {"name": name, "arguments": text} if name else {"arguments": text}
+    numbered = {} if index is None else {"index": index}
+    return {**numbered, **({} if id is None else {"id": id}), "type": "function", "function": function}
+
+
+def calling(*pieces: dict, reason: str = "tool_calls", text: str = "") -> Mode:
+    """Call tools, each piece in a chunk of its own."""
+    said = [{"content": text}] if text else []
+    return answering(*said, *({"tool_calls": [one]} for one in pieces), reason=reason)
+
+
+def at_once(pieces: Sequence[dict], *, reason: str = "tool_calls") -> Mode:
+    """Call tools, all in one chunk."""
+    return answering({"tool_calls": list(pieces)}, reason=reason)
+
+
+def endless(words: Iterable[str]) -> Mode:
+    """Talk without an end, as a server that went mad does."""
+
+    def mode(answer: Answer) -> None:
+        answer.open()
+        answer.charge()
+        for word in words:
+            answer.text(word)
+
+    return mode
+
+
+empty = answering()
+blank = answering({"content": " \n"})
+declining = answering({"role": "assistant", "refusal": "I cannot "}, {"refusal": "help with that."})
+too_long = answering({"content": "First I would"}, reason="length")
+filtered = answering({"content": "As to"}, reason="content_filter")
+only_thinking = answering({"reasoning": "Hm."}, {"reasoning_content": "Let me see."}, {"content": ""})
+null_everywhere = answering({"content": None, "tool_calls": None, "refusal": None})
