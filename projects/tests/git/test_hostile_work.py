@@ -172,30 +172,6 @@ def test_submodules_and_links_that_were_there_before_may_stay(atlas, mirror) -> 
     assert [change.path for change in mirror.changed_files(base, sha)] == ["README.md"]
 
 
-POISON = Path(__file__).with_name("evil_config.sh").read_text()
-
-
-def test_nothing_that_a_workspace_configures_ever_runs_on_the_host(place: Path, workspace) -> None:
-    canary = place / "canary"
-    place.chmod(0o777)
-    mirror, base = workspace.mirror, workspace.mirror.head("main")
-    poisoned = workspace.sandbox.sh(POISON, env={"CANARY": str(canary)})
-    assert poisoned.ok, poisoned.text
-
-    workspace.status()
-    workspace.diff(base)
-    sha = workspace.collect(base, "Poisoned")
-    mirror.diff(base, sha)
-    mirror.changed_files(base, sha)
-    mirror.merge_tree(base, sha)
-    assert workspace.sandbox.sh("test -e INSIDE").ok, "the poison was no poison"
-    workspace.reset(sha)
-    workspace.status()
-    workspace.discard()
-
-    assert not canary.exists()
-
-
 def test_the_sandbox_cannot_write_to_the_mirror(workspace) -> None:
     before = fingerprint(workspace.mirror.path)
     tried = workspace.sandbox.sh(
