@@ -137,7 +137,8 @@ class Client:
             return Forbidden(f"GitHub does not accept the token of {self.connection}.")
         if status in (403, 451):
             missing = headers.get("x-accepted-github-permissions", "")
-            return Forbidden(f"GitHub says: {message}" + (f" Missing: {missing}." if missing else ""))
+            said = f"GitHub says: {message.rstrip('.')}."
+            return Forbidden(said + (f" Missing: {missing}." if missing else ""))
         if status in (404, 410):
             return NotFound("GitHub knows no such thing, or hides it from this token.")
         if status in (405, 409, 422):

@@ -29,9 +29,11 @@ def validate_api_url(url: str) -> None:
 
 class ConnectionQuerySet(models.QuerySet["Connection"]):
     def usable_by(self, user: User) -> Self:
-        """Those by which ``user`` may link repositories: everybody's, one's own, and all for an administrator."""
-        active = self.filter(active=True)
-        return active if user.is_superuser else active.filter(models.Q(everyone=True) | models.Q(owner=user))
+        """Those by which ``user`` may link repositories: one's own, and those that were opened to others."""
+        audiences = [Connection.Audience.EVERYONE]
+        if user.is_superuser:
+            audiences.append(Connection.Audience.ADMINISTRATORS)
+        return self.filter(models.Q(owner=user) | models.Q(audience__in=audiences), active=True)
 
 
 class Connection(models.Model):
@@ -40,6 +42,11 @@ class Connection(models.Model):
     class Kind(models.TextChoices):
         PERSONAL_TOKEN = "personal_token", "personal access token"
 
+    class Audience(models.TextChoices):
+        OWNER = "owner", "only its owner"
+        ADMINISTRATORS = "administrators", "administrators"
+        EVERYONE = "everyone", "everyone here"
+
     name = models.CharField(max_length=100, unique=True)
     kind = models.CharField(max_length=20, choices=Kind.choices, default=Kind.PERSONAL_TOKEN)
     api_url = models.CharField(max_length=300, default=GITHUB_API, validators=[validate_api_url])
@@ -47,7 +54,9 @@ class Connection(models.Model):
     token = EncryptedTextField()
     token_set_at = models.DateTimeField(null=True, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", help_text="whose token it is")
-    everyone = models.BooleanField(default=False, help_text="not for its owner alone")
+    audience = models.CharField(
+        max_length=16, choices=Audience.choices, default=Audience.ADMINISTRATORS, help_text="who may link repositories"
+    )
     active = models.BooleanField(default=True)
 
     login = models.CharField(max_length=100, blank=True, editable=False, help_text="as whom the last test went in")

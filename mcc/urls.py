@@ -9,8 +9,10 @@ from mcc.core import health, pages
 urlpatterns = [
     path("", include("projects.urls")),
     path("", include("agents.urls")),
+    path("", include("githubsync.urls")),
     path("budgets/", include("budgets.urls")),
     path("api/v1/", include("projects.api.urls")),
+    path("api/v1/", include("githubsync.api")),
     path("theme/", pages.set_theme, name="theme"),
     path("styleguide/", styleguide.page, name="styleguide"),
     path("healthz", health.healthz),

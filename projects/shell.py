@@ -24,7 +24,7 @@ from projects.services.pausing import Scope
 from projects.stop_question import COMPANY, StopQuestion
 
 PROJECTS_SHOWN = 30
-ADMINISTRATORS = {"agents:models"}
+ADMINISTRATORS = {"agents:models", "github:connections"}
 """Places that only administrators see."""
 PLACES = (
     # name of the URL, icon, label, label on small screens, keys
@@ -35,6 +35,7 @@ PLACES = (
     ("agents:list", "bot", "Agents", "", "g a"),
     ("budgets:overview", "gauge", "Budget", "Budget", "g m"),
     ("agents:models", "layers", "Models", "", "g o"),
+    ("github:connections", "link", "GitHub", "", "g h"),
     ("analytics:overview", "chart-column", "Analytics", "", "g y"),
 )
 

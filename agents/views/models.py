@@ -14,7 +14,6 @@ from agents import catalogue_lists
 from agents.catalogue_forms import ModelForm
 from agents.models import ModelCard, Provider
 from agents.services import cards
-from agents.views.providers import administrator
 from mcc.core import pages
 from mcc.core.errors import InvalidInput
 
@@ -25,7 +24,7 @@ HISTORY_SHOWN = 50
 @require_GET
 def index(request: HttpRequest) -> HttpResponse:
     """The catalogue, as ``?q=``, ``?provider=``, ``?state=`` and ``?sort=`` select it."""
-    administrator(request)
+    pages.administrator(request)
     name, words = request.GET.get("provider", ""), request.GET.get("q", "").strip()
     provider = get_object_or_404(Provider, name=name) if name else None
     state, sort = request.GET.get("state", "usable"), request.GET.get("sort", "name")
@@ -47,7 +46,7 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_GET
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One model."""
-    administrator(request)
+    pages.administrator(request)
     return render(request, "models/model.html", _page(_card(pk)))
 
 
@@ -55,7 +54,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 @vary_on_headers("HX-Request")
 def change(request: HttpRequest, pk: int) -> HttpResponse:
     """Change limits and price of a model that nobody lists."""
-    user, card = administrator(request), _card(pk)
+    user, card = pages.administrator(request), _card(pk)
     form = ModelForm(request.POST)
     if form.is_valid():
         try:
@@ -71,7 +70,7 @@ def change(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def switch(request: HttpRequest, pk: int) -> HttpResponse:
     """Let a model be called, or not any more."""
-    user, card = administrator(request), _card(pk)
+    user, card = pages.administrator(request), _card(pk)
     cards.switch(card, not card.active, user=user)
     return _to(request, card)
 

@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
@@ -19,23 +18,14 @@ from agents.services import cards, catalogue, health, providers, suspensions
 from budgets.models import PriceVersion
 from mcc.core import pages
 from mcc.core.errors import InvalidInput, ProviderError
-from mcc.core.models import User
 
 CHANGES_SHOWN = 12
-
-
-def administrator(request: HttpRequest) -> User:
-    """Return who asks. Raises PermissionDenied for everybody but administrators."""
-    user = pages.person(request)
-    if not user.is_superuser:
-        raise PermissionDenied
-    return user
 
 
 @require_GET
 def index(request: HttpRequest) -> HttpResponse:
     """All providers."""
-    administrator(request)
+    pages.administrator(request)
     rows = Provider.objects.annotate(model_count=Count("models")).order_by("-active", "name")
     lines = [(row, Endpoint.of(row).key_source, health.last(row)) for row in rows]
     return render(request, "providers/index.html", {"lines": lines})
@@ -46,7 +36,7 @@ def index(request: HttpRequest) -> HttpResponse:
 @vary_on_headers("HX-Request")
 def new(request: HttpRequest) -> HttpResponse:
     """Add a provider, and look at it at once."""
-    user = administrator(request)
+    user = pages.administrator(request)
     form = NewProviderForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         values = form.cleaned_data
@@ -63,7 +53,7 @@ def new(request: HttpRequest) -> HttpResponse:
 @require_GET
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One provider."""
-    administrator(request)
+    pages.administrator(request)
     return render(request, "providers/provider.html", _page(_provider(pk)))
 
 
@@ -72,7 +62,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 @vary_on_headers("HX-Request")
 def change(request: HttpRequest, pk: int) -> HttpResponse:
     """Move a provider to another address."""
-    user, provider = administrator(request), _provider(pk)
+    user, provider = pages.administrator(request), _provider(pk)
     form = ProviderForm(request.POST, provider=provider)
     if form.is_valid():
         try:
@@ -90,7 +80,7 @@ def change(request: HttpRequest, pk: int) -> HttpResponse:
 @vary_on_headers("HX-Request")
 def set_key(request: HttpRequest, pk: int) -> HttpResponse:
     """Store a key, and see at once whether it is taken."""
-    user, provider = administrator(request), _provider(pk)
+    user, provider = pages.administrator(request), _provider(pk)
     form = KeyForm(request.POST)
     if form.is_valid():
         try:
@@ -107,7 +97,7 @@ def set_key(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def remove_key(request: HttpRequest, pk: int) -> HttpResponse:
     """Forget the stored key."""
-    user, provider = administrator(request), _provider(pk)
+    user, provider = pages.administrator(request), _provider(pk)
     providers.remove_key(provider, user=user)
     return _to(request, provider)
 
@@ -115,7 +105,7 @@ def remove_key(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def switch(request: HttpRequest, pk: int) -> HttpResponse:
     """Let a provider be called, or not any more."""
-    user, provider = administrator(request), _provider(pk)
+    user, provider = pages.administrator(request), _provider(pk)
     providers.change(provider, active=not provider.active, user=user)
     return _to(request, provider)
 
@@ -124,7 +114,7 @@ def switch(request: HttpRequest, pk: int) -> HttpResponse:
 @vary_on_headers("HX-Request")
 def check(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask a provider how it does. Costs nothing; a suspension that is over is lifted."""
-    user, provider = administrator(request), _provider(pk)
+    user, provider = pages.administrator(request), _provider(pk)
     health.check(provider)
     suspensions.check(provider, user=user)
     if pages.wants_fragment(request):
@@ -135,7 +125,7 @@ def check(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def refresh(request: HttpRequest, pk: int) -> HttpResponse:
     """Read the list of models and prices now."""
-    user, provider = administrator(request), _provider(pk)
+    user, provider = pages.administrator(request), _provider(pk)
     try:
         done = catalogue.refresh(provider, user=user)
     except ProviderError as failure:
@@ -149,7 +139,7 @@ def refresh(request: HttpRequest, pk: int) -> HttpResponse:
 @vary_on_headers("HX-Request")
 def new_model(request: HttpRequest, pk: int) -> HttpResponse:
     """Type a model in, with its price."""
-    user, provider = administrator(request), _provider(pk)
+    user, provider = pages.administrator(request), _provider(pk)
     form = NewModelForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:

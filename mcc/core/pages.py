@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
@@ -37,6 +38,14 @@ def person(request: HttpRequest) -> User:
     """Return who is logged in: every page but the gate is for users only."""
     assert isinstance(request.user, User)
     return request.user
+
+
+def administrator(request: HttpRequest) -> User:
+    """Return who asks. Raises PermissionDenied for everybody but administrators."""
+    user = person(request)
+    if not user.is_superuser:
+        raise PermissionDenied
+    return user
 
 
 def answer(request: HttpRequest, page: str, partial_name: str, context: dict[str, Any]) -> HttpResponse:

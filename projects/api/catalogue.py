@@ -20,9 +20,8 @@ from agents.endpoint import Endpoint as ModelEndpoint
 from agents.endpoint import KeySource
 from agents.models import ModelCard, Provider
 from agents.services import cards, catalogue, health, providers, suspensions
-from mcc.core.errors import InvalidInput, NotAllowed
-from mcc.core.models import User
-from projects.api.endpoint import Endpoint, caller
+from mcc.core.errors import InvalidInput
+from projects.api.endpoint import Endpoint, administrator
 from projects.api.fields import UsdField, shown
 
 STATES = {"true": True, "false": False}
@@ -168,7 +167,7 @@ class ModelDetail(Endpoint):
 
     @extend_schema(operation_id="models_update", request=ModelChanges)
     def patch(self, request: Request, pk: int) -> Response:
-        user = _administrator(request)
+        user = administrator(request)
         given = ModelChanges(data=request.data)
         given.is_valid(raise_exception=True)
         card = get_object_or_404(ModelCard.objects.select_related("provider"), pk=pk)
@@ -190,12 +189,12 @@ class ProviderEndpoint(Endpoint):
 class ProviderList(ProviderEndpoint):
     @extend_schema(operation_id="providers_list", responses=ProviderOut(many=True))
     def get(self, request: Request) -> Response:
-        _administrator(request)
+        administrator(request)
         return self.paged(_providers().order_by("name"), lambda page: ProviderOut(page, many=True).data)
 
     @extend_schema(operation_id="providers_create", request=ProviderIn, responses={201: ProviderOut})
     def post(self, request: Request) -> Response:
-        user = _administrator(request)
+        user = administrator(request)
         given = ProviderIn(data=request.data)
         given.is_valid(raise_exception=True)
         added = providers.add(**given.validated_data, user=user)
@@ -205,12 +204,12 @@ class ProviderList(ProviderEndpoint):
 class ProviderDetail(ProviderEndpoint):
     @extend_schema(operation_id="providers_retrieve")
     def get(self, request: Request, pk: int) -> Response:
-        _administrator(request)
+        administrator(request)
         return Response(_provider(pk))
 
     @extend_schema(operation_id="providers_update", request=ProviderChanges)
     def patch(self, request: Request, pk: int) -> Response:
-        user = _administrator(request)
+        user = administrator(request)
         given = ProviderChanges(data=request.data)
         given.is_valid(raise_exception=True)
         values, provider = given.validated_data, get_object_or_404(Provider, pk=pk)
@@ -229,7 +228,7 @@ class ProviderCheck(ProviderEndpoint):
 
     @extend_schema(operation_id="providers_check", request=None)
     def post(self, request: Request, pk: int) -> Response:
-        user = _administrator(request)
+        user = administrator(request)
         provider = get_object_or_404(Provider, pk=pk)
         found = health.check(provider)
         suspensions.check(provider, user=user)
@@ -243,15 +242,8 @@ class ProviderRefresh(ProviderEndpoint):
 
     @extend_schema(operation_id="providers_refresh", request=None)
     def post(self, request: Request, pk: int) -> Response:
-        user = _administrator(request)
+        user = administrator(request)
         return Response(RefreshedOut(catalogue.refresh(get_object_or_404(Provider, pk=pk), user=user)).data)
-
-
-def _administrator(request: Request) -> User:
-    user = caller(request)
-    if not user.is_superuser:
-        raise NotAllowed("Only an administrator may do this.")
-    return user
 
 
 def _model(pk: int) -> dict[str, object]:

@@ -9,6 +9,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from mcc.core.errors import NotAllowed
 from mcc.core.models import User
 
 Row = TypeVar("Row", bound=models.Model)
@@ -18,6 +19,14 @@ def caller(request: Request) -> User:
     """Return who calls. Every endpoint requires a login, so it is never nobody."""
     assert isinstance(request.user, User)
     return request.user
+
+
+def administrator(request: Request) -> User:
+    """Return who calls. Raises NotAllowed for everybody but administrators."""
+    user = caller(request)
+    if not user.is_superuser:
+        raise NotAllowed("Only an administrator may do this.")
+    return user
 
 
 class Endpoint(GenericAPIView):

@@ -52,6 +52,8 @@ def addresses(office) -> list[str]:
         "/providers/",
         "/providers/1/",
         "/providers/new/",
+        "/connections/",
+        "/connections/new/",
         "/budgets/",
         "/budgets/1/",
         "/budgets/usage/",

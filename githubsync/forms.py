@@ -1,0 +1,47 @@
+"""The shape of what people write about connections and repositories."""
+
+from django import forms
+
+from githubsync.models import GITHUB_API, Connection
+
+
+def token_field(*, required: bool) -> forms.CharField:
+    """Return a field that takes a token and never shows it."""
+    hidden = forms.PasswordInput(render_value=False, attrs={"autocomplete": "off", "spellcheck": "false"})
+    return forms.CharField(label="Personal access token", max_length=1_000, required=required, widget=hidden)
+
+
+class ConnectionForm(forms.Form):
+    """A connection that is not there yet."""
+
+    name = forms.CharField(max_length=100, help_text="What you call it here.")
+    token = token_field(required=True)
+    audience = forms.ChoiceField(
+        label="Who may use it",
+        choices=Connection.Audience.choices,
+        initial=Connection.Audience.ADMINISTRATORS,
+        help_text="To link repositories. What agents do there is done as the owner of the token.",
+    )
+    api_url = forms.CharField(
+        label="API address",
+        max_length=300,
+        initial=GITHUB_API,
+        help_text="Of a GitHub Enterprise Server: https://github.example.org/api/v3",
+    )
+    ca_file = forms.CharField(
+        label="CA file",
+        max_length=300,
+        required=False,
+        help_text="Path on this machine to the certificates that the server is signed with. Empty: the usual ones.",
+    )
+
+
+class EditConnectionForm(ConnectionForm):
+    """A connection as it is; an empty token leaves the stored one."""
+
+    def __init__(self, data: object = None, *, connection: Connection) -> None:
+        shown = {name: getattr(connection, name) for name in ("name", "audience", "api_url", "ca_file")}
+        super().__init__(data, initial=shown)  # type: ignore[arg-type]
+        token = self.fields["token"]
+        token.label, token.required = "Another token", False
+        token.help_text = "Empty: the stored one stays. Another address wants its own token."

@@ -1,0 +1,128 @@
+"""Connections: which GitHub, by whose token, and for whom. A token goes in and never comes out."""
+
+import re
+import ssl
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils import timezone
+
+from githubsync.models import Connection
+from mcc.core import audit
+from mcc.core.errors import InvalidInput, NotAllowed
+from mcc.core.models import User
+
+CHANGEABLE = ("name", "api_url", "ca_file", "audience", "active")
+TOKEN = re.compile(r"[!-~]{1,1000}")
+"""What can stand in a header: printable ASCII without blanks."""
+
+
+@transaction.atomic
+def add(
+    *,
+    name: str,
+    token: str,
+    api_url: str,
+    user: User,
+    ca_file: str = "",
+    audience: str = Connection.Audience.ADMINISTRATORS,
+) -> Connection:
+    """Return a new connection, whose owner is ``user``. Nothing is asked of GitHub. Raises InvalidInput, NotAllowed."""
+    _require_administrator(user)
+    connection = Connection(name=name, api_url=_tidy(api_url), ca_file=ca_file, audience=audience, owner=user)
+    _validate(connection)
+    _put(connection, token)
+    connection.save()
+    detail = {"name": name, "api_url": connection.api_url, "audience": audience}
+    audit.record(user, "github.add_connection", _subject(connection), detail)
+    return connection
+
+
+@transaction.atomic
+def change(connection: Connection, *, user: User, token: str = "", **given: str | bool) -> None:
+    """Change what is given (fields in ``CHANGEABLE``); an empty ``token`` leaves the stored one.
+
+    A token goes only to the server that it was entered for, so another server wants another one. Whoever enters a
+    token owns it; who else may use it is for its owner to say. Raises InvalidInput, NotAllowed.
+    """
+    _require_administrator(user)
+    row = Connection.objects.select_for_update().get(pk=connection.pk)
+    for field, value in given.items():
+        setattr(connection, field, _tidy(str(value)) if field == "api_url" else value)
+    if connection.web_url != row.web_url:
+        _require_movable(row, token)
+    if connection.audience != row.audience and row.owner_id != user.pk and not token:
+        raise NotAllowed(f"The token is {row.owner}'s: only they say who may use it.")
+    _validate(connection)
+    changed = {
+        field: [getattr(row, field), getattr(connection, field)]
+        for field in given
+        if getattr(row, field) != getattr(connection, field)
+    }
+    if token:
+        connection.owner = user
+        _put(connection, token)
+    if changed or token:
+        connection.save(update_fields=[*changed, "token", "token_set_at", "owner", "limited_until"])
+        audit.record(user, "github.change_connection", _subject(row), {**changed, "new_token": bool(token)})
+
+
+@transaction.atomic
+def remove(connection: Connection, *, user: User) -> None:
+    """Forget the connection and its token. Raises InvalidInput while projects hang on it, NotAllowed."""
+    _require_administrator(user)
+    keys = list(connection.repositories.exclude(project=None).values_list("project__key", flat=True))
+    if keys:
+        raise InvalidInput(f"Used by {', '.join(sorted(keys))}. Switch it off instead.")
+    subject, detail = _subject(connection), {"name": connection.name}
+    connection.repositories.all().delete()  # chosen once and never worked with
+    connection.delete()
+    audit.record(user, "github.remove_connection", subject, detail)
+
+
+def _require_administrator(user: User) -> None:
+    if not user.is_superuser:
+        raise NotAllowed("Only an administrator may do this.")
+
+
+def _subject(connection: Connection) -> str:
+    return f"githubsync.connection:{connection.pk}"
+
+
+def _tidy(url: str) -> str:
+    return url.strip().rstrip("/")
+
+
+def _put(connection: Connection, token: str) -> None:
+    if not TOKEN.fullmatch(token := token.strip()):
+        raise _wrong("token", "A token is one word of letters, digits and signs.")
+    connection.token, connection.token_set_at = token, timezone.now()
+    connection.limited_until = None
+
+
+def _require_movable(row: Connection, token: str) -> None:
+    """Refuse to send a token to a server that it was not given for, and to move repositories to another server."""
+    if not token:
+        raise _wrong("token", f"The stored token is for {row.web_url}. Enter the one for the new address.")
+    if row.repositories.exclude(project=None).exists():
+        raise _wrong("api_url", "Projects work with repositories there: make another connection.")
+
+
+def _validate(connection: Connection) -> None:
+    try:
+        connection.full_clean(exclude=["owner"])
+    except ValidationError as error:
+        raise InvalidInput("The connection cannot be like this.", fields=error.message_dict) from None
+    if urlsplit(connection.api_url).hostname in ("github.com", "www.github.com"):
+        raise _wrong("api_url", "The API of github.com is at https://api.github.com.")
+    if connection.ca_file:
+        try:
+            ssl.create_default_context(cafile=str(Path(connection.ca_file)))
+        except (OSError, ValueError):
+            raise _wrong("ca_file", "No file with PEM certificates that Mission Control can read.") from None
+
+
+def _wrong(field: str, sentence: str) -> InvalidInput:
+    return InvalidInput(sentence, fields={field: [sentence]})

@@ -1,0 +1,122 @@
+"""Connections to GitHub: made, tested, changed, removed. For administrators only."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.db.models import Count, Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.vary import vary_on_headers
+
+from githubsync.forms import ConnectionForm, EditConnectionForm
+from githubsync.models import Connection
+from githubsync.services import connections, inspection
+from mcc.core import pages
+from mcc.core.errors import DomainError
+
+
+@require_GET
+def index(request: HttpRequest) -> HttpResponse:
+    """All connections."""
+    pages.administrator(request)
+    linked = Count("repositories", filter=Q(repositories__project__isnull=False))
+    rows = Connection.objects.select_related("owner").annotate(linked=linked).order_by("-active", "name")
+    lines = [(row, inspection.last(row)) for row in rows]
+    return render(request, "github/connections.html", {"lines": lines})
+
+
+@require_http_methods(["GET", "POST"])
+@sensitive_post_parameters("token")
+@vary_on_headers("HX-Request")
+def new(request: HttpRequest) -> HttpResponse:
+    """Make a connection, and test it at once."""
+    user = pages.administrator(request)
+    form = ConnectionForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            connection = connections.add(**form.cleaned_data, user=user)
+        except DomainError as refusal:
+            pages.explain(form, refusal)
+        else:
+            inspection.check(connection)
+            return _to(request, connection)
+    return pages.answer(request, "github/new.html", "github/_new_form.html", {"form": form})
+
+
+@require_GET
+def detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """One connection."""
+    pages.administrator(request)
+    return render(request, "github/connection.html", _page(_connection(pk)))
+
+
+@require_POST
+@sensitive_post_parameters("token")
+@vary_on_headers("HX-Request")
+def change(request: HttpRequest, pk: int) -> HttpResponse:
+    """Change a connection; another token is tested at once."""
+    user, connection = pages.administrator(request), _connection(pk)
+    form = EditConnectionForm(request.POST, connection=connection)
+    if form.is_valid():
+        try:
+            connections.change(connection, user=user, **form.cleaned_data)
+        except DomainError as refusal:
+            pages.explain(form, refusal)
+        else:
+            if form.cleaned_data["token"]:
+                inspection.check(connection)
+            return _to(request, connection)
+    context = _page(_connection(pk)) | {"form": form, "edit_form": form}
+    return pages.answer(request, "github/connection.html", "github/_edit.html", context)
+
+
+@require_POST
+@vary_on_headers("HX-Request")
+def test(request: HttpRequest, pk: int) -> HttpResponse:
+    """Find out what the token may do. Changes nothing on GitHub."""
+    pages.administrator(request)
+    inspection.check(_connection(pk))
+    connection = _connection(pk)
+    if pages.wants_fragment(request):
+        return render(request, "github/_health.html", _page(connection))
+    return _to(request, connection)
+
+
+@require_POST
+def switch(request: HttpRequest, pk: int) -> HttpResponse:
+    """Let a connection be used, or not any more."""
+    user, connection = pages.administrator(request), _connection(pk)
+    connections.change(connection, user=user, active=not connection.active)
+    return _to(request, connection)
+
+
+@require_POST
+def remove(request: HttpRequest, pk: int) -> HttpResponse:
+    """Forget a connection and its token."""
+    user, connection = pages.administrator(request), _connection(pk)
+    try:
+        connections.remove(connection, user=user)
+    except DomainError as refusal:
+        messages.error(request, refusal.detail)
+        return _to(request, connection)
+    return pages.go(request, reverse("github:connections"))
+
+
+def _connection(pk: int) -> Connection:
+    return get_object_or_404(Connection.objects.select_related("owner"), pk=pk)
+
+
+def _to(request: HttpRequest, connection: Connection) -> HttpResponse:
+    return pages.go(request, reverse("github:connection", args=[connection.pk]))
+
+
+def _page(connection: Connection) -> dict[str, Any]:
+    return {
+        "connection": connection,
+        "health": inspection.last(connection),
+        "repositories": connection.repositories.exclude(project=None).select_related("project"),
+        "edit_form": EditConnectionForm(connection=connection),
+    }
