@@ -114,14 +114,21 @@ def _questions(projects: QuerySet[Project], shown: int) -> Iterator[Happening]:
     shown_ones = asked.filter(Q(answered_by__isnull=False) | Q(kind=Request.Kind.QUESTION))
     rows = shown_ones.select_related("issue__project", "project", "agent", "answered_by")
     for request in rows.order_by("-pk")[:shown]:
-        place = _issue_url(request.issue) if request.issue else reverse("projects:project", args=[request.project.key])
-        about = request.issue.key if request.issue else request.project.name
+        place, about = _place(request)
         if request.answered_by and request.answered_at:
             kind = Request.Kind(request.kind)
             did = DECIDED.get((kind, request.answer)) or DECIDED[kind]
             yield Happening(request.answered_at, did, about, place, who=request.answered_by)
         if request.kind == Request.Kind.QUESTION:
             yield Happening(request.created_at, "asks about", about, place, who=request.agent)
+
+
+def _place(request: Request) -> tuple[str, str]:
+    """Return the address and the name of what the question is about."""
+    if request.issue:
+        return _issue_url(request.issue), request.issue.key
+    assert request.project is not None  # those about a provider are of no project, and not told here
+    return reverse("projects:project", args=[request.project.key]), request.project.name
 
 
 def _issue_url(issue: Issue) -> str:

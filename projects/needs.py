@@ -16,6 +16,7 @@ LOOKS = {
     Request.Kind.QUESTION: ("message-square", "warn", "Answer"),
     Request.Kind.BUDGET: ("wallet", "warn", "Decide"),
     Request.Kind.BLOCKED: ("circle-alert", "warn", "Decide"),
+    Request.Kind.PROVIDER: ("network", "warn", "Decide"),
 }
 
 
@@ -63,7 +64,7 @@ class Need:
         """The page with all that one must know to decide, at the question."""
         pull = self.request.pull_request
         if self.request.kind == Request.Kind.MERGE and pull:
-            page = reverse("projects:pull_request", args=[self.request.project.key, pull.number])
+            page = reverse("projects:pull_request", args=[pull.project.key, pull.number])
         else:
             page = home(self.request)
         return f"{page}#request-{self.request.pk}"
@@ -84,6 +85,10 @@ def open_needs(user: User, project: Project | None = None) -> Sequence[Need]:
     if project is not None:
         requests = requests.filter(project=project)
     decides = set(Project.objects.maintained_by(user).values_list("pk", flat=True))
-    rows = requests.select_related("project", "issue__project", "task", "pull_request__project", "agent", "user")
+    near = ("project", "provider", "issue__project", "task", "pull_request__project", "agent", "user")
+    rows = requests.select_related(*near)
     rows = rows.defer("pull_request__diff", "pull_request__body").prefetch_related("issue__tasks")
-    return [Need(row, row.project_id in decides) for row in rows.order_by("created_at", "pk")[:NEEDS_SHOWN]]
+    return [
+        Need(row, user.is_superuser or row.project_id in decides)
+        for row in rows.order_by("created_at", "pk")[:NEEDS_SHOWN]
+    ]

@@ -10,7 +10,7 @@ from budgets.models import Account
 from budgets.signals import account_frozen, account_thawed, limit_changed
 from mcc.core.queue import enqueue
 from projects.models import Issue, IssueStatus, Project, Task, TaskStatus, Transition
-from projects.services import money, news, tidying
+from projects.services import money, news, supply, tidying
 from projects.services.coding import SETTLED
 from projects.signals import task_moved
 
@@ -65,7 +65,8 @@ def go_on_with_the_money(sender: type[Account], account: Account, **kwargs: obje
 
 @receiver(supply_changed, dispatch_uid="projects.show_the_supply")
 def show_the_supply(sender: type[object], **kwargs: object) -> None:
-    """Let open pages show which providers and models can be called."""
+    """Ask about what cannot be used, and let open pages show which providers and models can be called."""
+    supply.ask()
     news.company_changed()
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from mcc.core.queue import enqueue
 from projects.models import Issue
-from projects.services import money, rest, scheduling, setups
+from projects.services import money, rest, scheduling, setups, supply
 
 LOOK_S: Final = 5.0
 PAUSE_S: Final = 0.1
@@ -45,6 +45,7 @@ def advance_all() -> None:
     for request in money.unsettled():
         money.settle(request)
     money.wake_waiting()
+    supply.ask()
     setups.tidy()
     at_work = Issue.objects.open().filter(started_at__isnull=False)
     for issue_id in at_work.order_by("-priority", "pk").values_list("pk", flat=True):

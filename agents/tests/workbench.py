@@ -91,7 +91,7 @@ def make_card(context_tokens: int = 128_000) -> ModelCard:
 
 
 def make_agent(role: Role = Role.CODER, card: ModelCard | None = None, **fields: object) -> Agent:
-    name = f"{role}-{next(_numbers)}"
+    name = f"{role}-b{next(_numbers)}"
     account = Account.objects.create(kind=Account.Kind.AGENT, name=name)
     return Agent.objects.create(name=name, role=role, model=card or make_card(), account=account, **fields)
 

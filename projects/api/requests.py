@@ -8,7 +8,7 @@ from mcc.core.errors import InvalidInput
 from projects.api.endpoint import Endpoint, caller
 from projects.api.serializers import RequestOut
 from projects.models import Request
-from projects.services import requests
+from projects.services import answers
 
 
 class AnswerIn(serializers.Serializer):
@@ -47,4 +47,4 @@ class RequestAnswer(Endpoint):
         asked = get_object_or_404(Request.objects.visible_to(caller(request)), pk=pk)
         given = AnswerIn(data=request.data)
         given.is_valid(raise_exception=True)
-        return Response(RequestOut(requests.answer(asked, user=caller(request), **given.validated_data)).data)
+        return Response(RequestOut(answers.give(asked, user=caller(request), **given.validated_data)).data)

@@ -184,8 +184,8 @@ class RequestOut(serializers.ModelSerializer):
     class Meta:
         model = Request
         fields = (
-            "id", "project", "issue", "task", "pull_request", "kind", "question", "detail", "options", "default",
-            "resets_at", "asked_by", "is_open", "answer", "answer_text", "answered_at", "created_at",
+            "id", "project", "issue", "task", "pull_request", "provider", "kind", "question", "detail", "options",
+            "default", "resets_at", "asked_by", "is_open", "answer", "answer_text", "answered_at", "created_at",
         )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from agents.models import Acted, Run
+from agents.models import Acted, Provider, Run
 from budgets.models import Limit
 from mcc.core.models import User
 from projects.models.issue import Issue, Task
@@ -14,10 +14,11 @@ from projects.models.pull_request import PullRequest
 
 class RequestQuerySet(models.QuerySet["Request"]):
     def visible_to(self, user: User) -> Self:
-        return self.filter(project__in=Project.objects.visible_to(user))
+        """Those of the projects that ``user`` sees; those about providers concern administrators alone."""
+        return self if user.is_superuser else self.filter(project__in=Project.objects.visible_to(user))
 
     def maintained_by(self, user: User) -> Self:
-        return self.filter(project__in=Project.objects.maintained_by(user))
+        return self if user.is_superuser else self.filter(project__in=Project.objects.maintained_by(user))
 
     def open(self) -> Self:
         return self.filter(answered_at__isnull=True, withdrawn_at__isnull=True)
@@ -38,11 +39,14 @@ class Request(Acted):
         QUESTION = "question", "an agent asks"
         BUDGET = "budget", "money is short"
         BLOCKED = "blocked", "work cannot go on"
+        PROVIDER = "provider", "a provider cannot be used"
 
     OTHER = "other"
     """The answer to an agent's question in the person's own words."""
 
-    project = models.ForeignKey(Project, models.CASCADE, related_name="requests")
+    project = models.ForeignKey(
+        Project, models.CASCADE, null=True, related_name="requests", help_text="empty: about a provider"
+    )
     issue = models.ForeignKey(
         Issue, models.CASCADE, null=True, related_name="requests", help_text="empty: about money that several share"
     )
@@ -50,6 +54,9 @@ class Request(Acted):
     pull_request = models.ForeignKey(PullRequest, models.CASCADE, null=True, related_name="requests")
     run = models.ForeignKey(Run, models.CASCADE, null=True, related_name="requests", help_text="waits for the answer")
     limit = models.ForeignKey(Limit, models.SET_NULL, null=True, related_name="+", help_text="the one that is short")
+    provider = models.ForeignKey(
+        Provider, models.CASCADE, null=True, related_name="+", help_text="the one that nobody can use"
+    )
     resets_at = models.DateTimeField(null=True, help_text="when the limit's period ends: so long a person can wait")
     key = models.CharField(
         max_length=120, unique=True, help_text="says it once: plan:12:1, merge:7:<sha>, ask:5:<call>"
@@ -81,7 +88,13 @@ class Request(Acted):
                 name="request_answered_by_somebody",
             ),
             models.CheckConstraint(
-                condition=Q(issue__isnull=False) | Q(kind="budget"), name="request_of_an_issue_unless_about_money"
+                condition=Q(issue__isnull=False) | Q(kind__in=("budget", "provider")),
+                name="request_of_an_issue_unless_about_money",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="provider", provider__isnull=False, project__isnull=True, issue__isnull=True)
+                | ~Q(kind="provider") & Q(provider__isnull=True, project__isnull=False),
+                name="request_of_a_project_unless_about_a_provider",
             ),
             models.UniqueConstraint(
                 fields=["project", "limit"],

@@ -1,6 +1,7 @@
 """What the company does when a person has answered."""
 
 from agents.models import Purpose
+from mcc.core.models import User
 from projects.models import Issue, Request, TaskStatus, Vote
 from projects.services import (
     aftercare,
@@ -12,11 +13,20 @@ from projects.services import (
     merging,
     planning,
     proof,
+    requests,
     staffing,
+    supply,
 )
 
 ACCEPT = "approve"
 REJECT = "reject"
+
+
+def give(request: Request, *, user: User, choice: str, text: str = "") -> Request:
+    """Take an answer from wherever a person gave it. Raises what ``requests.answer`` and ``supply.answer`` raise."""
+    if request.kind == Request.Kind.PROVIDER:
+        return supply.answer(request, user=user, choice=choice)
+    return requests.answer(request, user=user, choice=choice, text=text)
 
 
 def act_on(issue: Issue) -> None:

@@ -200,7 +200,7 @@ def settle(request: Request) -> None:
     for key in list(concerned.values_list("pk", flat=True)):
         news.ring(key)
     ANSWERS[request.answer](request)
-    ask_for(request.project)
+    ask_for(_project(request))
 
 
 def unsettled() -> QuerySet[Request]:
@@ -210,7 +210,12 @@ def unsettled() -> QuerySet[Request]:
 
 
 def _waiting_for(request: Request) -> QuerySet[Run]:
-    return waiting(request.project).filter(short_of=request.limit_id)
+    return waiting(_project(request)).filter(short_of=request.limit_id)
+
+
+def _project(request: Request) -> Project:
+    assert request.project is not None  # questions about money are of one
+    return request.project
 
 
 def _raise(request: Request) -> None:

@@ -31,6 +31,9 @@ def request_changed(request: Request) -> None:
     if request.issue is not None:
         _tell(request.issue, "request", request=request.pk)
         return
+    if request.project_id is None:
+        transaction.on_commit(partial(live.publish, COMPANY, "request", {"request": request.pk}), robust=True)
+        return
     short = Run.objects.filter(status=Run.Status.WAITING, short_of=request.limit_id).values("accounts")
     concerned = Issue.objects.filter(project=request.project_id, account__in=short)
     streams = [*(issue.stream for issue in concerned), f"project:{request.project_id}", COMPANY]

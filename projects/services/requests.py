@@ -9,10 +9,10 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from agents.models import Agent, Run
+from agents.models import Agent, Provider, Run
 from budgets.models import Limit
 from mcc.core import audit
-from mcc.core.errors import InvalidInput
+from mcc.core.errors import InvalidInput, NotAllowed
 from mcc.core.models import User
 from mcc.core.money import nanousd, usd_string
 from mcc.core.queue import enqueue
@@ -45,7 +45,7 @@ class Option:
 @transaction.atomic
 def open(
     kind: Request.Kind,
-    about: Issue | Project,
+    about: Issue | Project | Provider,
     *,
     key: str,
     question: str,
@@ -61,14 +61,17 @@ def open(
 ) -> Request:
     """Return the request ``key``, asked now unless it was asked before. Listeners hear ``request_opened``.
 
-    ``about`` a project are only questions about money that several of its issues share.
+    ``about`` a project are only questions about money that several of its issues share, about a provider only those
+    that its administrators are asked when nobody can use it.
     """
     issue = about if isinstance(about, Issue) else None
+    provider = about if isinstance(about, Provider) else None
     request, is_new = Request.objects.get_or_create(
         key=key,
         defaults={
-            "project": about.project if isinstance(about, Issue) else about,
+            "project": issue.project if issue else about if isinstance(about, Project) else None,
             "issue": issue,
+            "provider": provider,
             "task": task,
             "pull_request": pull_request,
             "run": run,
@@ -105,7 +108,7 @@ def answer(request: Request, *, user: User, choice: str, text: str = "") -> Requ
     Raises NotAllowed, RequestClosed when somebody was faster, InvalidInput for a choice that was not offered or
     that says nothing without words. Listeners hear ``request_answered``.
     """
-    require_decider(user, request.project)
+    _require_right(user, request)
     asked = Request.objects.select_for_update(of=("self",))
     request = asked.select_related("issue__project", "project", "limit__account").get(pk=request.pk)
     if not request.is_open:
@@ -129,6 +132,13 @@ def answer(request: Request, *, user: User, choice: str, text: str = "") -> Requ
         news.ring(request.issue.pk)
     transaction.on_commit(partial(request_answered.send_robust, Request, request=request))
     return request
+
+
+def _require_right(user: User, request: Request) -> None:
+    if request.project is not None:
+        require_decider(user, request.project)
+    elif not user.is_superuser:
+        raise NotAllowed("Only an administrator may do this.")
 
 
 def _amount(request: Request, user: User, text: str) -> str:

@@ -10,7 +10,7 @@ from mcc.core.errors import DomainError
 from projects.models import Request
 from projects.models.request import RequestQuerySet
 from projects.needs import home
-from projects.services import requests
+from projects.services import answers
 
 
 @require_http_methods(["GET", "POST"])
@@ -22,7 +22,7 @@ def answer(request: HttpRequest, pk: int) -> HttpResponse:
     refusal = None
     if request.method == "POST":
         try:
-            requests.answer(row, user=user, choice=request.POST.get("choice", ""), text=request.POST.get("text", ""))
+            answers.give(row, user=user, choice=request.POST.get("choice", ""), text=request.POST.get("text", ""))
         except DomainError as error:
             refusal = error
         row = _requests().get(pk=pk)
@@ -40,5 +40,5 @@ def answer(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _requests() -> RequestQuerySet:
     return Request.objects.select_related(
-        "issue__project", "project", "agent", "user", "answered_by", "task", "pull_request__project"
+        "issue__project", "project", "provider", "agent", "user", "answered_by", "task", "pull_request__project"
     )
