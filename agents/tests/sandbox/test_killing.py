@@ -7,10 +7,11 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from agents.sandbox import places, reaping
+from agents.sandbox import owners, places, reaping
 from agents.sandbox.types import Ending, Result, SandboxGone
 from agents.tests.sandbox.conftest import processes_with
 
@@ -135,25 +136,28 @@ sandbox.sh("(setsid sleep {mark} &); echo up; sleep {mark}", on_output=lambda _:
 """
 
 
-def test_a_worker_killed_with_sigkill_leaves_nothing(backend, settings, request):
-    mark, name = f"62.{secrets.randbelow(10**9)}", f"test-{secrets.token_hex(4)}"
-    environment = {
-        **os.environ,
+def _other(script, settings, **environment) -> subprocess.Popen:
+    """Start another process of this installation that carries out ``script``."""
+    ours = {
         "DJANGO_SETTINGS_MODULE": "mcc.settings",
         "MCC_IGNORE_DOTENV": "1",
         "MCC_DATA_DIR": str(settings.DATA_DIR),
         "MCC_WORKSPACES_DIR": str(places.workspaces_root()),
-        "MCC_SANDBOX": backend.name,
-        "MCC_SANDBOX_IMAGE": settings.MCC_SANDBOX_IMAGE,
     }
-    if backend.name == "docker":
-        environment["DOCKER_HOST"] = request.getfixturevalue("docker_address")
-    worker = subprocess.Popen(
-        [sys.executable, "-c", WORKER.format(name=name, mark=mark)],
-        env=environment,
+    return subprocess.Popen(
+        [sys.executable, "-c", script],
+        env={**os.environ, **ours, **environment},
         cwd=settings.BASE_DIR,
         stdout=subprocess.PIPE,
     )
+
+
+def test_a_worker_killed_with_sigkill_leaves_nothing(backend, settings, request):
+    mark, name = f"62.{secrets.randbelow(10**9)}", f"test-{secrets.token_hex(4)}"
+    environment = {"MCC_SANDBOX": backend.name, "MCC_SANDBOX_IMAGE": settings.MCC_SANDBOX_IMAGE}
+    if backend.name == "docker":
+        environment["DOCKER_HOST"] = request.getfixturevalue("docker_address")
+    worker = _other(WORKER.format(name=name, mark=mark), settings, **environment)
     try:
         assert worker.stdout.readline() == b"up\n"
         assert len([pid for pid in processes_with(mark) if pid != worker.pid]) >= 2
@@ -167,3 +171,38 @@ def test_a_worker_killed_with_sigkill_leaves_nothing(backend, settings, request)
         assert [gone.endswith(name) for gone in reaping.reap(backend)] == [True]
     _until(lambda: not processes_with(mark), seconds=2)
     places.delete_workspace(name)
+
+
+HALF_MADE = """
+import subprocess, time
+from agents.sandbox import owners
+subprocess.Popen(["sh", "-c", "sleep {mark}; :", owners.mark()], start_new_session=True)
+print(owners.me(), flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_sandbox_that_was_just_being_made_is_found_by_its_mark(bwrap, settings):
+    mark = f"63.{secrets.randbelow(10**9)}"
+    worker = _other(HALF_MADE.format(mark=mark), settings)
+    try:
+        name = worker.stdout.readline().decode().strip()
+        _until(lambda: processes_with(mark))
+        assert reaping.reap(bwrap) == [], "its worker lives"
+    finally:
+        worker.kill()
+        worker.wait()
+        worker.stdout.close()
+    assert owners.dead() == [name]
+    shells = [pid for pid in processes_with(mark) if owners.MARK in _line(pid)]
+
+    assert reaping.reap(bwrap) == [f"process {pid}" for pid in shells]
+
+    assert len(shells) == 1
+    assert owners.dead() == []
+    for pid in processes_with(mark):  # in a sandbox it would have gone with the first process of its namespace
+        os.kill(pid, signal.SIGKILL)
+
+
+def _line(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text()
