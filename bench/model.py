@@ -26,7 +26,9 @@ CHUNK = "tick "
 class Manner:
     """How the server answers: ``commands`` one after the other, each in an answer of ``chunks`` over ``latency_s``.
 
-    ``{n}`` in a command is the number of the turn. After the last one it calls ``end_tool``.
+    ``{n}`` in a command is the number of the turn. After the last one it calls ``end_tool``. Where the last message of
+    a prompt has the words ``asks_for_notes``, it writes text and calls nothing; what the client then drops from its
+    prompts does not count as undone.
     """
 
     commands: list[str] = field(default_factory=lambda: ["true"])
@@ -35,6 +37,7 @@ class Manner:
     chunks: int = 1
     end_tool: str = "submit_bench"
     keeps_prompts: bool = False
+    asks_for_notes: str = ""
 
 
 @dataclass
@@ -48,6 +51,7 @@ class Record:
     hung_up: int = 0
     chunks: list[int] = field(default_factory=list)
     prompt: list[str] = field(default_factory=list)
+    is_notes: bool = False
 
 
 class Line(asyncio.StreamReaderProtocol):
@@ -98,8 +102,12 @@ class Server:
 
     async def complete(self, path: str, raw: bytes, arrived: int, writer: asyncio.StreamWriter) -> None:
         body = json.loads(raw)
-        turn = sum(message["role"] == "assistant" for message in body["messages"])
-        record = Record(body.get("session_id") or path.split("/")[1], turn, arrived)
+        record = Record(body.get("session_id") or path.split("/")[1], 0, arrived)
+        if words := self.manner.asks_for_notes:
+            record.is_notes = words in str(body["messages"][-1]["content"])
+            record.turn = sum(not earlier.is_notes for earlier in self.records)
+        else:
+            record.turn = sum(message["role"] == "assistant" for message in body["messages"])
         self.records.append(record)
         if self.manner.keeps_prompts:
             record.prompt = [json.dumps(part, sort_keys=True) for part in (body.get("tools"), *body["messages"])]
@@ -108,7 +116,7 @@ class Server:
             await self.stream(record, body, writer, line)
         else:
             await asyncio.sleep(self.manner.latency_s)
-            message = {"role": "assistant", "content": CHUNK, "tool_calls": [self.call(turn, body)]}
+            message = {"role": "assistant", "content": CHUNK, "tool_calls": [self.call(record.turn, body)]}
             choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
             answer(writer, chunk(record, body, [choice], "chat.completion") | {"usage": _usage(raw)})
             record.done = time.monotonic_ns()
@@ -125,9 +133,11 @@ class Server:
                 raise ConnectionResetError
             record.chunks.append(time.monotonic_ns())
             send(writer, chunk(record, body, [{"index": 0, "delta": {"content": CHUNK}, "finish_reason": None}]))
-        call = {"index": 0, **self.call(record.turn, body)}
-        send(writer, chunk(record, body, [{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": None}]))
-        send(writer, chunk(record, body, [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]))
+        if not record.is_notes:
+            call = {"index": 0, **self.call(record.turn, body)}
+            send(writer, chunk(record, body, [{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": None}]))
+        reason = "stop" if record.is_notes else "tool_calls"
+        send(writer, chunk(record, body, [{"index": 0, "delta": {}, "finish_reason": reason}]))
         send(writer, chunk(record, body, []) | {"usage": _usage(json.dumps(body["messages"]).encode())})
         data = b"data: [DONE]\n\n"
         writer.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(data), data))

@@ -49,15 +49,16 @@ def model(manner: Manner) -> Iterator[Model]:
             process.kill()
 
 
-def hire(model: Model, name: str = "bench") -> Agent:
-    """Return a coder whose model is at ``model``, with all the tools of a coder."""
+def hire(model: Model, name: str = "bench", window_tokens: int = 0) -> Agent:
+    """Return a coder whose model is at ``model``, with all the tools of a coder. 0: a window of the usual size."""
     desk.install()
     provider = Provider.objects.create(
         name=f"at-{name}", kind=Provider.Kind.OPENAI_COMPATIBLE, base_url=f"{model.url}/{name}/v1"
     )
     prices = {"input_nanousd_per_mtok": MICRO_USD_PER_MTOK, "output_nanousd_per_mtok": MICRO_USD_PER_MTOK}
     price = Price.objects.create(provider=provider.name, model="bench/model", **prices)
-    card = ModelCard.objects.create(provider=provider, name=price.model, price=price)
+    window = {"context_tokens": window_tokens} if window_tokens else {}
+    card = ModelCard.objects.create(provider=provider, name=price.model, price=price, **window)
     return staff.hire(name=name, role=Role.CODER, model=card)
 
 
