@@ -1,30 +1,20 @@
-"""What keeps a run from going on for ever: limits, answers that make no sense, the same call again and again."""
+"""What keeps a run from going on for ever: limits, and answers that make no sense. Circles: ``agents.circles``."""
 
-import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 import jsonschema
 
 from agents import lenient, repair
-from agents.models import Message, Outcome, Run
-from agents.sandbox.types import Ending as CommandEnding
+from agents.models import Outcome, Run
 from agents.tools import registry
 
 FORMAT_ERRORS: Final = 3
 CRASHES: Final = 3
-NUDGE_AT: Final = 3
-CLIMB_AT: Final = 4
-"""Times the same thing happened: at the first the model is told, at the second it is taken out of its circle."""
-LOOK_BACK: Final = 12
-"""Tool results among which the same one is looked for."""
 WRAP_UP_STEPS: Final = 2
-TIMEOUT: Final = CommandEnding.TIMEOUT.value
-CHANGING_TOOLS: Final = frozenset({"edit", "create"})
 
 MOST_CALLS = 32
 """Of one answer. More are no plan but a model that has lost its way, and APIs refuse a history with more than 128."""
@@ -59,20 +49,11 @@ TOO_MANY_CALLS = (
     "results before you go on."
 )
 REPAIRED = "\n\n[Mission Control: your call was repaired before it was carried out: {repairs}.]"
-REPEATED = (
-    "\n\n[Mission Control: you have made this very call {count} times with the same result. "
-    "Doing it again will not help. Think about the cause and try something else.]"
-)
-TIMED_OUT = (
-    "\n\n[Mission Control: {count} commands in a row ran out of time. Run less at once: one test, one file, a smaller "
-    "input. A server or a watcher never ends by itself.]"
-)
 WRAP_UP = (
     "\n\n[Mission Control: {left} left before the limit of this run. Leave the work in its best state and submit "
     "it now, saying what is missing.]"
 )
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_SECONDS = re.compile(r"\d+\.\d+ ?m?s")
 
 
 class BadCall(Exception):
@@ -204,60 +185,3 @@ def _short(text: str) -> str:
 def readable(raw: str) -> dict[str, Any]:
     """Return the arguments of a call for people to see; {} when they are no object."""
     return lenient.object_in(raw)
-
-
-def fingerprint(name: str, raw_arguments: str, result: str) -> str:
-    """Return a short name for "this call gave this result". How long things took makes no difference."""
-    with suppress(ValueError):
-        raw_arguments = json.dumps(lenient.parsed(raw_arguments or "{}"), sort_keys=True)
-    text = "\0".join((name, raw_arguments, _SECONDS.sub("", result)))
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
-
-
-def nudge(name: str, detail: dict[str, Any], fingerprint: str, results: Sequence[Message]) -> str:
-    """Return what is added to a new result that shows a circle; "" for any other. ``results`` came before it."""
-    if (seen := times_seen(fingerprint, results) + 1) >= NUDGE_AT:
-        return REPEATED.format(count=seen)
-    timed_out = name == "run" and detail.get("ending") == TIMEOUT
-    if timed_out and (count := timeouts(results) + 1) >= NUDGE_AT:
-        return TIMED_OUT.format(count=count)
-    return ""
-
-
-def circle(results: Sequence[Message]) -> str:
-    """Say in which circle a run goes; "" when it gets on. It does not get out of one by itself any more."""
-    if not results:
-        return ""
-    last = [row for row in results if row.step == results[-1].step]
-    seen = max(times_seen(row.detail.get("fingerprint", ""), results) for row in last)
-    if seen >= CLIMB_AT:
-        return f"the same call with the same result {seen} times"
-    late = timeouts(results)
-    return f"{late} commands in a row ran out of time" if late >= CLIMB_AT else ""
-
-
-def timeouts(results: Sequence[Message]) -> int:
-    """Return how many of the newest commands ran out of time, one after the other."""
-    count = 0
-    for row in reversed(results):
-        if row.tool_name == "run":
-            if row.detail.get("ending") != TIMEOUT:
-                break
-            count += 1
-    return count
-
-
-def times_seen(fingerprint: str, results: Iterable[Message]) -> int:
-    """Return in how many steps the newest of ``results`` show ``fingerprint``, back to the last change of a file.
-
-    The same command after an edit is no repetition, whatever it says; nor is the same call twice in one answer, whose
-    model had not seen the result. Calls that made no sense have a limit of their own.
-    """
-    count, step = 0, None
-    for message in list(results)[: -LOOK_BACK - 1 : -1]:
-        if message.detail.get("fingerprint") == fingerprint and not message.detail.get("malformed"):
-            count += message.step != step or step is None
-            step = message.step
-        elif message.tool_name in CHANGING_TOOLS and message.detail.get("added", 0) + message.detail.get("removed", 0):
-            break
-    return count

@@ -10,6 +10,7 @@ from typing import Final
 
 from agents import guards
 from agents.models import Conversation, Message
+from agents.tools.registry import CHANGING_TOOLS
 
 HEADING: Final = (
     "Carried out before this point, by Mission Control's own journal. It is done: do none of it again because these "
@@ -83,7 +84,7 @@ def _enter(entries: dict[tuple[str, str], _Entry], row: Message, raw: str) -> No
     if name in LOOKING or (row.is_error and name != "run"):
         return
     said = guards.readable(raw)
-    if name in guards.CHANGING_TOOLS:
+    if name in CHANGING_TOOLS:
         about, weight, verb = str(said.get("path", "")), 2, "changed"
     elif name == "run":
         about, weight, verb = str(said.get("command", "")), 1, "ran"

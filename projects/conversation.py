@@ -4,7 +4,7 @@ A run that is over shows how it ended and what people said to it; the rest unfol
 shows its last steps, and grows while somebody watches.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ from datetime import datetime
 from django.db.models import Count, F, Q, QuerySet
 
 from agents import roster, window
-from agents.models import Condensation, Message, Run
+from agents.models import Condensation, Message, Run, Rung
 from agents.window import WindowMeter
 from projects import calls
 from projects.calls import CallCard
@@ -70,7 +70,39 @@ class NotesStep:
     @property
     def place(self) -> tuple[int, int]:
         """Behind the newest message by then."""
-        return self.condensation.heard, 1
+        return self.condensation.heard, 2
+
+
+@dataclass(frozen=True)
+class RungStep:
+    """Where a run was found not to get on, and what was done about it."""
+
+    rung: Rung
+
+    kind = "rung"
+    template = "projects/_rung.html"
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Behind the newest message by then, before the notes that it led to."""
+        return self.rung.heard, 1
+
+
+AnyStep = Step | NotesStep | RungStep
+
+
+@dataclass(frozen=True)
+class RungCounts:
+    """How often a run did not get on, and how often each thing was done about it, in words."""
+
+    count: int
+    told: str
+
+    @classmethod
+    def of(cls, rungs: Iterable[Rung]) -> "RungCounts":
+        done = Counter(Rung.Done(rung.done) for rung in rungs)
+        told = ", ".join(f"{Rung.SHORT[each]} {done[each]}×" for each in Rung.Done if done[each])
+        return cls(done.total(), told)
 
 
 @dataclass(frozen=True)
@@ -79,10 +111,11 @@ class RunEntry:
 
     run: Run
     task: Task | None
-    steps: Sequence[Step | NotesStep]
+    steps: Sequence[AnyStep]
     left_out: int = 0
     calls: int = 0
     doing: str = ""
+    rungs: RungCounts = RungCounts(0, "")
     window: WindowMeter | None = None
 
     template = "projects/_run.html"
@@ -131,7 +164,7 @@ def log(runs: Sequence[Run], requests: Iterable[Request]) -> list[Entry]:
 
 
 def entries_of(runs: Sequence[Run], *, whole: bool = False) -> list[RunEntry]:
-    """Return ``runs`` with the steps that are shown, or all when ``whole``. Eight queries, however many runs."""
+    """Return ``runs`` with the steps that are shown, or all when ``whole``. Nine queries, however many runs."""
     tasks = tasks_of(runs)
     shown = _shown(runs, whole=whole)
     meters = window.meters([run for run in runs if whole or run.is_open])
@@ -168,8 +201,8 @@ def steps_of(messages: Iterable[Message], *, condensed_until: int = 0) -> list[S
     ]
 
 
-def _shown(runs: Sequence[Run], *, whole: bool) -> list[tuple[list[Step | NotesStep], int, int, str]]:
-    """Return for each run its steps to show, how many answers are left out, all its calls, what it does now."""
+def _shown(runs: Sequence[Run], *, whole: bool) -> list[tuple[list[AnyStep], int, int, str, RungCounts]]:
+    """Return for each run its steps to show, how many answers are left out, all its calls, what it does now, rungs."""
     messages: dict[int | None, list[Message]] = defaultdict(list)
     for message in _messages(Message.objects.filter(_wanted(runs, whole=whole))):
         messages[message.run_id].append(message)
@@ -181,17 +214,19 @@ def _shown(runs: Sequence[Run], *, whole: bool) -> list[tuple[list[Step | NotesS
         .annotate(answers=Count("pk", filter=Q(role=Message.Role.ASSISTANT)), calls=Count("pk", filter=Q(role="tool")))
     }
     doing = roster.doing_now(run for run in runs if run.is_open)
-    notes = _notes([run for run in runs if whole or run.is_open])
+    in_full = [run for run in runs if whole or run.is_open]
+    notes, rungs = _notes(in_full), _rungs(in_full)
     shown = []
     for run in runs:
         said = steps_of(messages[run.pk], condensed_until=run.conversation.condensed_until)
         first = min((step.message.pk for step in said if step.kind == "answer"), default=0)
-        between = [step for step in notes[run.pk] if step.condensation.heard >= first]
-        steps: list[Step | NotesStep] = [*said, *between]
+        marks: list[NotesStep | RungStep] = [*notes[run.pk], *rungs[run.pk]]
+        steps: list[AnyStep] = [*said, *(mark for mark in marks if mark.place[0] >= first)]
         steps.sort(key=lambda step: step.place)
         answers, calls_ = counts.get(run.pk, (0, 0))
         answers_shown = sum(step.kind == "answer" for step in steps)
-        shown.append((steps, answers - answers_shown, calls_, doing.get(run.pk, "")))
+        counted = RungCounts.of(step.rung for step in rungs[run.pk])
+        shown.append((steps, answers - answers_shown, calls_, doing.get(run.pk, ""), counted))
     return shown
 
 
@@ -201,6 +236,15 @@ def _notes(runs: Sequence[Run]) -> dict[int, list[NotesStep]]:
     if runs:
         for row in Condensation.objects.filter(run__in=runs).select_related("usage").order_by("pk"):
             found[row.run_id].append(NotesStep(row))
+    return found
+
+
+def _rungs(runs: Sequence[Run]) -> dict[int, list[RungStep]]:
+    """Return where each of ``runs`` did not get on. One query, none for none."""
+    found: dict[int, list[RungStep]] = defaultdict(list)
+    if runs:
+        for row in Rung.objects.filter(run__in=runs).order_by("pk"):
+            found[row.run_id].append(RungStep(row))
     return found
 
 

@@ -10,7 +10,7 @@ from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
 from agents import window
-from agents.models import Condensation, Message, Run
+from agents.models import Condensation, Message, Run, Rung
 from budgets.queries import spent_nanousd, standings
 from mcc.core.live import renderer
 from mcc.core.models import Event
@@ -51,6 +51,17 @@ def condensed(event: Event) -> str:
     row = Condensation.objects.select_related("usage", "run__model").get(pk=event.data["condensation"])
     context = {"step": conversation.NotesStep(row), "run": row.run, "window": window.meters([row.run])[row.run_id]}
     return render_to_string("projects/live/condensed.html", context)
+
+
+@renderer("rung")
+def rung(event: Event) -> str:
+    """A run was found not to get on: what was noticed and done where it stands, and how often by now."""
+    if not on_issue(event):
+        return ""
+    row = Rung.objects.select_related("run").get(pk=event.data["rung"])
+    counts = conversation.RungCounts.of(row.run.rungs.filter(pk__lte=row.pk))
+    context = {"step": conversation.RungStep(row), "run": row.run, "rungs": counts}
+    return render_to_string("projects/live/rung.html", context)
 
 
 @renderer("delta")

@@ -5,6 +5,7 @@ from agents.models.charge import Charge
 from agents.models.condensation import Condensation
 from agents.models.conversation import Artifact, Conversation, Message
 from agents.models.run import Outcome, Purpose, Run
+from agents.models.rung import Rung
 
 __all__ = [
     "Acted",
@@ -22,4 +23,5 @@ __all__ = [
     "Purpose",
     "Role",
     "Run",
+    "Rung",
 ]

@@ -10,11 +10,13 @@ from agents.condensing import Notes
 from agents.context import JSON, History
 from agents.errors import CallFailed
 from agents.gateway import Completion, ModelCall, Store
-from agents.models import Condensation, Run
+from agents.models import Condensation, Run, Rung
 from agents.record import record
+from agents.runner import ladder, news
 from agents.runner.claims import Lease
 from agents.runner.cuts import Cut
-from agents.runner.journal import publish, spent_of, storable
+from agents.runner.journal import spent_of, storable
+from agents.runner.news import News
 from agents.services import runs
 from budgets.models import Usage
 from mcc.core.dbthread import DatabaseThread
@@ -84,7 +86,14 @@ def store(lease: Lease, run: Run, history: History, notes: Notes, cut: Cut, usag
     was given must not be lost with the calls that asked them.
     """
     changes: JSON = {}
+    told: list[News] = []
     model = run.model
+    if cut.circle is not None:
+        told = [
+            ladder.write(
+                run, history.heard, cut.circle, Rung.Done.OTHER_MODEL if cut.model else Rung.Done.FRESH_CONTEXT
+            )
+        ]
     if cut.rung is not None:
         changes["rung"] = run.rung = cut.rung
     if cut.model is not None:
@@ -111,4 +120,4 @@ def store(lease: Lease, run: Run, history: History, notes: Notes, cut: Cut, usag
     )
     conversation.summary, conversation.condensed_until = condensation.text, cut.until
     conversation.save(update_fields=["summary", "condensed_until"])
-    publish(run, [("condensed", {"condensation": condensation.pk, "run": run.pk})])
+    news.publish(run, [("condensed", {"condensation": condensation.pk, "run": run.pk}), *told])

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from agents.runner import claims
 from agents.runner.claims import LEASE_S, Wish
-from agents.runner.drive import Drive, Stop
+from agents.runner.drive import Drive
+from agents.runner.resting import Stop
 from agents.services import outages
 from budgets.services import ledger
 from mcc.core.dbthread import DatabaseThread

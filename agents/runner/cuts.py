@@ -11,7 +11,8 @@ Whether it is time is read from the rows each time, so a run that is killed half
 from dataclasses import dataclass, replace
 from typing import Final
 
-from agents import condensing, guards
+from agents import condensing
+from agents.circles import Circle
 from agents.context import History
 from agents.guards import Ending
 from agents.models import Condensation, ModelCard, Outcome, Run
@@ -33,7 +34,7 @@ AGAIN: Final = (
 class Cut:
     """Rows up to ``until`` give way to notes that the model writes as ``order`` says; ``preface`` stands before them.
 
-    ``rung`` is how far up the ladder the run is then, and ``model`` who goes on, if it is another.
+    ``rung`` is how far up the ladder the run is then for that ``circle``, and ``model`` who goes on, if it is another.
     """
 
     until: int
@@ -42,6 +43,7 @@ class Cut:
     preface: str = ""
     rung: int | None = None
     model: ModelCard | None = None
+    circle: Circle | None = None
 
 
 def shortening(history: History) -> Cut | Ending | None:
@@ -65,16 +67,21 @@ def no_room(history: History) -> Ending:
     )
 
 
-def climb(run: Run, history: History) -> Cut | Ending:
+def climb(run: Run, history: History, circle: Circle) -> Cut | Ending:
     """Return the next rung for a run that goes round in circles. One query, perhaps."""
-    what = guards.circle(history.results(run))
-    circle = Condensation.Reason.CIRCLE
-    fresh = Cut(history.heard, circle, HANDOFF_ORDER, AGAIN.format(what=what), FRESH)
+    fresh = Cut(
+        history.heard,
+        Condensation.Reason.CIRCLE,
+        HANDOFF_ORDER,
+        AGAIN.format(what=circle.what),
+        rung=FRESH,
+        circle=circle,
+    )
     if run.rung < FRESH:
         return fresh
     other = _other_model(run) if run.rung < OTHER_MODEL else None
     if other is None:
-        return Ending(Outcome.STUCK, what)
+        return Ending(Outcome.STUCK, circle.what)
     return replace(fresh, rung=OTHER_MODEL, model=other)
 
 

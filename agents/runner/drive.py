@@ -10,52 +10,28 @@ import threading
 import time
 from concurrent.futures import Executor
 from dataclasses import replace
-from enum import StrEnum
 from itertools import zip_longest
 
-from agents import condensing, context, gateway, guards, window
+from agents import circles, condensing, context, gateway, guards, window
 from agents.context import Call, History
-from agents.errors import CallFailed, Interrupted, LeaseLost, ModelUnavailable, NotReady, ProviderSuspended
+from agents.errors import CallFailed, Interrupted, LeaseLost
 from agents.gateway import Completion, ModelCall
 from agents.guards import Ending
-from agents.models import Outcome, Run
-from agents.runner import condense, counting, cuts, hands, journal, turns
+from agents.models import Run
+from agents.runner import condense, counting, cuts, hands, journal, ladder, reading, turns
 from agents.runner.claims import Lease
 from agents.runner.cuts import Cut
 from agents.runner.deltas import Deltas
 from agents.runner.journal import Done
 from agents.runner.places import Place
+from agents.runner.resting import Parked, Rest, Stop
 from agents.runner.turns import Threads
-from agents.sandbox.types import SandboxError, SandboxUnavailable
-from agents.services import suspensions
 from agents.tools import registry
 from agents.tools.registry import ToolContext, ToolResult
-from budgets.errors import AccountFrozen, BudgetExceeded
 from budgets.models import Usage
 from mcc.core.dbthread import DatabaseThread
-from mcc.core.errors import ProviderError
-from mcc.core.money import usd_display
 
 logger = logging.getLogger(__name__)
-
-FROZEN_PAUSE_S = 1.0
-
-
-class Stop(StrEnum):
-    """Why a run is put down before its end."""
-
-    CANCEL = "cancel"
-    FREEZE = "freeze"
-    DRAIN = "drain"
-    LOST = "lost"
-
-
-class _Parked(Exception):
-    """A tool asked the run to wait for somebody."""
-
-    def __init__(self, waits_for: str) -> None:
-        super().__init__(waits_for)
-        self.waits_for = waits_for
 
 
 class Drive:
@@ -72,7 +48,7 @@ class Drive:
         self._stop: Stop | None = None
         self._leaving = self._resting = False
         self._task: asyncio.Task[None] | None = None
-        self._mark = time.monotonic()
+        self._rest = Rest(lease, db)
         self._first_step = 0
         """Where this claim began: an attempt at that step may have been made before, at later ones not."""
 
@@ -111,7 +87,7 @@ class Drive:
             except BaseException as reason:
                 # The place is closed before the lease is given back: whoever claims the run next may open it at once.
                 await place.close()
-                await self._rest(reason)
+                await self._rest.because(reason, self._stop)
         except LeaseLost as lost:
             logger.warning("lost %s", lost)
         except Exception:
@@ -119,50 +95,6 @@ class Drive:
         finally:
             self._deltas.forget(self.lease.run_id)
             await place.close()
-
-    async def _rest(self, reason: BaseException) -> None:
-        """Write down why the run does not go on."""
-        match reason:
-            case asyncio.CancelledError() | Interrupted():
-                await self._put_down()
-            case _Parked():
-                await self._db.run(journal.park, self.lease, reason.waits_for, self._worked_ms())
-            case BudgetExceeded():
-                await self._wait_for_money(reason)
-            case AccountFrozen() | NotReady():
-                pause_s = reason.pause_s if isinstance(reason, NotReady) else FROZEN_PAUSE_S
-                await self._db.run(journal.release, self.lease, self._worked_ms(), pause_s)
-            case SandboxUnavailable():
-                await self._finish(Ending(Outcome.SANDBOX, str(reason)))
-            case SandboxError():
-                await self._crash(reason, Outcome.SANDBOX)
-            case ProviderSuspended():
-                await self._db.run(journal.park, self.lease, suspensions.PROVIDER, self._worked_ms(), why=reason.detail)
-            case ProviderError() | ModelUnavailable():
-                await self._finish(Ending(Outcome.PROVIDER, reason.detail))
-            case LeaseLost() | SystemExit() | KeyboardInterrupt():
-                raise reason
-            case _:
-                await self._crash(reason, Outcome.CRASHED)
-
-    async def _wait_for_money(self, refusal: BudgetExceeded) -> None:
-        logger.info("run %s waits for money: %s", self.lease.run_id, refusal.detail)
-        needs = refusal.needed_nanousd
-        why = f"The next call needs {usd_display(needs)}. {refusal.detail}"
-        needed = {"needs_nanousd": needs, "short_of": refusal.limit.pk}
-        await self._db.run(journal.park, self.lease, "budget", self._worked_ms(), why=why, **needed)
-
-    async def _put_down(self) -> None:
-        if self._stop is not Stop.LOST:
-            write = journal.finish_cancelled if self._stop is Stop.CANCEL else journal.release
-            await self._db.run(write, self.lease, self._worked_ms())
-
-    async def _crash(self, error: BaseException, outcome: Outcome) -> None:
-        logger.error("run %s crashed", self.lease.run_id, exc_info=error)
-        await self._db.run(journal.crashed, self.lease, error, outcome, self._worked_ms())
-
-    async def _finish(self, ending: Ending) -> None:
-        await self._db.run(journal.finish, self.lease, ending, self._worked_ms())
 
     async def _work(self, place: Place) -> None:
         """Take step after step. Returns when the run has ended; raises why it rests before its end."""
@@ -191,8 +123,8 @@ class Drive:
 
     async def _next_calls(self, run: Run, history: History) -> list[Call] | None:
         """Return what the model wants done, perhaps nothing; None when the run has ended."""
-        if ending := guards.limit_reached(run, run.worked_ms + self._unwritten_ms()):
-            await self._finish(ending)
+        if ending := guards.limit_reached(run, run.worked_ms + self._rest.unwritten_ms()):
+            await self._rest.finish(ending)
             return None
         tools = [tool.as_function() for name in run.tools if (tool := registry.get(name))]
         messages = context.prompt(run.prefix, history)
@@ -206,11 +138,14 @@ class Drive:
         )
         history.size = call.bytes_bound
         cut = cuts.shortening(history)
-        if guards.circle(history.results(run)):
-            cut = await self._db.run(cuts.climb, run, history)
+        if (circle := circles.noticed(history.results(run))) and circle.is_hopeless:
+            cut = await self._db.run(cuts.climb, run, history, circle)
+            if isinstance(cut, Ending):
+                await self._db.run(ladder.end, self.lease, run, history, circle, cut, self._rest.worked_ms())
+                return None
         match cut:
             case Ending():
-                await self._finish(cut)
+                await self._rest.finish(cut)
                 return None
             case Cut():
                 await self._make(cut, run, history, tools)
@@ -224,7 +159,7 @@ class Drive:
         def store(completion: Completion, usage: Usage) -> None:
             nonlocal stored
             self._deltas.forget(run.pk)
-            stored = journal.store_answer(self.lease, run, history, completion, usage, self._worked_ms())
+            stored = journal.store_answer(self.lease, run, history, completion, usage, self._rest.worked_ms())
 
         try:
             await self._complete(call, store, lambda text: self._deltas.hear(run.pk, run.step, run.stream, text))
@@ -245,7 +180,7 @@ class Drive:
         self._first_step = run.step
         if condensing.learn(history):
             return []
-        await self._finish(cuts.no_room(history))
+        await self._rest.finish(cuts.no_room(history))
         return None
 
     async def _complete(self, call: ModelCall, store: gateway.Store, on_text: gateway.OnText) -> Completion:
@@ -268,14 +203,14 @@ class Drive:
     async def _execute(self, run: Run, history: History, calls: list[Call], place: Place) -> bool:
         """Carry out ``calls`` in order. Says whether the run goes on."""
         for call, following in zip_longest(calls, calls[1:]):
-            if ending := guards.out_of_time(run, run.worked_ms + self._unwritten_ms()):
-                await self._finish(ending)
+            if ending := guards.out_of_time(run, run.worked_ms + self._rest.unwritten_ms()):
+                await self._rest.finish(ending)
                 return False
-            done = await self._carry_out(run, call, place)
+            done = await self._carry_out(run, history, call, place)
             if done.result.waits_for:
-                raise _Parked(done.result.waits_for)
+                raise Parked(done.result.waits_for)
             stored = await self._db.run(
-                journal.store_result, self.lease, run, history, done, following, self._worked_ms()
+                journal.store_result, self.lease, run, history, done, following, self._rest.worked_ms()
             )
             if stored.ending:
                 return False
@@ -288,15 +223,18 @@ class Drive:
                 raise Interrupted
         return True
 
-    async def _carry_out(self, run: Run, call: Call, place: Place) -> Done:
+    async def _carry_out(self, run: Run, history: History, call: Call, place: Place) -> Done:
         started = time.monotonic()
         try:
             order = guards.order_of(call.name, call.arguments, run.tools, may_be_cut=call.may_be_cut)
         except guards.BadCall as problem:
             return Done(call, ToolResult(str(problem), is_error=True), 0, bad=True)
 
+        is_look_due = circles.is_look_due(run, history.results(run), order.tool.name)
+
         def work() -> ToolResult:
-            return order.tool.function(ToolContext(run, call.id, place.of(run), self._cancel), **order.arguments)
+            result = order.tool.function(ToolContext(run, call.id, place.of(run), self._cancel), **order.arguments)
+            return hands.with_tree(result, place.of(run)) if is_look_due else result
 
         async with self._threads.one(turns.project_of(run)):
             future = asyncio.get_running_loop().run_in_executor(self._tools, hands.answered, work)
@@ -311,16 +249,6 @@ class Drive:
             result = replace(result, text=result.text + order.note, detail=detail)
         return Done(call, result, round(1_000 * (time.monotonic() - started)))
 
-    def _worked_ms(self) -> int:
-        """Return the milliseconds since this was asked last: what is not yet in the row."""
-        now = time.monotonic()
-        worked_ms = round(1_000 * (now - self._mark))
-        self._mark = now
-        return worked_ms
-
-    def _unwritten_ms(self) -> int:
-        return round(1_000 * (time.monotonic() - self._mark))
-
 
 def _unheard(text: str | None) -> None:
     """Forget a piece of an answer."""
@@ -328,7 +256,7 @@ def _unheard(text: str | None) -> None:
 
 def _open(lease: Lease) -> tuple[Run, History]:
     """Read where the run stands."""
-    run = journal.load(lease)
+    run = reading.load(lease)
     history = History(run.conversation, window_tokens=window.tokens_of(run))
     history.catch_up()
     return run, history
@@ -336,5 +264,5 @@ def _open(lease: Lease) -> tuple[Run, History]:
 
 def _look(lease: Lease, run: Run, history: History) -> None:
     """Read what changed: the row, and what was said meanwhile."""
-    journal.refresh(lease, run, history)
+    reading.refresh(lease, run, history)
     history.catch_up()

@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
 
 from django.db import close_old_connections
 
@@ -12,6 +14,13 @@ from agents.workplaces import Workplace
 from mcc.core.errors import DomainError, ProviderError
 
 logger = logging.getLogger(__name__)
+
+TREE: Final = """\
+set -o pipefail
+{ git rev-parse HEAD && { git diff -z --name-only --no-ext-diff HEAD && git ls-files -z --others --exclude-standard; } |
+sort -z -u | { xargs -0 -r sha256sum -- 2>&1 || true; }; } | sha256sum"""
+"""Prints a name for the last commit and all that differs from it; a file that is gone differs, too."""
+TREE_WALL_S: Final = 10.0
 
 
 def answered(work: Callable[[], ToolResult]) -> ToolResult:
@@ -27,6 +36,13 @@ def answered(work: Callable[[], ToolResult]) -> ToolResult:
         return ToolResult(f"Something outside failed, perhaps only for now: {failure.detail}", is_error=True)
     finally:
         close_old_connections()
+
+
+def with_tree(result: ToolResult, workplace: Workplace) -> ToolResult:
+    """Return ``result`` with a short name for the state of the work's files, as git sees them; "" if there is none."""
+    limits = replace(workplace.sandbox().spec.limits, wall_s=TREE_WALL_S)
+    seen = workplace.sandbox().sh(TREE, limits=limits)
+    return replace(result, detail={**result.detail, "tree": seen.text[:16] if seen.ok else ""})
 
 
 def map_of(workplace: Callable[[], Workplace]) -> str:

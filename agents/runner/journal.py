@@ -4,88 +4,23 @@ Whatever happens is written the moment it exists: a run that is killed between a
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
-from functools import cache, partial
-from typing import Any, Final
+from typing import Any
 
-from django.db import connection, transaction
-from django.db.models import Count, OuterRef, Subquery
-from django.utils import timezone
+from django.db import transaction
 
-from agents import doing, guards
+from agents import circles, guards
 from agents.context import Call, History
-from agents.errors import LeaseLost
 from agents.gateway import Completion
 from agents.guards import Ending
-from agents.models import Artifact, Message, ModelCard, Outcome, Provider, Purpose, Run
+from agents.models import Artifact, Message, Outcome, Purpose, Run, Rung
+from agents.runner import ladder, news, reading, states
 from agents.runner.claims import Lease
-from agents.services import runs
-from agents.signals import run_waiting
+from agents.runner.news import News
 from agents.tools.registry import ToolResult
 from budgets.models import Usage
-from mcc.core import live, redaction, rows
+from mcc.core import redaction, rows
 
 JSON = dict[str, Any]
-CRASH_PAUSE_S: Final = 2
-"""Before a crashed step is tried again; doubles."""
-CHANGING: Final = (
-    *("status", "control", "lease_owner", "lease_epoch", "step", "format_errors", "worked_ms", "cost_nanousd"),
-    *("step_limit", "cost_limit_nanousd", "time_limit_s"),
-)
-_RUN: Final = -1
-_KNOWN: Final = -2
-
-
-def load(lease: Lease) -> Run:
-    """Return the run with all that a step needs. Raises LeaseLost when it is no longer ours."""
-    runs = Run.objects.select_related("agent", "model__provider", "model__price", "conversation")
-    run = runs.annotate(changes=Provider.all_changes()).prefetch_related("accounts").get(pk=lease.run_id)
-    run.catalogue = run.changes
-    _check(lease, run)
-    return run
-
-
-def refresh(lease: Lease, run: Run, history: History) -> int:
-    """Read again what may have changed since ``load``; the rest of the run and its relations stay as they are.
-
-    Returns how many messages there are behind those that ``history`` knows. One query, and two more when something in
-    the catalogue changed: a new key or price counts from the next call on.
-    """
-    sql, parameters = _refresh_sql()
-    asked: dict[int | str, int] = {_RUN: lease.run_id, _KNOWN: history.known}
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [asked.get(parameter, parameter) for parameter in parameters])
-        *values, catalogue, newer = cursor.fetchone() or [None] * (len(CHANGING) + 2)
-    for name, value in zip(CHANGING, values, strict=True):
-        setattr(run, name, value)
-    _check(lease, run)
-    if catalogue != run.catalogue:
-        _look_again(run)
-        run.catalogue = catalogue
-    return int(newer or 0)
-
-
-@cache
-def _refresh_sql() -> tuple[str, tuple[int | str, ...]]:
-    """Return the query of ``refresh`` as the ORM writes it: writing it takes ten times as long as asking it.
-
-    All it reads are words and numbers, which every database gives as they are.
-    """
-    newer = Message.objects.filter(conversation=OuterRef("conversation"), pk__gt=_KNOWN).order_by()
-    count = Subquery(newer.values("conversation").annotate(count=Count("pk")).values("count"))
-    rows = Run.objects.annotate(changes=Provider.all_changes(), newer=count)
-    return rows.filter(pk=_RUN).values_list(*CHANGING, "changes", "newer").query.sql_with_params()
-
-
-def _look_again(run: Run) -> None:
-    """Read the models of the run anew, with their providers and prices."""
-    run.model = ModelCard.objects.select_related("provider", "price").get(pk=run.model_id)
-    run.agent.__dict__.pop("_prefetched_objects_cache", None)
-
-
-def _check(lease: Lease, run: Run) -> None:
-    if (run.status, run.lease_owner, run.lease_epoch) != (Run.Status.RUNNING, lease.owner, lease.epoch):
-        raise LeaseLost(str(run))
 
 
 @dataclass(frozen=True)
@@ -143,13 +78,13 @@ def store_answer(
         Message.objects.create(
             conversation_id=run.conversation_id, run=run, role=Message.Role.USER, content=meaning.reminder
         )
-    news: list[tuple[str, JSON]] = [("message", {"message": message.pk, "run": run.pk, "step": run.step})]
+    told: list[News] = [("message", {"message": message.pk, "run": run.pk, "step": run.step})]
     if completion.tool_calls:
         first = completion.tool_calls[0]
-        news.append(_doing(run, Call(first.id, first.name, first.arguments)))
-    publish(run, news)
+        told.append(news.doing(run, Call(first.id, first.name, first.arguments)))
+    news.publish(run, told)
     if meaning.ending:
-        finish(lease, meaning.ending)
+        states.finish(lease, meaning.ending)
     return Stored(message, meaning.ending)
 
 
@@ -202,34 +137,48 @@ def store_result(
     """
     errors = _format_errors(run, history, done)
     lease.fence(add={"worked_ms": worked_ms}, crashes=0, format_errors=errors)
-    newer = refresh(lease, run, history)
+    newer = reading.refresh(lease, run, history)
     result = done.result
-    print_ = guards.fingerprint(done.call.name, done.call.arguments, result.text)
-    text = result.text + guards.nudge(done.call.name, result.detail, print_, history.results(run))
-    if following is None:
-        text += guards.wrap_up_note(run.step, run.step_limit)
     message = Message(
         conversation_id=run.conversation_id,
         run=run,
         step=run.step - 1,
         role=Message.Role.TOOL,
-        content=storable(text),
         tool_call_id=done.call.id,
         tool_name=storable(done.call.name)[:40],
         is_error=result.is_error,
-        detail={**_storable_detail(result.detail), "fingerprint": print_, **({"malformed": True} if done.bad else {})},
+        detail=_detail(done),
         artifact=_artifact(result),
         duration_ms=done.duration_ms,
     )
+    circle = None if following else circles.noticed([*history.results(run), message])
+    tells = circle is not None and not circle.is_hopeless
+    message.content = storable(result.text + (circle.note if circle and tells else ""))
+    if following is None:
+        message.content += guards.wrap_up_note(run.step, run.step_limit)
     rows.insert(message)
-    news: list[tuple[str, JSON]] = [("message", {"message": message.pk, "run": run.pk, "step": run.step - 1})]
+    told: list[News] = [("message", {"message": message.pk, "run": run.pk, "step": run.step - 1})]
+    if circle and tells:
+        told.append(ladder.write(run, message.pk, circle, Rung.Done.TOLD))
     if following is not None and result.outcome is None:
-        news.append(_doing(run, following))
-    publish(run, news)
+        told.append(news.doing(run, following))
+    news.publish(run, told)
     ending = _ending_of(result, 0 if following else errors)
     if ending:
-        finish(lease, ending)
+        states.finish(lease, ending)
     return Stored(message, ending, others_wrote=newer != history.unconfirmed)
+
+
+def _detail(done: Done) -> JSON:
+    """Return what the journal keeps of a result beside its words; see ``agents.circles`` for the prints."""
+    call, result = done.call, done.result
+    error = circles.error_print(call.name, result.text, result.detail, is_error=result.is_error)
+    marks = {"error": error, "malformed": done.bad}
+    return {
+        **_storable_detail(result.detail),
+        "fingerprint": circles.fingerprint(call.name, call.arguments, result.text),
+        **{name: value for name, value in marks.items() if value},
+    }
 
 
 def _format_errors(run: Run, history: History, done: Done) -> int:
@@ -259,88 +208,6 @@ def store_map(lease: Lease, run: Run, text: str) -> None:
     """Fix the map of the repository, which every prompt of the run shows from now on."""
     run.repository_map = storable(text)
     lease.fence(repository_map=run.repository_map)
-
-
-@transaction.atomic
-def finish(lease: Lease, ending: Ending, worked_ms: int = 0) -> None:
-    """End the run with an outcome."""
-    lease.fence(add={"worked_ms": worked_ms})
-    runs.conclude(Run.objects.filter(pk=lease.run_id), ending.outcome, ending.detail)
-
-
-@transaction.atomic
-def finish_cancelled(lease: Lease, worked_ms: int) -> None:
-    """End the run as somebody wished, in their words."""
-    lease.fence()
-    reason = Run.objects.values_list("outcome_detail", flat=True).get(pk=lease.run_id)
-    finish(lease, Ending(Outcome.CANCELLED, reason), worked_ms)
-
-
-@transaction.atomic
-def park(
-    lease: Lease,
-    waits_for: str,
-    worked_ms: int,
-    *,
-    why: str = "",
-    needs_nanousd: int | None = None,
-    short_of: int | None = None,
-) -> None:
-    """Let the run wait for somebody, without a lease. ``run_waiting`` is sent after commit.
-
-    ``short_of`` is the key of the limit that refused what the run needs.
-    """
-    lease.fence(
-        status=Run.Status.WAITING,
-        waits_for=waits_for,
-        outcome_detail=redaction.redact(why),
-        needs_nanousd=needs_nanousd,
-        short_of=short_of,
-        add={"worked_ms": worked_ms},
-        lease_owner="",
-        lease_until=None,
-    )
-    runs.announce(Run.objects.get(pk=lease.run_id))
-    transaction.on_commit(partial(_tell_waiting, lease.run_id))
-
-
-@transaction.atomic
-def release(lease: Lease, worked_ms: int, pause_s: float = 0) -> None:
-    """Put the run back in the queue, not to be taken for ``pause_s``."""
-    lease.fence(
-        status=Run.Status.QUEUED,
-        put_down_at=timezone.now(),
-        add={"worked_ms": worked_ms},
-        lease_owner="",
-        lease_until=timezone.now() + timedelta(seconds=pause_s) if pause_s else None,
-    )
-    runs.announce(Run.objects.get(pk=lease.run_id))
-
-
-@transaction.atomic
-def crashed(lease: Lease, error: BaseException, outcome: Outcome, worked_ms: int) -> None:
-    """Count a failure of the step. It is tried again after a pause; after too many the run ends with ``outcome``."""
-    lease.fence(add={"crashes": 1})
-    crashes = Run.objects.values_list("crashes", flat=True).get(pk=lease.run_id)
-    if crashes >= guards.CRASHES:
-        finish(lease, Ending(outcome, f"{type(error).__name__}: {error}"[:500]), worked_ms)
-    else:
-        release(lease, worked_ms, CRASH_PAUSE_S * 2 ** (crashes - 1))
-
-
-def _doing(run: Run, call: Call) -> tuple[str, JSON]:
-    """Return the news of what a run does now."""
-    return "doing", {"run": run.pk, "text": doing.line(call.name, call.arguments)}
-
-
-def publish(run: Run, news: list[tuple[str, JSON]]) -> None:
-    """Tell whoever looks at the run, as (kind, data)."""
-    if run.stream:
-        live.publish_many([(run.stream, kind, data) for kind, data in news])
-
-
-def _tell_waiting(pk: int) -> None:
-    run_waiting.send_robust(Run, run=Run.objects.get(pk=pk))
 
 
 def _storable_detail(detail: JSON) -> JSON:

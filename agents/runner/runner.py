@@ -13,7 +13,8 @@ from agents import client
 from agents.runner import claims
 from agents.runner.control import Clock, Control, every
 from agents.runner.deltas import FLUSH_S, Deltas
-from agents.runner.drive import Drive, Stop
+from agents.runner.drive import Drive
+from agents.runner.resting import Stop
 from agents.runner.turns import Threads
 from agents.sandbox import reaping
 from mcc.core import processes

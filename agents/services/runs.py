@@ -17,6 +17,7 @@ from agents import prompts
 from agents.models import Agent, Charge, Conversation, Message, Outcome, Purpose, Role, Run
 from agents.signals import run_finished
 from agents.tools import registry
+from agents.tools.registry import CHANGING_TOOLS, SANDBOX_TOOLS
 from agents.workplaces import workplace_of
 from budgets.models import Account, Usage
 from mcc.core import live, redaction, worker
@@ -24,9 +25,7 @@ from mcc.core.errors import DomainError
 from mcc.core.models import User
 from mcc.core.money import nanousd
 
-SANDBOX_TOOLS = frozenset({"run", "view", "search", "edit", "create"})
 ATTEMPT = re.compile(r"run:(\d+)/")
-CHANGING_TOOLS = frozenset({"edit", "create"})
 
 
 class RunOpen(DomainError):

@@ -11,7 +11,7 @@ from agents.gateway import Completion, ToolCall
 from agents.models import Condensation, Conversation, Message, Run
 from agents.record import record
 from agents.refusals import refused
-from agents.runner import claims, condense, journal
+from agents.runner import claims, condense, reading
 from agents.runner.cuts import Cut
 from agents.services import runs
 from agents.tests import calls, workbench
@@ -56,7 +56,7 @@ def condensed(run: Run, notes: str = "It went on.", *, cut_at: int | None = None
     """Condense all that was said so far, or up to ``cut_at``, and return the history as it is read again."""
     history = history_of(run)
     lease = next(iter(claims.claim("us", 1)))
-    run = journal.load(lease)
+    run = reading.load(lease)
     cut = Cut(cut_at or history.heard)
     condense.store(lease, run, history, condensing.Notes(notes), cut, None)
     return history_of(run)

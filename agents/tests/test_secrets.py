@@ -168,7 +168,7 @@ def test_no_secret_reaches_the_provider_the_log_a_page_or_a_row(fake, acme, plan
 
 
 def test_a_crash_tells_no_secret(fake, acme, planted, log, client, monkeypatch):
-    monkeypatch.setattr("agents.runner.journal.CRASH_PAUSE_S", 0.01)
+    monkeypatch.setattr("agents.runner.states.CRASH_PAUSE_S", 0.01)
 
     run = work(make_card(acme), fake, [calling("break_loudly")])
 

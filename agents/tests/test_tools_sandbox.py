@@ -9,8 +9,11 @@ import pytest
 
 from agents.errors import Interrupted
 from agents.models import Run
+from agents.runner import hands
 from agents.sandbox import choice, places
 from agents.sandbox.types import Sandbox, SandboxPathError, SandboxSpec
+from agents.services import runs
+from agents.tests import workbench
 from agents.tests.workbench import QUICK, book, call, finished, hosted, rehearsed, start, status, until
 from agents.tools import registry
 from agents.tools.editing import EditRefused
@@ -258,3 +261,47 @@ def test_a_second_stop_kills_the_command_that_the_first_let_go_on(desk):
             accounts.freeze(accounts.global_account())
             until(lambda: status(run) == "queued", 2)
     assert book(run).results == []
+
+
+def test_a_look_at_the_files_tells_whether_any_changed(desk):
+    sandbox = desk.sandbox()
+    assert sandbox.sh("git init -q . && git add -A && git -c user.name=a -c user.email=a@b commit -qm one").ok
+
+    def tree() -> str:
+        return hands.with_tree(ToolResult("x", detail={"a": 1}), desk).detail.get("tree", "")
+
+    states = [tree()]
+    for change in (
+        "echo x >> src/app.py", "echo y > 'new file'", "echo z > 'new file'", "rm src/app.py", "git add -A",
+        "git -c user.name=a -c user.email=a@b commit -qm two", "mkfifo pipe; ln -s nowhere link", "rm link",
+    ):  # fmt: skip
+        assert sandbox.sh(change).ok
+        states.append(tree())
+        assert tree() == states[-1]
+
+    assert all(len(state) == 16 for state in states)
+    one, more, new, newer, gone, added, committed, linked, unlinked = states
+    assert gone == added, "to stage a change is none"
+    assert committed == unlinked
+    assert len({one, more, new, newer, gone, committed, linked}) == 7
+    assert sandbox.sh("rm -rf .git").ok
+    assert tree() == "", "nothing is known of what git does not see"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_coder_who_changes_nothing_is_told_and_then_taken_out_of_it(desk, settings):
+    settings.MCC_REHEARSAL_LATENCY_S = 0
+    assert desk.sandbox().sh("git init -q . && git add -A && git -c user.name=a -c user.email=a@b commit -qm one").ok
+    desk.close()
+    agent = workbench.make_agent(tools=["run", "view", "edit"])
+    reads = [call("view", path="src/app.py", start=1, end=n + 1) for n in range(12)]
+    turns = [call("run", command=f"echo {n}") if n % 3 else reads[n // 4] for n in range(40)]
+    with rehearsed(*turns) as order:
+        run = start(order, agent, workplace=f"desk:{desk.name}")
+        with hosted():
+            until(lambda: run.rungs.filter(done="fresh_context").exists(), 60)
+            runs.cancel(run, reason="seen enough")
+            until(lambda: finished(run))
+
+    rungs = [(rung.step, rung.noticed, rung.count, rung.done) for rung in run.rungs.order_by("pk")]
+    assert rungs == [(24, "no_progress", 12, "told"), (36, "no_progress", 24, "fresh_context")]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from threading import Event
-from typing import Any
+from typing import Any, Final
 
 import jsonschema
 
@@ -14,6 +14,10 @@ from agents.models import Outcome, Role, Run
 from agents.workplaces import Workplace
 
 JSON = dict[str, Any]
+
+CHANGING_TOOLS: Final = frozenset({"edit", "create", "apply_patch"})
+"""What changes files. Their results tell how many lines were ``added`` and ``removed``."""
+SANDBOX_TOOLS: Final = frozenset({"run", "view", "search"}) | CHANGING_TOOLS
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.utils.serializer_helpers import ReturnDict
 
-from agents.models import Agent, Effort, Message, ModelCard, Run
+from agents.models import Agent, Effort, Message, ModelCard, Run, Rung
 from agents.window import meters
 from budgets.models import Usage
 from projects import forecasts
@@ -238,6 +238,14 @@ class WindowOut(serializers.Serializer):
     condensations = serializers.IntegerField(help_text="how often that has happened in the conversation")
 
 
+class RungOut(serializers.ModelSerializer):
+    """That a run did not get on, and what was done about it."""
+
+    class Meta:
+        model = Rung
+        fields = ("step", "noticed", "count", "what", "done", "created_at")
+
+
 class RunOut(serializers.ModelSerializer):
     agent = serializers.CharField(source="agent.name")
     model = serializers.CharField(source="model.name")
@@ -245,12 +253,14 @@ class RunOut(serializers.ModelSerializer):
     task = serializers.IntegerField(source="assignment.task_id", allow_null=True)
     cost_usd = UsdField(source="cost_nanousd")
     window = serializers.SerializerMethodField()
+    rungs = RungOut(many=True, help_text="where it did not get on, oldest first")
 
     class Meta:
         model = Run
         fields = (
             "id", "agent", "model", "purpose", "issue", "task", "status", "waits_for", "outcome", "outcome_detail",
-            "step", "input_tokens", "output_tokens", "cost_usd", "window", "created_at", "started_at", "finished_at",
+            "step", "input_tokens", "output_tokens", "cost_usd", "window", "rungs", "created_at", "started_at",
+            "finished_at",
         )  # fmt: skip
 
     @extend_schema_field(WindowOut)

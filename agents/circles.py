@@ -1,0 +1,200 @@
+"""How a run shows that it does not get on, read from the results of its tool calls alone: what a model says about it
+is no evidence.
+
+    kind           what it is, by steps                                             told at   hopeless at
+    same_call      the same call with the same result, no file changed between            3             4
+    alternation    two or three steps in turn, again and again                    4 (or 6)      6 (or 9)
+    same_error     the same error though the calls differ, no file changed between        3             5
+    timeouts       commands that ran out of time, one after the other                     3             4
+    no_progress    no file of the work changed                                           12            24
+
+At the first number the model is told, once; at the second it does not get out by itself any more (``runner.cuts``).
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Final
+
+from agents import lenient
+from agents.models import Message, Run, Rung
+from agents.sandbox.types import Ending as CommandEnding
+from agents.tools.registry import CHANGING_TOOLS
+
+WRITING_TOOLS: Final = frozenset({"edit", "apply_patch"})
+"""Who has one of them is there to change files. A Tester may ``create`` tests, and need not."""
+LOOKING_TOOLS: Final = frozenset({"run", "view", "search"})
+IDLE_STEPS: Final = 12
+"""Steps without a visible change after which the files themselves are looked at, each time."""
+LOOK_BACK: Final = 12
+"""Steps among which the same one is looked for."""
+TIMEOUT: Final = CommandEnding.TIMEOUT.value
+NO_OUTPUT: Final = "(no output)"
+
+Kind = Rung.Noticed
+_TOLD_AT: Final = {Kind.SAME_CALL: 3, Kind.SAME_ERROR: 3, Kind.TIMEOUTS: 3, Kind.NO_PROGRESS: IDLE_STEPS}
+_HOPELESS_AT: Final = {Kind.SAME_CALL: 4, Kind.SAME_ERROR: 5, Kind.TIMEOUTS: 4, Kind.NO_PROGRESS: 2 * IDLE_STEPS}
+_ADVICE: Final = {
+    Kind.SAME_CALL: "Doing it again will not help. Think about the cause and try something else.",
+    Kind.ALTERNATION: "You repeat or undo your own steps. Decide what you want to find out, and take another way.",
+    Kind.SAME_ERROR: "Varying the call does not help. Read the error word for word and look for its cause elsewhere.",
+    Kind.TIMEOUTS: "Run less at once: one test, one file, a smaller input. A server or a watcher never ends by itself.",
+    Kind.NO_PROGRESS: "You have read enough to begin: make the smallest change that helps, or `ask` what you lack.",
+}
+_SECONDS = re.compile(r"\d+\.\d+ ?m?s")
+_ADDRESSES = re.compile(r"0x[0-9a-f]+")
+
+
+@dataclass(frozen=True)
+class Circle:
+    """What was noticed: ``count`` steps of it. ``is_new``: just now it reached where the model is told."""
+
+    kind: Rung.Noticed
+    count: int
+    is_new: bool
+    is_hopeless: bool
+
+    @property
+    def what(self) -> str:
+        return Rung.words(self.kind, self.count)
+
+    @property
+    def note(self) -> str:
+        """What is added to the newest result."""
+        return f"\n\n[Mission Control: {self.what}. {_ADVICE[self.kind]}]"
+
+
+def noticed(results: Sequence[Message]) -> Circle | None:
+    """Return the circle in which ``results``, oldest first, end; the worst of several, None when there is none."""
+    steps = [list(rows) for _, rows in groupby(results, key=lambda row: row.step)]
+    if not steps:
+        return None
+    found = [circle for circle in _circles(steps) if circle.is_new or circle.is_hopeless]
+    return max(found, key=lambda circle: circle.is_hopeless, default=None)
+
+
+def _circles(steps: list[list[Message]]) -> Iterator[Circle]:
+    for kind, count in _COUNTS.items():
+        yield _circle(kind, count(steps), _TOLD_AT[kind], _HOPELESS_AT[kind])
+    for period in (2, 3):
+        yield _circle(Kind.ALTERNATION, _in_turn(steps, period), 2 * period, 3 * period)
+
+
+def _circle(kind: Rung.Noticed, count: int, told_at: int, hopeless_at: int) -> Circle:
+    return Circle(kind, count, is_new=count == told_at, is_hopeless=count >= hopeless_at)
+
+
+def fingerprint(name: str, raw_arguments: str, result: str) -> str:
+    """Return a short name for "this call gave this result". How long things took makes no difference."""
+    with suppress(ValueError):
+        raw_arguments = json.dumps(lenient.parsed(raw_arguments or "{}"), sort_keys=True)
+    return _print("\0".join((name, raw_arguments, _plain(result))))
+
+
+def error_print(name: str, result: str, detail: dict[str, Any], *, is_error: bool) -> str:
+    """Return a short name for the error that a result tells of, whatever the call; "" when it tells of none.
+
+    A command that only says no by its exit code, as grep does, tells of none.
+    """
+    failed = is_error or detail.get("exit_code") not in (None, 0)
+    return _print(f"{name}\0{_plain(result)}") if failed and not result.startswith(NO_OUTPUT) else ""
+
+
+def is_look_due(run: Run, results: Sequence[Message], tool: str) -> bool:
+    """Whether it is time, after a call of ``tool``, to look whether files changed by other means than our tools."""
+    if tool not in LOOKING_TOOLS or not WRITING_TOOLS.intersection(run.tools) or not results:
+        return False
+    mark = next((row for row in reversed(results) if "tree" in row.detail or _changed(row)), results[0])
+    return run.step - 1 - (mark.step or 0) >= IDLE_STEPS
+
+
+def _print(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def _plain(result: str) -> str:
+    return _ADDRESSES.sub("", _SECONDS.sub("", result))
+
+
+def _changed(row: Message) -> bool:
+    return row.tool_name in CHANGING_TOOLS and bool(row.detail.get("added", 0) + row.detail.get("removed", 0))
+
+
+def _same_call(steps: list[list[Message]]) -> int:
+    prints = [row.detail.get("fingerprint", "") for row in steps[-1] if not row.detail.get("malformed")]
+    return max((_steps_with(steps, "fingerprint", print_) for print_ in prints), default=0)
+
+
+def _same_error(steps: list[list[Message]]) -> int:
+    errors = [row.detail.get("error", "") for row in steps[-1] if not row.detail.get("malformed")]
+    return max((_steps_with(steps, "error", error) for error in errors if error), default=0)
+
+
+def _steps_with(steps: list[list[Message]], name: str, print_: str) -> int:
+    """Return in how many of the newest steps a result has that print, back to the last change of a file.
+
+    The same command after an edit is no repetition, whatever it says; nor is the same call twice in one answer, whose
+    model had not seen the result.
+    """
+    count = 0
+    for rows in steps[: -LOOK_BACK - 1 : -1]:
+        if any(row.detail.get(name) == print_ for row in rows):
+            count += 1
+        elif any(map(_changed, rows)):
+            break
+    return count
+
+
+def _in_turn(steps: list[list[Message]], period: int) -> int:
+    """Return how many of the newest steps repeat the ones ``period`` before them, those included."""
+    prints = [tuple(row.detail.get("fingerprint", "") for row in rows) for rows in steps]
+    if len(prints) < 2 * period or len(set(prints[-period:])) < 2:
+        return 0
+    count = period
+    while count < len(prints) and prints[-count - 1] == prints[-count - 1 + period]:
+        count += 1
+    return count
+
+
+def _timeouts(steps: list[list[Message]]) -> int:
+    """Return how many of the newest commands ran out of time, one after the other."""
+    count = 0
+    for rows in reversed(steps):
+        endings = [row.detail.get("ending") for row in rows if row.tool_name == "run"]
+        if endings and endings != [TIMEOUT] * len(endings):
+            break
+        count += len(endings)
+    return count
+
+
+def _idle(steps: list[list[Message]]) -> int:
+    """Return through how many steps the files are known to be the same, when that was just looked at."""
+    first = last = None
+    for rows in reversed(steps):
+        for row in reversed(rows):
+            if _changed(row):
+                return _between(first, last)
+            if tree := row.detail.get("tree"):
+                last = last or row
+                if tree != last.detail["tree"]:
+                    return _between(first, last)
+                first = row
+        if last is None:
+            return 0
+    return _between(first, last)
+
+
+def _between(first: Message | None, last: Message | None) -> int:
+    return (last.step or 0) - (first.step or 0) if first and last else 0
+
+
+_COUNTS: Final[dict[Rung.Noticed, Callable[[list[list[Message]]], int]]] = {
+    Kind.SAME_CALL: _same_call,
+    Kind.SAME_ERROR: _same_error,
+    Kind.TIMEOUTS: _timeouts,
+    Kind.NO_PROGRESS: _idle,
+}

@@ -1,0 +1,103 @@
+"""Why a run rests before its next step, or for good, and how long it worked until then."""
+
+import asyncio
+import logging
+import time
+from enum import StrEnum
+from typing import Final
+
+from agents.errors import Interrupted, LeaseLost, ModelUnavailable, NotReady, ProviderSuspended
+from agents.guards import Ending
+from agents.models import Outcome
+from agents.runner import states
+from agents.runner.claims import Lease
+from agents.sandbox.types import SandboxError, SandboxUnavailable
+from agents.services import suspensions
+from budgets.errors import AccountFrozen, BudgetExceeded
+from mcc.core.dbthread import DatabaseThread
+from mcc.core.errors import ProviderError
+from mcc.core.money import usd_display
+
+logger = logging.getLogger(__name__)
+
+FROZEN_PAUSE_S: Final = 1.0
+
+
+class Stop(StrEnum):
+    """Why a run is put down before its end."""
+
+    CANCEL = "cancel"
+    FREEZE = "freeze"
+    DRAIN = "drain"
+    LOST = "lost"
+
+
+class Parked(Exception):
+    """A tool asked the run to wait for somebody."""
+
+    def __init__(self, waits_for: str) -> None:
+        super().__init__(waits_for)
+        self.waits_for = waits_for
+
+
+class Rest:
+    """Writes down why the run of ``lease`` does not go on."""
+
+    def __init__(self, lease: Lease, db: DatabaseThread) -> None:
+        self._lease = lease
+        self._db = db
+        self._mark = time.monotonic()
+
+    async def because(self, reason: BaseException, stop: Stop | None) -> None:
+        """Write down why the run does not go on. ``stop`` is who broke it off, if somebody did."""
+        match reason:
+            case asyncio.CancelledError() | Interrupted():
+                await self._put_down(stop)
+            case Parked():
+                await self._db.run(states.park, self._lease, reason.waits_for, self.worked_ms())
+            case BudgetExceeded():
+                await self._wait_for_money(reason)
+            case AccountFrozen() | NotReady():
+                pause_s = reason.pause_s if isinstance(reason, NotReady) else FROZEN_PAUSE_S
+                await self._db.run(states.release, self._lease, self.worked_ms(), pause_s)
+            case SandboxUnavailable():
+                await self.finish(Ending(Outcome.SANDBOX, str(reason)))
+            case SandboxError():
+                await self._crash(reason, Outcome.SANDBOX)
+            case ProviderSuspended():
+                await self._db.run(states.park, self._lease, suspensions.PROVIDER, self.worked_ms(), why=reason.detail)
+            case ProviderError() | ModelUnavailable():
+                await self.finish(Ending(Outcome.PROVIDER, reason.detail))
+            case LeaseLost() | SystemExit() | KeyboardInterrupt():
+                raise reason
+            case _:
+                await self._crash(reason, Outcome.CRASHED)
+
+    async def _wait_for_money(self, refusal: BudgetExceeded) -> None:
+        logger.info("run %s waits for money: %s", self._lease.run_id, refusal.detail)
+        needs = refusal.needed_nanousd
+        why = f"The next call needs {usd_display(needs)}. {refusal.detail}"
+        needed = {"needs_nanousd": needs, "short_of": refusal.limit.pk}
+        await self._db.run(states.park, self._lease, "budget", self.worked_ms(), why=why, **needed)
+
+    async def _put_down(self, stop: Stop | None) -> None:
+        if stop is not Stop.LOST:
+            write = states.finish_cancelled if stop is Stop.CANCEL else states.release
+            await self._db.run(write, self._lease, self.worked_ms())
+
+    async def _crash(self, error: BaseException, outcome: Outcome) -> None:
+        logger.error("run %s crashed", self._lease.run_id, exc_info=error)
+        await self._db.run(states.crashed, self._lease, error, outcome, self.worked_ms())
+
+    async def finish(self, ending: Ending) -> None:
+        await self._db.run(states.finish, self._lease, ending, self.worked_ms())
+
+    def worked_ms(self) -> int:
+        """Return the milliseconds since this was asked last: what is not yet in the row."""
+        now = time.monotonic()
+        worked_ms = round(1_000 * (now - self._mark))
+        self._mark = now
+        return worked_ms
+
+    def unwritten_ms(self) -> int:
+        return round(1_000 * (time.monotonic() - self._mark))
