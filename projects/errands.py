@@ -11,6 +11,7 @@ from mcc.core.errands import Later, Lease, handler
 from projects.git import Mirror, Workspace, WorkspaceBusy
 from projects.models import Assignment, Check, Issue, PullRequest, Setup, Task
 from projects.services import aftercare, checks, merging, news, setups, staffing, tidying
+from projects.services.coding import CODING_PURPOSES
 from projects.workplaces import ProjectPlace
 
 BUSY_S = 2.0
@@ -76,10 +77,13 @@ def revert(subject: int, lease: Lease) -> None:
 
 @handler("projects.keep_work")
 def keep_work(subject: int, lease: Lease) -> None:
-    """Keep what the run of assignment ``subject`` left unfinished."""
+    """Keep what the run of assignment ``subject`` left unfinished, unless somebody went on with it since."""
     assignment = Assignment.objects.select_related("task__issue", "task__assignee").get(pk=subject)
-    if assignment.task is not None:
-        tidying.keep_work(assignment.task)
+    task = assignment.task
+    if task is None or task.assignments.filter(pk__gt=subject, run__purpose__in=CODING_PURPOSES).exists():
+        return
+    with _waiting_while_busy():
+        tidying.keep_work(task)
 
 
 @handler(tidying.RUN_ERRAND)

@@ -6,7 +6,7 @@ from agents.models import Purpose, Run
 from agents.sandbox.types import SandboxError
 from mcc.core import errands
 from projects.forge import ForgeError, PullRef, forge_of
-from projects.git import Mirror, WorkRefused, Workspace
+from projects.git import Mirror, WorkRefused, Workspace, WorkspaceBusy
 from projects.models import Issue, PullRequest, Task, TaskStatus
 from projects.services.handing_in import author_of
 
@@ -78,13 +78,18 @@ def tidy_task(task: Task) -> None:
 
 
 def keep_work(task: Task) -> str | None:
-    """Put what a Coder left unfinished on the task's branch in the mirror, and return that commit. Best effort."""
+    """Put what a Coder left unfinished on the task's branch in the mirror, and return that commit. Best effort.
+
+    Raises WorkspaceBusy while it is still in use: try again.
+    """
     if not task.base_sha:
         return None
     workspace = Workspace(f"task-{task.pk}", Mirror(task.issue.project_id))
     try:
         workspace.open(task.base_sha, task.branch)
         sha = workspace.collect(task.base_sha, f"WIP: {task.title}", author_of(task))
+    except WorkspaceBusy:
+        raise
     except (SandboxError, ForgeError, WorkRefused) as error:
         logger.warning("unfinished work on task %s stays in its workspace: %s", task.pk, error)
         return None

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from agents.models import Outcome
 from agents.tools import registry
 from agents.tools.registry import ToolContext
 from agents.workplaces import workplace_of
@@ -20,7 +21,9 @@ from projects.models import Assignment, Check, Issue, Project, PullRequest, Requ
 from projects.services import (
     aftercare,
     checks,
+    coding,
     handing_in,
+    issues,
     merging,
     pausing,
     requests,
@@ -334,6 +337,57 @@ def test_unfinished_work_is_kept_on_the_branch_in_the_mirror(task):
     assert mirror.file(sha, "src/map.py") == b"ROADS = 7\n"
     assert mirror.log(sha)[0].subject == "WIP: One"
     assert mirror.head(task.branch) == sha
+
+
+@pytest.mark.parametrize("outcome", Outcome.values)
+def test_unfinished_work_is_kept_however_the_run_ended(task, lease, outcome):
+    """Submitted: it said so, and handed nothing in."""
+    edit(task, "src/map.py", "ROADS = 7\n").close()
+    assignment = factories.latest(task)
+    factories.finish(assignment.run, outcome, "why")
+
+    scheduling.advance(task.issue_id)
+
+    posted = Errand.objects.get(kind="projects.keep_work")
+    core_errands.handler_of(posted.kind)(posted.subject, lease)
+    mirror = Mirror(task.issue.project_id)
+    kept = mirror.head(task.branch)
+    assert (mirror.file(kept, "src/map.py"), mirror.log(kept)[0].subject) == (b"ROADS = 7\n", "WIP: One")
+    assert Request.objects.open().get().run == assignment.run
+
+
+@pytest.mark.parametrize("given_up", ["task", "issue"])
+def test_unfinished_work_is_kept_when_the_work_itself_is_given_up(task, lease, given_up):
+    edit(task, "src/map.py", "ROADS = 7\n").close()
+    boss = factories.user(is_superuser=True)
+    if given_up == "task":
+        issues.close_task(task, user=boss)
+    else:
+        issues.cancel(task.issue, user=boss)
+
+    for posted in Errand.objects.filter(kind=tidying.TASK_ERRAND, subject=task.pk):
+        core_errands.handler_of(posted.kind)(posted.subject, lease)
+
+    mirror = Mirror(task.issue.project_id)
+    assert mirror.file(mirror.head(task.branch), "src/map.py") == b"ROADS = 7\n"
+
+
+def test_work_is_not_kept_behind_the_back_of_who_goes_on_with_it_and_waits_for_who_still_has_it(
+    task, lease, monkeypatch
+):
+    monkeypatch.setattr("projects.git.workspace.OPEN_WAIT_S", 0.2)
+    first = factories.latest(task)
+    workspace = edit(task, "src/map.py", "ROADS = 7\n")
+    with pytest.raises(Later):
+        errands.keep_work(first.pk, lease)
+    workspace.close()
+    factories.finish(first.run, "stuck")
+    coding.go_on(task, "it was stuck")
+    assert factories.latest(task) != first
+
+    errands.keep_work(first.pk, lease)
+
+    assert Mirror(task.issue.project_id).ref(f"refs/heads/{task.branch}") is None
 
 
 def test_work_that_git_refuses_stays_in_its_workspace(task):
