@@ -3,10 +3,8 @@
 import errno
 import logging
 import os
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from threading import Event
 
 from agents.sandbox import arguments, owners, places, probe
 from agents.sandbox.descriptors import Descriptors
@@ -15,8 +13,6 @@ from agents.sandbox.process import ProcessPump, Report
 from agents.sandbox.types import (
     Ending,
     Limits,
-    Mount,
-    OnOutput,
     Probe,
     Result,
     SandboxGone,
@@ -25,7 +21,7 @@ from agents.sandbox.types import (
     SandboxUnavailable,
 )
 from agents.sandbox.watchdogs import MemoryWatch
-from agents.sandbox.workspace import TERMS, WorkspaceBackend, WorkspaceSandbox
+from agents.sandbox.workspace import TERMS, Command, WorkspaceBackend, WorkspaceSandbox
 from mcc.core.errors import InvalidInput
 
 logger = logging.getLogger(__name__)
@@ -38,44 +34,27 @@ class BwrapSandbox(WorkspaceSandbox):
         super().__init__(spec)
         self._bubblewrap = bubblewrap
 
-    def _run(
-        self,
-        argv: Sequence[str],
-        start: str,
-        env: Mapping[str, str],
-        stdin: bytes,
-        limits: Limits,
-        on_output: OnOutput | None,
-        cancel: Event | None,
-        mounts: tuple[Mount, ...],
-    ) -> Result:
-        spec = replace(self.spec, mounts=(*self.spec.mounts, *mounts)) if mounts else self.spec
+    def _run(self, command: Command) -> Result:
+        limits = command.limits
         memory = MemoryWatch(limits)
         watches = [memory.look, lambda _: self._disk.look(limits)]
-        pump = ProcessPump(limits, watches, on_output, cancel, on_init=self._bubblewrap.yield_to_us)
+        pump = ProcessPump(limits, watches, command.on_output, command.cancel, on_init=self._bubblewrap.yield_to_us)
         with self._under_way(pump):
-            report = self._start(pump, spec, argv, start, env, stdin, limits)
+            report = self._start(pump, command)
         return replace(self._started(report), peak_memory=memory.peak or None)
 
-    def _start(
-        self,
-        pump: ProcessPump,
-        spec: SandboxSpec,
-        argv: Sequence[str],
-        start: str,
-        env: Mapping[str, str],
-        stdin: bytes,
-        limits: Limits,
-    ) -> Report:
+    def _start(self, pump: ProcessPump, command: Command) -> Report:
+        limits, mounts = command.limits, command.mounts
+        spec = replace(self.spec, mounts=(*self.spec.mounts, *mounts)) if mounts else self.spec
         with Descriptors() as inherited:
-            words = self._bubblewrap.options(spec, limits, env, inherited)
+            words = self._bubblewrap.options(spec, limits, command.env, inherited)
             status_fd = inherited.pipe()
             try:
                 words += ["--json-status-fd", str(inherited.open[-1])]
                 arguments_fd = inherited.memory_file(arguments.packed(words))
-                command = self._bubblewrap.command_line(argv, start, limits, arguments_fd)
+                line = self._bubblewrap.command_line(command.argv, command.start, limits, arguments_fd)
                 starting = self._bubblewrap.on_its_processors(limits)
-                return pump.run(command, inherited=inherited, status_fd=status_fd, stdin=stdin, starting=starting)
+                return pump.run(line, inherited=inherited, status_fd=status_fd, stdin=command.stdin, starting=starting)
             except ValueError as error:
                 raise InvalidInput("A NUL byte or half a character is not possible in a command.") from error
             except OSError as error:

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from threading import Event
 from typing import Final
 
 from django.conf import settings
@@ -23,7 +22,6 @@ from agents.sandbox.types import (
     Ending,
     Limits,
     Mount,
-    OnOutput,
     Probe,
     Result,
     SandboxGone,
@@ -32,7 +30,7 @@ from agents.sandbox.types import (
     SandboxUnavailable,
 )
 from agents.sandbox.watchdogs import MemoryWatch
-from agents.sandbox.workspace import TERMS, WorkspaceBackend, WorkspaceSandbox
+from agents.sandbox.workspace import TERMS, Command, WorkspaceBackend, WorkspaceSandbox
 from mcc.core.errors import InvalidInput
 
 logger = logging.getLogger(__name__)
@@ -58,30 +56,21 @@ class DockerSandbox(WorkspaceSandbox):
         super().__init__(spec)
         self._container = container
 
-    def _run(
-        self,
-        argv: Sequence[str],
-        start: str,
-        env: Mapping[str, str],
-        stdin: bytes,
-        limits: Limits,
-        on_output: OnOutput | None,
-        cancel: Event | None,
-        mounts: tuple[Mount, ...],
-    ) -> Result:
-        # The mount of the way out is there from the beginning: a container gets no other later.
+    def _run(self, command: Command) -> Result:
+        # ``command.mounts``, that of the way out, are there from the beginning: a container gets no other later.
+        argv, env, limits = command.argv, command.env, command.limits
         _check(argv, env)
         if not self.spec.workspace.is_dir():
             raise SandboxGone(f"The workspace {self.spec.workspace_id} is gone.")
         memory = MemoryWatch(limits)
         watches = [lambda _: memory.look(None), lambda _: self._disk.look(limits)]
-        pump = ExecPump(limits, watches, on_output, cancel, kill=self._container.kill)
+        pump = ExecPump(limits, watches, command.on_output, command.cancel, kill=self._container.kill)
 
         def talk() -> Conversation:
-            return self._container.talk(argv, start, env, limits, has_input=bool(stdin))
+            return self._container.talk(argv, command.start, env, limits, has_input=bool(command.stdin))
 
         with self._under_way(pump):
-            spoken = pump.run(talk, stdin)
+            spoken = pump.run(talk, command.stdin)
         return self._judged(spoken)
 
     def _judged(self, spoken: Spoken) -> Result:

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from threading import Event, Lock
 from types import TracebackType
 from typing import Final, Self
@@ -37,6 +37,25 @@ TERMS: Final = (
 """What every kind of them enforces, and how: told by ``doctor`` after what is the kind's own."""
 
 
+@dataclass(frozen=True)
+class Command:
+    """One command in the directory ``start`` of a sandbox, with ``mounts`` beside those of the sandbox."""
+
+    argv: Sequence[str]
+    start: str
+    env: Mapping[str, str]
+    stdin: bytes
+    limits: Limits
+    on_output: OnOutput | None = None
+    cancel: Event | None = None
+    mounts: tuple[Mount, ...] = ()
+
+    def through(self, way_out: WayOut) -> Self:
+        """Return the command with a network: it finds the proxy where its environment says."""
+        env = {**ENVIRONMENT, **self.env}
+        return replace(self, argv=way_out.command(self.argv), env=env, mounts=(*self.mounts, way_out.mount))
+
+
 class WorkspaceSandbox(FileTools):
     """One workspace. A kind of sandbox says how one command runs, and what is left to end."""
 
@@ -48,18 +67,8 @@ class WorkspaceSandbox(FileTools):
         self._closed = False
 
     @abstractmethod
-    def _run(
-        self,
-        argv: Sequence[str],
-        start: str,
-        env: Mapping[str, str],
-        stdin: bytes,
-        limits: Limits,
-        on_output: OnOutput | None,
-        cancel: Event | None,
-        mounts: tuple[Mount, ...],
-    ) -> Result:
-        """Run ``argv`` in the directory ``start`` of the sandbox, with these mounts too. Nobody else does meanwhile."""
+    def _run(self, command: Command) -> Result:
+        """Run ``command``. Nobody else does meanwhile."""
 
     def _end(self) -> None:
         """Let go of what outlives a command."""
@@ -84,13 +93,12 @@ class WorkspaceSandbox(FileTools):
             is_full = self._is_full(allowed)
             if is_full:
                 allowed = self._disk.for_tidying(allowed)
+            command = Command(argv, start, env or {}, stdin, allowed, on_output, cancel)
             with self._way_out(offline=offline) as way_out:
                 if way_out is None:
-                    result = self._run(argv, start, env or {}, stdin, allowed, on_output, cancel, ())
+                    result = self._run(command)
                 else:
-                    argv, env, mounts = way_out.command(argv), {**ENVIRONMENT, **(env or {})}, (way_out.mount,)
-                    result = self._run(argv, start, env, stdin, allowed, on_output, cancel, mounts)
-                    result = replace(result, contacts=way_out.contacts())
+                    result = replace(self._run(command.through(way_out)), contacts=way_out.contacts())
             return replace(result, detail=result.detail or FULL) if is_full else result
 
     @contextmanager
