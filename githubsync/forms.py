@@ -3,6 +3,7 @@
 from django import forms
 
 from githubsync.models import GITHUB_API, Connection
+from projects.forms import NewProjectForm, offer_agents
 
 
 def token_field(*, required: bool) -> forms.CharField:
@@ -45,3 +46,17 @@ class EditConnectionForm(ConnectionForm):
         token = self.fields["token"]
         token.label, token.required = "Another token", False
         token.help_text = "Empty: the stored one stays. Another address wants its own token."
+
+
+class LinkForm(forms.Form):
+    """A project on a repository that was chosen."""
+
+    name = NewProjectForm.base_fields["name"]
+    key = NewProjectForm.base_fields["key"]
+    team = NewProjectForm.base_fields["team"]
+
+    def __init__(self, data: object = None, *, full_name: str) -> None:
+        name = full_name.rpartition("/")[2]
+        key = "".join(sign for sign in name.upper() if sign.isascii() and sign.isalnum()).lstrip("0123456789")
+        super().__init__(data, initial={"name": name, "key": key[:4]})  # type: ignore[arg-type]
+        offer_agents(self)

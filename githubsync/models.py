@@ -8,7 +8,7 @@ from django.db import models
 from mcc.core.encryption import EncryptedTextField
 from mcc.core.models import User
 from projects.git.remote import LOOPBACK
-from projects.models import Project
+from projects.models import Issue, Project
 
 GITHUB_API = "https://api.github.com"
 
@@ -80,6 +80,11 @@ class Connection(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @staticmethod
+    def may_be_used_by(user: User) -> bool:
+        """Whether there is a connection for ``user``; an administrator can make one."""
+        return user.is_superuser or Connection.objects.usable_by(user).exists()
+
     @property
     def web_url(self) -> str:
         """Where people and git go: GitHub's own API has a host of its own, an Enterprise Server's a path."""
@@ -99,7 +104,10 @@ class Repository(models.Model):
     default_branch = models.CharField(max_length=200)
     private = models.BooleanField(default=True)
     archived = models.BooleanField(default=False)
+    size_kb = models.PositiveBigIntegerField(default=0, help_text="as GitHub estimates it")
     linked_at = models.DateTimeField(auto_now_add=True)
+    cloned_at = models.DateTimeField(null=True, help_text="empty: MCC's copy is being made")
+    clone_problem = models.CharField(max_length=500, blank=True, help_text="why there is no copy yet")
 
     class Meta:
         ordering = ["full_name"]
@@ -111,3 +119,25 @@ class Repository(models.Model):
     @property
     def html_url(self) -> str:
         return f"{self.connection.web_url}/{self.full_name}"
+
+
+class IssueLink(models.Model):
+    """An issue on GitHub that became one of ours. What agents read is the snapshot that was taken then."""
+
+    repository = models.ForeignKey(Repository, models.CASCADE, related_name="issue_links")
+    number = models.PositiveIntegerField(help_text="on GitHub")
+    issue = models.OneToOneField(Issue, models.CASCADE, related_name="+")
+    author = models.CharField(max_length=100, help_text="who wrote it there")
+    association = models.CharField(max_length=30, help_text="what the author is to the repository, in GitHub's word")
+    taken_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [models.UniqueConstraint(fields=["repository", "number"], name="github_issue_once")]
+
+    def __str__(self) -> str:
+        return f"{self.repository.full_name}#{self.number}"
+
+    @property
+    def url(self) -> str:
+        return f"{self.repository.html_url}/issues/{self.number}"

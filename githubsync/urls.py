@@ -1,6 +1,6 @@
 from django.urls import path
 
-from githubsync.views import connections
+from githubsync.views import connections, repositories
 
 app_name = "github"
 urlpatterns = [
@@ -11,4 +11,10 @@ urlpatterns = [
     path("connections/<int:pk>/test/", connections.test, name="test_connection"),
     path("connections/<int:pk>/switch/", connections.switch, name="switch_connection"),
     path("connections/<int:pk>/remove/", connections.remove, name="remove_connection"),
+    path("projects/new/github/", repositories.choose, name="choose"),
+    path("projects/new/github/<int:connection_id>/<int:github_id>/", repositories.link, name="link"),
+    path("projects/<str:key>/github/", repositories.show, name="repository"),
+    path("projects/<str:key>/github/clone/", repositories.clone_again, name="clone_again"),
+    path("projects/<str:key>/github/labels/", repositories.make_labels, name="make_labels"),
+    path("projects/<str:key>/github/import/", repositories.import_issues, name="import"),
 ]

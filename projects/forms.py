@@ -9,18 +9,16 @@ from django.urls import reverse
 from agents.models import Agent
 from mcc.core.models import User
 from mcc.core.money import nanousd
-from projects import forge
 from projects.models import Issue, Membership, Project
 
 PRIORITIES = [(2, "Urgent"), (1, "High"), (0, "Normal"), (-1, "Low")]
 
 
 class NewProjectForm(forms.Form):
-    """A repository to work on."""
+    """A repository on this machine, or one that may be read by an address."""
 
     name = forms.CharField(max_length=100)
     key = forms.CharField(max_length=8, help_text="Prefix of its issues, as in ATL-12. Capital letters and digits.")
-    forge = forms.ChoiceField(label="Where it is")
     repository = forms.CharField(
         max_length=500,
         help_text=(
@@ -35,20 +33,6 @@ class NewProjectForm(forms.Form):
     def __init__(self, data: QueryDict | None = None) -> None:
         super().__init__(data)
         offer_agents(self)
-        self.fields["team"].initial = list(Agent.objects.filter(active=True).values_list("pk", flat=True))
-        self._offer_forges()
-
-    def _offer_forges(self) -> None:
-        """Offer the forges that this installation has; with one there is nothing to choose."""
-        kinds = [(kind.value, kind.label) for kind in Project.Forge if kind in forge.registered()]
-        field = self.fields["forge"]
-        assert isinstance(field, forms.ChoiceField)
-        field.choices = kinds
-        if len(kinds) == 1:
-            field.widget, field.required, field.initial = forms.HiddenInput(), False, kinds[0][0]
-
-    def clean_forge(self) -> str:
-        return self.cleaned_data["forge"] or str(self.fields["forge"].initial)
 
 
 class MemberForm(forms.Form):
@@ -69,9 +53,11 @@ class MemberForm(forms.Form):
 
 
 def offer_agents(form: forms.Form) -> None:
+    """Let the field ``team`` offer everybody at work, chosen unless something else is."""
     field = form.fields["team"]
     assert isinstance(field, forms.ModelMultipleChoiceField)
     field.queryset = Agent.objects.filter(active=True).order_by("pk")
+    field.initial = list(field.queryset.values_list("pk", flat=True))
 
 
 class IssueForm(forms.Form):

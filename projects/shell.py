@@ -18,6 +18,7 @@ from budgets import periods, queries
 from budgets.models import Account, Limit
 from budgets.services import accounts
 from mcc.core.models import User
+from projects import founding
 from projects.models import Issue, Project, Request
 from projects.services.account_rights import decides
 from projects.services.pausing import Scope
@@ -200,9 +201,9 @@ class Shell:
         """Whoever decides in some project may stop everything, and start it again."""
         return decides(self.user)
 
-    @property
+    @cached_property
     def may_create_project(self) -> bool:
-        return self.user.is_superuser and bool(_url("projects:new"))
+        return bool(founding.ways_of(self.user))
 
     @cached_property
     def commands(self) -> list[CommandGroup]:

@@ -17,7 +17,14 @@ from projects.tests import factories
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 START = ["/", "/agents/", "/budgets/", "/search/?q=want", "/stop/", "/styleguide/", "/projects/new/", "/agents/new/"]
-START += ["/models/?state=all", "/providers/", "/providers/new/", "/connections/", "/connections/new/"]
+START += [
+    "/models/?state=all",
+    "/providers/",
+    "/providers/new/",
+    "/connections/",
+    "/connections/new/",
+    "/projects/new/github/",
+]
 ELSEWHERE = ("/admin/", "/api/", "/static/", "/accounts/logout/", "/metrics")
 MOST_PAGES = 200
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}

@@ -1,7 +1,11 @@
+from collections.abc import Sequence
+
+from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from agents.models import Agent
 from mcc.core import money
 from mcc.core.errors import InvalidInput
 
@@ -30,3 +34,14 @@ class UsdField(serializers.Field):
 def shown(amount_nanousd: int) -> str:
     """Return an amount as the API writes it."""
     return money.usd_string(amount_nanousd)
+
+
+def team_named(names: Sequence[str]) -> QuerySet[Agent]:
+    """Return the agents with these names, all that are at work when there are none. Raises InvalidInput."""
+    agents = Agent.objects.filter(active=True)
+    if not names:
+        return agents
+    agents = agents.filter(name__in=names)
+    if unknown := sorted(set(names) - set(agents.values_list("name", flat=True))):
+        raise InvalidInput("No such agents.", fields={"team": [f"Unknown: {', '.join(unknown)}."]})
+    return agents

@@ -10,14 +10,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.serializer_helpers import ReturnDict
 
-from agents.models import Agent
 from budgets import queries
 from budgets.models import Limit
 from budgets.services import accounts
-from mcc.core.errors import InvalidInput, NotAllowed
+from mcc.core.errors import NotAllowed
 from mcc.core.models import User
 from projects.api.endpoint import Endpoint, caller
-from projects.api.fields import UsdField
+from projects.api.fields import UsdField, team_named
 from projects.api.serializers import CheckCommand, IssueOut, ProjectOut
 from projects.models import Issue, Project
 from projects.services import issues, projects
@@ -118,17 +117,12 @@ def _found(user: User, given: dict[str, Any]) -> Project:
     """Found a project with the rules that were given; without a team, everybody is on it."""
     if not user.is_superuser:
         raise NotAllowed("Only an administrator may found projects.")
-    agents = Agent.objects.filter(active=True)
-    if names := given.get("team"):
-        agents = agents.filter(name__in=names)
-        if unknown := sorted(set(names) - set(agents.values_list("name", flat=True))):
-            raise InvalidInput("No such agents.", fields={"team": [f"Unknown: {', '.join(unknown)}."]})
     project = projects.create(
         key=given["key"],
         name=given["name"],
         repository=given["repository"],
         user=user,
-        team=agents,
+        team=team_named(given.get("team", [])),
         rules={name: given[name] for name in projects.SETTABLE if name in given},
     )
     if "budget_nanousd" in given:

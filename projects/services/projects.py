@@ -1,6 +1,6 @@
 """Projects are founded and their rules changed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -50,10 +50,12 @@ def create(
     user: User | None = None,
     team: Iterable[Agent] = (),
     rules: Mapping[str, object] | None = None,
+    founded: Callable[[Project], None] | None = None,
 ) -> Project:
     """Found a project on a repository that can be reached, with ``user`` as its owner and an account of its own.
 
-    ``rules`` are the fields in ``SETTABLE``. Talks to the forge, so never call it in a transaction of yours.
+    ``rules`` are the fields in ``SETTABLE``; ``founded`` is called in the transaction in which it comes to be. Talks
+    to the forge, so never call it in a transaction of yours.
     Raises InvalidInput with the fields that are wrong.
     """
     project = Project(key=key.strip().upper(), name=name.strip(), repository=repository.strip(), forge=forge)
@@ -73,6 +75,8 @@ def create(
         project.team.set(team)
         if user is not None:
             Membership.objects.create(project=project, user=user, role=Membership.Role.OWNER)
+        if founded is not None:
+            founded(project)
         audit.record(user, "projects.create_project", f"projects.project:{project.pk}", {"key": project.key})
     return project
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
@@ -13,6 +13,7 @@ from budgets import queries
 from mcc.core import pages
 from mcc.core.errors import DomainError, InvalidInput, ProviderError
 from mcc.core.models import User
+from projects import founding
 from projects.forms import MemberForm, NewProjectForm
 from projects.models import Membership, Project
 from projects.services import projects, setups
@@ -24,10 +25,13 @@ SETUPS_SHOWN = 5
 @require_http_methods(["GET", "POST"])
 @vary_on_headers("HX-Request")
 def new(request: HttpRequest) -> HttpResponse:
-    """Found a project: administrators only, for a path is read with the server's rights."""
+    """Found a project: administrators only, for a path is read with the server's rights. Others go their way."""
     user = pages.person(request)
+    ways = founding.ways_of(user)
     if not user.is_superuser:
-        raise PermissionDenied
+        if not ways:
+            raise PermissionDenied
+        return redirect(ways[0].url)
     form = NewProjectForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
@@ -36,7 +40,9 @@ def new(request: HttpRequest) -> HttpResponse:
             pages.explain(form, refusal)
         else:
             return pages.go(request, reverse("projects:settings", args=[project.key]))
-    return pages.answer(request, "projects/settings/new.html", "projects/settings/_new_form.html", {"form": form})
+    return pages.answer(
+        request, "projects/settings/new.html", "projects/settings/_new_form.html", {"form": form, "ways": ways}
+    )
 
 
 @require_GET

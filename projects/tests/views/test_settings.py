@@ -3,10 +3,8 @@
 import pytest
 
 from agents.models import Role
-from mcc.core.errors import InvalidInput
 from projects.forms import NewProjectForm
 from projects.models import Project, Setup
-from projects.services import projects
 from projects.tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -17,14 +15,6 @@ def test_a_new_project_takes_everybody_unless_told_otherwise():
     team = NewProjectForm()["team"]
     assert team.value() == [at_work.pk]
     assert gone.pk not in team.value()
-
-
-def test_only_forges_that_are_there_are_offered(people, browse):
-    offered = [value for value, _ in NewProjectForm().fields["forge"].choices]
-    assert offered == ["local"]
-    with pytest.raises(InvalidInput) as refused:
-        projects.create(key="GIT", name="Elsewhere", repository="https://example.org/x", forge=Project.Forge.GITHUB)
-    assert "forge" in refused.value.fields
 
 
 def test_a_wrong_path_is_said_beside_the_field_and_nothing_is_lost(people, browse):

@@ -1,0 +1,6 @@
+"""Slow work with GitHub, carried out under a lease by the worker processes."""
+
+from githubsync.services import linking
+from mcc.core.errands import handler
+
+handler(linking.CLONE_ERRAND)(linking.clone)
