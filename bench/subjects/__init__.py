@@ -10,6 +10,7 @@ SUBJECTS: dict[str, tuple[Database, ...]] = {
     "bill": ("sqlite", "postgresql"),
     "overhead": ("sqlite", "postgresql"),
     "crowd": ("sqlite", "postgresql"),
+    "sandboxes": ("sqlite",),
     "stop": ("sqlite", "postgresql"),
     "sockets": ("sqlite", "postgresql"),
     "prefix": ("sqlite",),

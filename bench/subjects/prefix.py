@@ -23,11 +23,11 @@ SMALL_WINDOW_TOKENS = 5_000
 def measure(scale: Scale) -> Iterator[Finding]:
     office.need_sandbox()
     steps = scale.of(4, 60, 100)
-    manner = Manner([overhead.FILES, *overhead.COMMANDS * steps][: steps + 1], steps, keeps_prompts=True)
+    manner = overhead.manner(steps, keeps_prompts=True)
     with office.model(manner) as model, office.cluster():
         ours, _ = _of_a_run(model, "bench")
         try:
-            theirs = _prompts(overhead.of_mini(model, installing.python_of(installing.MINI), save=False))
+            theirs = _prompts(overhead.of_mini(model, installing.python_of(installing.MINI), overhead.LOCAL, False))
         except Skipped:
             theirs = []
     noting = Manner(manner.commands, steps, keeps_prompts=True, asks_for_notes=ORDER[-60:])
