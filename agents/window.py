@@ -3,7 +3,8 @@
 The window counts as the card of the model says it, or as less where a provider refused prompts that should have fitted.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db.models import Count, Max, Min, Q
@@ -41,9 +42,8 @@ def tokens_of(run: Run) -> int:
     """Return how many tokens the model of ``run`` takes in. One query if the conversation was condensed before."""
     if not run.conversation.condensed_until:
         return run.model.context_tokens
-    refused = run.conversation.condensations.filter(REFUSED, model=run.model)
-    learned: int | None = refused.aggregate(least=Min("window_tokens"))["least"]
-    return min(run.model.context_tokens, learned or run.model.context_tokens)
+    _, learned = _condensed([run.conversation_id])
+    return _window(run, learned)
 
 
 def meters(runs: Sequence[Run]) -> dict[int, WindowMeter]:
@@ -53,19 +53,30 @@ def meters(runs: Sequence[Run]) -> dict[int, WindowMeter]:
     answers = Message.objects.filter(run__in=runs, role=Message.Role.ASSISTANT, usage__isnull=False).order_by()
     last = answers.values("run").annotate(at=Max("pk")).values_list("at", flat=True)
     prompts = {row.run_id: row.usage for row in Message.objects.filter(pk__in=list(last)).select_related("usage")}
-    counted = Condensation.objects.filter(conversation__in=[run.conversation_id for run in runs]).order_by()
-    rows = counted.values("conversation", "model").annotate(
-        count=Count("pk"), least=Min("window_tokens", filter=REFUSED)
-    )
-    condensed: dict[int, int] = {}
-    learned: dict[tuple[int, int], int | None] = {}
-    for row in rows:
-        condensed[row["conversation"]] = condensed.get(row["conversation"], 0) + row["count"]
-        learned[row["conversation"], row["model"]] = row["least"]
+    times, learned = _condensed([run.conversation_id for run in runs])
     found = {}
     for run in runs:
-        usage, listed = prompts.get(run.pk), run.model.context_tokens
-        window = min(listed, learned.get((run.conversation_id, run.model_id)) or listed)
+        usage = prompts.get(run.pk)
         tokens = (usage.input_tokens, usage.cached_tokens) if usage else (0, 0)
-        found[run.pk] = WindowMeter(*tokens, window, condensed.get(run.conversation_id, 0))
+        found[run.pk] = WindowMeter(*tokens, _window(run, learned), times[run.conversation_id])
     return found
+
+
+Learned = Mapping[tuple[int, int], int]
+"""By conversation and model: the window as it is where a provider refused what should have fitted."""
+
+
+def _condensed(conversations: Sequence[int]) -> tuple[Counter[int], Learned]:
+    """Return how often each of the conversations was condensed, and what was learned. One query."""
+    rows = Condensation.objects.filter(conversation__in=conversations).order_by().values("conversation", "model")
+    times, learned = Counter[int](), {}
+    for row in rows.annotate(count=Count("pk"), least=Min("window_tokens", filter=REFUSED)):
+        times[row["conversation"]] += row["count"]
+        if row["least"]:
+            learned[row["conversation"], row["model"]] = row["least"]
+    return times, learned
+
+
+def _window(run: Run, learned: Learned) -> int:
+    listed = run.model.context_tokens
+    return min(listed, learned.get((run.conversation_id, run.model_id), listed))
