@@ -8,8 +8,13 @@ class GitHubSyncConfig(AppConfig):
         from githubsync import errands  # noqa: F401 - they register themselves
         from githubsync.forge import GitHubForge
         from githubsync.models import Connection
+        from githubsync.services import outbox
+        from mcc.core import schedules
         from projects import forge, founding
         from projects.models import Project
+        from projects.services import news
 
         forge.register(Project.Forge.GITHUB, GitHubForge)
+        news.book(outbox.note)
+        schedules.every_minute("githubsync.tasks.tell_what_waits")
         founding.register(founding.Way("On GitHub", "github:choose", Connection.may_be_used_by, rank=1))

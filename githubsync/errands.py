@@ -1,6 +1,7 @@
 """Slow work with GitHub, carried out under a lease by the worker processes."""
 
-from githubsync.services import linking
+from githubsync.services import linking, outbox
 from mcc.core.errands import handler
 
 handler(linking.CLONE_ERRAND)(linking.clone)
+handler(outbox.ERRAND)(outbox.tell)

@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
-from githubsync import access
+from githubsync import access, wording
 from githubsync.client import Client, Rejected
 from githubsync.models import Repository
 from mcc.core.errors import InvalidInput
@@ -139,7 +139,13 @@ class GitHubForge:
         with self._client() as client:
             found = self._open_pull_of(client, branch)
             if found is None:
-                wanted = {"head": branch, "base": base_branch, "title": title, "body": body, "draft": draft}
+                wanted = {
+                    "head": branch,
+                    "base": base_branch,
+                    "title": title,
+                    "body": wording.quiet(body),
+                    "draft": draft,
+                }
                 found = self._create_pull(client, wanted)
         return _ref(found)
 
@@ -173,7 +179,7 @@ class GitHubForge:
         closed: bool | None = None,
     ) -> PullRef:
         state = None if closed is None else "closed" if closed else "open"
-        changes = {"title": title, "body": body, "state": state}
+        changes = {"title": title, "body": None if body is None else wording.quiet(body), "state": state}
         given = {name: value for name, value in changes.items() if value is not None}
         where = f"{self._root}/pulls/{pull.number}"
         with self._client() as client:
@@ -226,7 +232,8 @@ class GitHubForge:
         """Merge if the head is still ``sha``. An answer that was lost is looked for."""
         where = f"{self._root}/pulls/{number}"
         title, _, rest = message.partition("\n")
-        wanted = {"sha": sha, "merge_method": method.value, "commit_title": title, "commit_message": rest.strip("\n")}
+        said = {"commit_title": wording.commit_title(title), "commit_message": wording.quiet(rest.strip("\n"))}
+        wanted = {"sha": sha, "merge_method": method.value, **said}
         try:
             landed: str = client.write("PUT", f"{where}/merge", wanted)["sha"]
         except Unavailable:

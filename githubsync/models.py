@@ -141,3 +141,30 @@ class IssueLink(models.Model):
     @property
     def url(self) -> str:
         return f"{self.repository.html_url}/issues/{self.number}"
+
+
+class Outgoing(models.Model):
+    """GitHub is to hear of an issue: written in the transaction of the change, gone once it was told.
+
+    The database does not check the key: an insert would wait for whoever has the issue locked.
+    """
+
+    issue = models.ForeignKey(Issue, models.CASCADE, related_name="+", db_constraint=False)
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["pk"]
+        verbose_name_plural = "outgoing"
+
+
+class Told(models.Model):
+    """What GitHub was told of an issue, so that nothing is said twice."""
+
+    issue = models.OneToOneField(Issue, models.CASCADE, related_name="+")
+    comment_id = models.BigIntegerField(null=True, help_text="our one comment on the issue there")
+    digests = models.JSONField(default=dict, help_text="of what was sent last, by what it is about")
+    told_at = models.DateTimeField(null=True)
+    problem = models.CharField(max_length=500, blank=True, help_text="why GitHub did not take the last news")
+
+    class Meta:
+        verbose_name_plural = "told"

@@ -6,6 +6,7 @@ until its writer commits, and everybody writes to the company's, so inside the s
 for each other, or deadlock with the runners, who lock runs before streams.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 from django.db import transaction
@@ -16,6 +17,17 @@ from mcc.core.queue import enqueue
 from projects.models import Check, Issue, PullRequest, Request, Task, Vote
 
 COMPANY = "company"
+Writer = Callable[[Issue], None]
+
+_writers: list[Writer] = []
+
+
+def book(writer: Writer) -> None:
+    """Have ``writer(issue)`` called in the transaction of every change to an issue or to what hangs on it.
+
+    It may add rows and must lock none. For what has to be told outside even if this process dies after the commit.
+    """
+    _writers.append(writer)
 
 
 def issue_changed(issue: Issue) -> None:
@@ -61,6 +73,9 @@ def note(issue: Issue, text: str, *, agent: str) -> None:
 
 
 def _tell(issue: Issue, kind: str, **data: object) -> None:
+    if kind != "note":
+        for writer in _writers:
+            writer(issue)
     facts = {"issue": issue.pk, **data}
     streams = (issue.stream, f"project:{issue.project_id}", COMPANY)
     news = [(stream, kind, facts) for stream in streams]

@@ -1,0 +1,194 @@
+"""What GitHub is told: once, whatever is lost on the way, and never in words that do something there."""
+
+import pytest
+
+from githubsync.models import IssueLink, Outgoing, Repository, Told
+from githubsync.services import outbox
+from githubsync.simulator.world import Issue as Theirs
+from githubsync.tests import factories
+from githubsync.tests.test_linking import AtWork
+from githubsync.wording import commit_title, quiet
+from mcc.core.errands import Later
+from mcc.core.models import Errand
+from projects import workflow
+from projects.forge import Unavailable
+from projects.models import IssueStatus, PullRequest
+from projects.services import issues, news
+from projects.tests.factories import planned
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def issue(github):
+    """An issue at work that was imported as #1."""
+    world = github.simulator.world
+    github.repo.issues[1] = Theirs(world.next_id(), 1, world.account("eve"), "Broken", "It is.")
+    row = planned(factories.linked_project(github))
+    about = {"repository": Repository.objects.get(), "number": 1, "author": "eve", "association": "NONE"}
+    IssueLink.objects.create(issue=row, **about)
+    return row
+
+
+def tell(issue) -> None:
+    Told.objects.update(told_at=None)
+    outbox.tell(issue.pk, AtWork())
+
+
+def comments(github):
+    return github.repo.issues[1].comments
+
+
+def opened(github, issue, **fields) -> PullRequest:
+    """A pull request of the issue's only task, here and on GitHub."""
+    task = issue.tasks.get()
+    there = github.pull(task.branch)
+    about = {"head_sha": there["head"]["sha"], "base_sha": there["base"]["sha"], "number": there["number"], **fields}
+    row = PullRequest.objects.create(
+        project=issue.project, issue=issue, task=task, title="One", branch=task.branch, base_branch="main", **about
+    )
+    news.pull_changed(row)
+    return row
+
+
+def test_a_change_is_written_down_with_it_and_told_in_one_comment_that_is_edited(github, issue):
+    assert Outgoing.objects.filter(issue=issue).exists()
+    tell(issue)
+    [comment] = comments(github)
+    assert comment.body.startswith(f"**Mission Control**: {issue.key} is being worked on.")
+    assert not Outgoing.objects.exists()
+
+    news.issue_changed(issue)
+    written = len(github.simulator.requests("PATCH"))
+    tell(issue)
+    assert len(github.simulator.requests("PATCH")) == written, "nothing to say, so nothing is said"
+    workflow.move_issue(issue, IssueStatus.TESTING)
+    tell(issue)
+
+    assert [one.id for one in comments(github)] == [comment.id]
+    assert f"{issue.key} is being tested." in comment.body
+
+
+@pytest.mark.parametrize("fault", [{"after": True}, {"kind": "cut"}, {"kind": "garbled"}])
+def test_an_answer_that_was_lost_makes_no_second_comment(github, issue, fault):
+    github.simulator.fail(r"POST .*/comments$", **fault)
+    with pytest.raises(Unavailable):
+        tell(issue)
+    assert Outgoing.objects.exists(), "it is told again"
+
+    tell(issue)
+
+    assert len(comments(github)) == 1
+    assert not Outgoing.objects.exists()
+
+
+def test_a_stranger_who_copies_the_marker_is_not_edited(github, issue):
+    world = github.simulator.world
+    github.repo.private = False
+    stranger = world.token("eve", permissions={"issues": "write"})
+    github.made("{repo}/issues/1/comments", {"body": outbox.marker(issue)}, stranger)
+
+    tell(issue)
+
+    assert [one.author.login for one in comments(github)] == ["eve", "ada"]
+    assert comments(github)[0].body == outbox.marker(issue)
+
+
+def test_a_comment_that_somebody_deleted_stays_away(github, issue):
+    tell(issue)
+    comments(github).clear()
+    workflow.move_issue(issue, IssueStatus.TESTING)
+
+    tell(issue)
+
+    assert comments(github) == []
+    assert Told.objects.get().problem == ""
+
+
+def test_a_pull_request_says_plan_evidence_cost_and_what_it_closes(github, issue):
+    issue.spec = "Mend it, @eve. Fixes #7."
+    issue.save()
+    pull = opened(github, issue, body="I did it. Closes https://github.com/x/y/issues/3")
+    pull.checks.create(name="tests", command="make test", sha=pull.head_sha, status="passed", exit_code=0)
+    pull.checks.create(name="lint", command="make lint", sha="f" * 40, status="failed", exit_code=1)
+
+    tell(issue)
+
+    body = github.repo.issues[pull.number].body
+    assert body.endswith("Closes #1")
+    for part in ("### Plan", "It works.", f"### Evidence for {pull.head_sha[:12]}", "### Cost", f"for {issue.key}"):
+        assert part in body
+    assert ("- tests: ✅ passed" in body, "lint" in body) == (True, False), "only what was found about this commit"
+    assert "@eve" not in body
+    assert "#7" not in body
+    assert "Closes https" not in body
+    assert f"- #{pull.number} One: draft" in comments(github)[0].body
+
+
+def test_what_is_done_is_closed_there_once_and_said_with_its_cost(github, issue):
+    opened(github, issue)
+    for status in (IssueStatus.TESTING, IssueStatus.REVIEW, IssueStatus.DONE):
+        workflow.move_issue(issue, status)
+
+    tell(issue)
+    github.repo.issues[1].turn("open")  # somebody wants more
+    news.issue_changed(issue)
+    tell(issue)
+
+    assert github.repo.issues[1].state == "open", "closed once, not again and again"
+    assert "is done." in comments(github)[0].body
+    assert "Cost: $0.00" in comments(github)[0].body
+
+
+def test_edits_wait_for_each_other_and_a_limit_is_waited_for(github, issue):
+    outbox.tell(issue.pk, AtWork())
+    workflow.move_issue(issue, IssueStatus.TESTING)
+    with pytest.raises(Later) as soon:
+        outbox.tell(issue.pk, AtWork())
+    assert 10 < soon.value.delay_s <= outbox.PAUSE_S
+
+    github.simulator.fail("PATCH .*", "secondary", retry_after_s=40)
+    with pytest.raises(Later) as later:
+        tell(issue)
+    assert 30 < later.value.delay_s <= 41
+    assert Outgoing.objects.exists()
+
+
+def test_a_refusal_is_kept_for_people_and_asks_nothing_more(github, issue):
+    github.token.permissions["issues"] = "read"
+
+    tell(issue)
+
+    assert "issues=write" in Told.objects.get().problem
+    assert not Outgoing.objects.exists()
+
+
+def test_what_a_process_that_died_left_is_ordered_by_the_clock(github, issue):
+    Errand.objects.all().delete()
+
+    outbox.sweep()
+
+    assert Errand.objects.filter(kind=outbox.ERRAND, subject=issue.pk).count() == 1
+
+
+def test_projects_on_this_machine_tell_nobody():
+    issues.create(factories.factories.project(), title="Here")
+
+    assert not Outgoing.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("ask @ada and a@b.org", "ask @\u200bada and a@b.org"),
+        ("fixes #12, GH-3, o/r#4", "fixes #\u200b12, GH-\u200b3, o/r#\u200b4"),
+        ("Resolves: https://github.com/o/r/issues/1", "Resolves\u200b: https://github.com/o/r/issues/1"),
+        ("see <!-- mcc:status:1 --> # Title", "see  # Title"),
+    ],
+)
+def test_words_of_agents_call_nobody_and_close_nothing(said, told):
+    assert quiet(said) == told
+
+
+def test_the_number_of_its_own_pull_request_stays_in_the_title_of_a_merge():
+    assert commit_title("Close #1 (#2)") == "Close #\u200b1 (#2)"
