@@ -81,13 +81,14 @@ class ProviderAdmin(NothingRemoved, admin.ModelAdmin):
 
 @admin.register(ModelCard)
 class ModelCardAdmin(NothingRemoved, admin.ModelAdmin):
-    """Can be switched on and off. What a provider lists is the provider's; what people type in has its page."""
+    """Can be switched on and off, and change files in another way. What a provider lists is its own; what people type
+    in has its page."""
 
-    list_display = ["name", "provider", "context_tokens", "max_output_tokens", "active"]
+    list_display = ["name", "provider", "context_tokens", "max_output_tokens", "patches", "active"]
     list_filter = ["provider", "active"]
     list_select_related = ["provider"]
     search_fields = ["name"]
-    fields = ["name", "provider", "context_tokens", "max_output_tokens", "price", "unavailable", "active"]
+    fields = ["name", "provider", "context_tokens", "max_output_tokens", "price", "unavailable", "patches", "active"]
     readonly_fields = ["name", "provider", "context_tokens", "max_output_tokens", "price", "unavailable"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -95,7 +96,9 @@ class ModelCardAdmin(NothingRemoved, admin.ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: ModelCard, form: BaseModelForm, change: bool) -> None:
         assert isinstance(request.user, User)
-        cards.switch(ModelCard.objects.select_related("provider").get(pk=obj.pk), obj.active, user=request.user)
+        card = ModelCard.objects.select_related("provider").get(pk=obj.pk)
+        cards.switch(card, obj.active, user=request.user)
+        cards.let_patch(card, obj.patches, user=request.user)
 
 
 @admin.register(Agent)

@@ -8,7 +8,7 @@ class AgentsConfig(AppConfig):
         from agents import vitals  # noqa: F401 - it registers itself
         from agents.runner.runner import Runner
         from agents.services import catalogue
-        from agents.tools import files, shell  # noqa: F401 - they register themselves
+        from agents.tools import apply_patch, files, shell  # noqa: F401 - they register themselves
         from mcc.core import schedules, seeding, worker
 
         worker.host(Runner)

@@ -1,5 +1,6 @@
 """A model as a provider's ``/models`` lists it, with a price that covers every case in which it may be called."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
@@ -9,6 +10,17 @@ from agents.meter import decimal
 from mcc.core.money import MTOK, NANOUSD
 
 JSON = dict[str, Any]
+
+
+_TRAINED_ON_PATCHES = re.compile(r"(^|/)(gpt-4\.1|gpt-5|codex|o3|o4)", re.IGNORECASE)
+
+
+def trained_on_patches(model: str) -> bool:
+    """Whether a model of that name is known to write patches better than replacements; a person may decide otherwise.
+
+    https://cookbook.openai.com/examples/gpt4-1_prompting_guide
+    """
+    return _TRAINED_ON_PATCHES.search(model) is not None
 
 
 @dataclass(frozen=True)

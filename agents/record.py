@@ -85,7 +85,7 @@ def _enter(entries: dict[tuple[str, str], _Entry], row: Message, raw: str) -> No
         return
     said = guards.readable(raw)
     if name in CHANGING_TOOLS:
-        about, weight, verb = str(said.get("path", "")), 2, "changed"
+        about, weight, verb = str(said.get("path", "")) or ", ".join(row.detail.get("paths", ())), 2, "changed"
     elif name == "run":
         about, weight, verb = str(said.get("command", "")), 1, "ran"
     else:

@@ -19,6 +19,7 @@ LOOKS = {
     "view": ("eye", "View", "path"),
     "search": ("search", "Search", "pattern"),
     "edit": ("file-diff", "Edit", "path"),
+    "apply_patch": ("file-diff", "Patch", ""),
     "create": ("file-code", "Create", "path"),
     "remember": ("book-open", "Remember", "text"),
     "recall": ("history", "Recall", "query"),
@@ -69,7 +70,9 @@ class CallCard:
 
     @property
     def files(self) -> list[FileDiff]:
-        """What an edit replaced, or a new file whole, as a diff."""
+        """What an edit replaced, a new file whole, or what a patch made of its files, as a diff."""
+        if "patch" in self.said:
+            return highlight.diff(self.result.detail.get("diff", "")) if self.result else []
         return _files(self.said) if self.icon in ("file-diff", "file-code") else []
 
 
@@ -83,7 +86,8 @@ def _card(answer: Message, call: Mapping[str, Any], result: Message | None) -> C
     name = str(call.get("name", ""))
     said = guards.readable(str(call.get("arguments", "")))
     icon, label, main = LOOKS.get(name, ("zap", name, ""))
-    line = " ".join(str(said.get(main, "")).split())
+    about = said.get(main, "") or ", ".join(result.detail.get("paths", ()) if result else ())
+    line = " ".join(str(about).split())
     line = line if len(line) <= LINE_CHARS else f"{line[:LINE_CHARS]}…"
     card = CallCard(f"call-{answer.pk}-{call.get('id')}", icon, label, line, said=said)
     if result is None:

@@ -100,6 +100,9 @@ class ModelCard(models.Model):
     max_output_tokens = models.PositiveIntegerField(default=8_192)
     price = models.ForeignKey(Price, models.PROTECT, null=True, related_name="cards", help_text="none: no call")
     thinks = models.BooleanField(default=False, help_text="can be told how much to think before it answers")
+    patches = models.BooleanField(
+        default=False, help_text="changes files with `apply_patch`, whose format it was trained on, in place of `edit`"
+    )
     active = models.BooleanField(default=True, help_text="a person's switch")
     unavailable = models.CharField(max_length=200, blank=True, help_text="why the provider's list rules it out")
 

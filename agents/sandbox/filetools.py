@@ -60,6 +60,12 @@ mode() { if [ -e "$r" ]; then chmod --reference="$r" -- "$t"; else chmod 0644 --
 if cat > "$t" && mode && mv -fT -- "$t" "$r"
 then printf 'ok 0\\n'; else rm -f -- "$t"; no failed; fi
 """
+REMOVE = """
+[ -e "$r" ] || [ -L "$1" ] || no missing
+if [ -e "$r" ] && [ ! -f "$r" ]; then no not_a_file; fi
+rm -f -- "$1" 2>/dev/null || no failed
+printf 'ok 0\\n'
+"""
 LIST = """
 [ -e "$r" ] || no missing
 [ -d "$r" ] || no not_a_directory
@@ -141,6 +147,9 @@ class FileTools(ABC):
         if len(data) > WRITE_MAX:
             raise SandboxPathError(f"{path}: a file of more than {WRITE_MAX // MIB} MiB cannot be written.")
         self._ask(WRITE, path, "overwrite" if overwrite else "new", stdin=data)
+
+    def remove_file(self, path: str) -> None:
+        self._ask(REMOVE, path)
 
     def list_dir(self, path: str = "", depth: int = 1, limit: int = 2000) -> list[Entry]:
         _, data = self._ask(LIST, path, str(max(1, depth)), str(max(1, limit)), most=LIST_OUTPUT)

@@ -305,6 +305,9 @@ class Sandbox(Protocol):
         Raises SandboxPathError (EXISTS when ``overwrite`` is off).
         """
 
+    def remove_file(self, path: str) -> None:
+        """Delete a regular file, or the link that ``path`` is. Raises SandboxPathError."""
+
     def list_dir(self, path: str = "", depth: int = 1, limit: int = 2000) -> list[Entry]:
         """List names below a directory, sorted, without what lies in a .git. Raises SandboxPathError."""
 

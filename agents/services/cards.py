@@ -54,6 +54,16 @@ def switch(card: ModelCard, active: bool, *, user: User) -> None:
     audit.record(user, "agents.switch_model", f"agents.modelcard:{card.pk}", {"name": card.name, "active": active})
 
 
+@transaction.atomic
+def let_patch(card: ModelCard, patches: bool, *, user: User) -> None:
+    """Offer ``apply_patch`` in place of ``edit`` to runs that begin with ``card`` from now on, or not any more."""
+    if card.patches == patches:
+        return
+    card.patches = patches
+    card.save(update_fields=["patches"])
+    audit.record(user, "agents.let_patch", f"agents.modelcard:{card.pk}", {"name": card.name, "patches": patches})
+
+
 def _require_typed(provider: Provider) -> None:
     if provider.has_price_list:
         raise InvalidInput(f"{provider} lists its models and their prices itself.")

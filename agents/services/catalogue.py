@@ -11,7 +11,7 @@ from django.utils import timezone
 from agents import client
 from agents.endpoint import Endpoint, KeySource
 from agents.models import Agent, ModelCard, Provider
-from agents.offer import JSON, Offer, has_price
+from agents.offer import JSON, Offer, has_price, trained_on_patches
 from agents.rehearsal.transport import MODEL as REHEARSAL_MODEL
 from budgets.models import Price
 from budgets.services import price_list
@@ -155,7 +155,7 @@ def _why_unavailable(provider: Provider, card: JSON | None) -> str:
 
 def _take_names(provider: Provider, listed: Collection[str]) -> Refreshed:
     """Make cards without a price. None is ruled out: such a server need not list all that it serves."""
-    cards = [ModelCard(provider=provider, name=name[:200]) for name in listed]
+    cards = [ModelCard(provider=provider, name=name[:200], patches=trained_on_patches(name)) for name in listed]
     ModelCard.objects.bulk_create(cards, ignore_conflicts=True)
     return Refreshed(ModelCard.objects.callable().filter(provider=provider).count(), Revised(), 0)
 
@@ -173,6 +173,7 @@ def _store(provider: Provider, offers: Sequence[Offer]) -> Revised:
                 context_tokens=offer.context_tokens,
                 max_output_tokens=offer.max_output_tokens,
                 thinks=offer.thinks,
+                patches=trained_on_patches(offer.model),
                 price=prices[offer.model],
             )
             for offer in offers

@@ -175,7 +175,7 @@ def _queue(run: Run, accounts: Iterable[Account]) -> Run:
         raise RunOpen(f"{run.agent} is at work in this conversation already.")
     run.model = run.agent.model
     run.system_prompt = redaction.redact(prompts.system_prompt(run.agent, run.purpose))
-    tools = registry.for_role(Role(run.agent.role), run.agent.tools)
+    tools = registry.for_role(Role(run.agent.role), run.agent.tools, patches=run.model.patches)
     run.tools = [tool.name for tool in tools if _fits(tool.name, run)]
     run.save()
     run.accounts.set(accounts)

@@ -81,6 +81,9 @@ def test_a_model_is_switched_off_and_the_books_say_who_did_it(admin_client, run)
     assert admin_client.post(address, {}).status_code == 302
     run.model.refresh_from_db()
     assert not run.model.active
+    assert admin_client.post(address, {"patches": "on"}).status_code == 302
+    run.model.refresh_from_db()
+    assert (run.model.active, run.model.patches) == (False, True)
     assert AuditEntry.objects.filter(action="agents.switch_model", user__username="admin").exists()
     assert admin_client.get("/admin/agents/modelcard/add/").status_code == 403
 

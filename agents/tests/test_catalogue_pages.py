@@ -65,6 +65,7 @@ def test_only_administrators_come_in(client, acme):
     deeds = [
         *(at(name, acme.pk) for name in ("set_key", "remove_key", "switch_provider", "check_health", "refresh_models")),
         *(at("change_provider", acme.pk), at("new_model", acme.pk), at("switch_model", card.pk)),
+        at("let_model_patch", card.pk),
         *(at("change_model", card.pk), at("new_provider")),
     ]
 
@@ -142,3 +143,19 @@ def test_the_lists_take_the_same_queries_at_any_length(admin_client, acme, rows,
         admin_client.get(at("models"))
     with django_assert_max_num_queries(14):
         admin_client.get(at("providers"))
+
+
+@pytest.mark.django_db
+def test_a_person_decides_how_a_model_changes_files_and_a_refresh_does_not_undo_it(admin_client, fake, acme):
+    fake.cards = [listed("openai/gpt-5"), listed("acme/large")]
+    catalogue.refresh(acme)
+    assert dict(ModelCard.objects.values_list("name", "patches")) == {"openai/gpt-5": True, "acme/large": False}
+
+    for card in ModelCard.objects.all():
+        assert admin_client.post(at("let_model_patch", card.pk)).status_code == 302
+    catalogue.refresh(acme)
+
+    assert dict(ModelCard.objects.values_list("name", "patches")) == {"openai/gpt-5": False, "acme/large": True}
+    page = admin_client.get(at("model", ModelCard.objects.get(name="acme/large").pk)).content.decode()
+    assert "Use replacements" in page
+    assert AuditEntry.objects.filter(action="agents.let_patch").count() == 2

@@ -9,6 +9,7 @@ import pytest
 
 from agents.errors import Interrupted
 from agents.models import Run
+from agents.record import record
 from agents.runner import hands
 from agents.sandbox import choice, places
 from agents.sandbox.types import Sandbox, SandboxPathError, SandboxSpec
@@ -22,6 +23,8 @@ from agents.tools.registry import ToolContext, ToolResult
 from agents.tools.shell import head_and_tail, plain
 from agents.workplaces import register
 from budgets.services import accounts
+from mcc.core.errors import DomainError
+from projects import calls
 
 pytestmark = pytest.mark.sandbox
 
@@ -141,14 +144,122 @@ def test_directories_binary_files_and_nothing_are_shown_for_what_they_are(desk):
 def test_a_search_names_the_files_first(desk):
     desk.sandbox().write_file("tests/test_app.py", b"greet()\ngreet()\n")
     lines = use(desk, "search", pattern="greet").text.splitlines()
-    assert (lines[0], set(lines[1:3])) == ("2 files:", {"  src/app.py (1)", "  tests/test_app.py (2)"})
+    assert (lines[0], set(lines[1:3])) == ("2 files, 3 lines:", {"  src/app.py (1)", "  tests/test_app.py (2)"})
     assert sorted(lines[4:]) == [
         "src/app.py:1: def greet():",
         "tests/test_app.py:1: greet()",
         "tests/test_app.py:2: greet()",
     ]
-    assert use(desk, "search", pattern="nothing like it").text == "Nothing matches."
-    assert "1 files" in use(desk, "search", pattern="greet", path="src", glob="*.py").text
+    assert "1 file, 1 line:" in use(desk, "search", pattern="greet", path="src", glob="*.py").text
+
+
+def test_a_search_that_finds_nothing_says_what_was_looked_for_where(desk):
+    nothing = use(desk, "search", pattern="nothing like it")
+    assert nothing.text.startswith("Nothing matches 'nothing like it' in the whole repository. The search minds upper")
+    narrow = use(desk, "search", pattern="greet(name)", path="./src", glob="*.js").text
+    assert narrow.startswith("Nothing matches 'greet(name)' in src, in files named *.js.")
+    assert "a backslash takes ( [ { + ? . * | as they are" in narrow
+    assert narrow.endswith("Leave out path and glob to search everything.")
+
+
+def test_a_search_in_very_many_files_lists_the_first_and_counts_the_rest(desk):
+    assert desk.sandbox().sh("mkdir many && for n in $(seq 130); do echo needle > many/$n.txt; done").ok
+    text = use(desk, "search", pattern="needle").text
+    assert text.startswith("130 files, 130 lines:")
+    assert "… and 30 more files" in text
+
+
+def test_who_misses_a_file_is_told_which_may_be_meant(desk):
+    for name, arguments in (("view", {}), ("edit", {"old": "a", "new": "b"})):
+        with pytest.raises(SandboxPathError, match=r"^app\.py does not exist\. Did you mean src/app\.py\?$"):
+            use(desk, name, path="app.py", **arguments)
+    with pytest.raises(SandboxPathError, match="`view` a directory"):
+        use(desk, "view", path="zzzzz.qqq")
+
+
+def patch(*lines: str) -> str:
+    return "\n".join(["*** Begin Patch", *lines, "*** End Patch"])
+
+
+MIXED = patch(
+    "*** Update File: src/app.py", "*** Move to: src/main.py", "@@ def greet():", "-    return 'hello'",
+    "+    return 'good day'", "*** Add File: docs/new.md", "+# New", "+", "+Text", "*** Delete File: old.txt",
+)  # fmt: skip
+
+
+def test_a_patch_changes_adds_moves_and_deletes_and_may_be_repeated(desk):
+    desk.sandbox().write_file("old.txt", b"gone\n")
+
+    result = use(desk, "apply_patch", patch=MIXED)
+
+    assert result.text.splitlines() == [
+        "Deleted src/app.py.",
+        "Added src/main.py.",
+        "Added docs/new.md.",
+        "Deleted old.txt.",
+    ]
+    assert content(desk, "src/main.py") == "def greet():\n    return 'good day'\n"
+    assert content(desk, "docs/new.md") == "# New\n\nText\n"
+    assert desk.sandbox().sh("find . -type f | sort").text.split() == ["./docs/new.md", "./src/main.py"]
+    assert (result.detail["path"], result.detail["added"], result.detail["removed"]) == ("4 files", 5, 3)
+    assert "+    return 'good day'" in result.detail["diff"]
+    assert use(desk, "apply_patch", patch=MIXED).text == "Nothing to do: all files already say so."
+
+
+@pytest.mark.parametrize(
+    ("section", "why"),
+    [
+        (["*** Update File: src/app.py", "-    return 'hello'", "+    return 'hello"], "would not parse"),
+        (["*** Update File: src/app.py", "-    return 'bye'", "+    return 1"], "Did you mean these lines"),
+        (["*** Update File: app.py", "-a", "+b"], "Did you mean src/app.py"),
+        (["*** Add File: src/app.py", "+x = 1"], "exists already"),
+        (["*** Update File: ../../etc/passwd", "-root", "+toor"], "outside"),
+        (["*** Add File: /etc/cron.d/x", "+* * * * *"], "outside"),
+        (["*** Add File: link/x", "+x"], "outside"),
+        (["*** Delete File: src"], "not a regular file"),
+        (["*** Update File: latin.txt", "-x", "+y"], "not UTF-8"),
+        (["*** Update File: first.txt", "*** Move to: src/app.py", "-changed", "+two"], "nothing is moved over it"),
+    ],
+)
+def test_of_a_patch_with_one_bad_section_nothing_is_written(desk, section, why):
+    desk.sandbox().write_file("first.txt", b"one\n")
+    desk.sandbox().write_file("latin.txt", "caf\xe9".encode("latin-1"))
+    assert desk.sandbox().sh("ln -s /tmp link").ok
+    good = ["*** Update File: first.txt", "-one", "+changed", "*** Add File: new.txt", "+new"]
+
+    with pytest.raises(DomainError, match=why):
+        use(desk, "apply_patch", patch=patch(*good, *section))
+
+    assert content(desk, "first.txt") == "one\n"
+    assert content(desk, "src/app.py") == "def greet():\n    return 'hello'\n"
+    assert not desk.sandbox().sh("test -e new.txt").ok
+
+
+def test_a_patch_whose_last_write_fails_is_taken_back(desk):
+    assert desk.sandbox().sh("mkdir shut && echo one > shut/a.txt && chmod 555 shut").ok
+    sections = [
+        "*** Update File: src/app.py",
+        "-    return 'hello'",
+        "+    return 'bye'",
+        "*** Add File: new/b.txt",
+        "+b",
+    ]
+
+    with pytest.raises(SandboxPathError):
+        use(desk, "apply_patch", patch=patch(*sections, "*** Update File: shut/a.txt", "-one", "+two"))
+
+    assert content(desk, "src/app.py") == "def greet():\n    return 'hello'\n"
+    assert not desk.sandbox().sh("test -e new/b.txt").ok
+
+
+def test_a_patch_is_written_only_where_the_workplace_allows(desk):
+    desk.only = "tests/"
+    for section in (["*** Add File: x.py", "+x = 1"], ["*** Delete File: src/app.py"]):
+        with pytest.raises(NotWritable):
+            use(desk, "apply_patch", patch=patch("*** Add File: tests/test_x.py", "+x = 1", *section))
+    with pytest.raises(NotWritable):
+        use(desk, "apply_patch", patch=patch("*** Update File: src/app.py", "*** Move to: tests/app.py", "-x", "+y"))
+    assert not desk.sandbox().sh("test -e tests").ok
 
 
 def test_an_edit_changes_the_file_and_shows_what(desk):
@@ -286,6 +397,34 @@ def test_a_look_at_the_files_tells_whether_any_changed(desk):
     assert len({one, more, new, newer, gone, committed, linked}) == 7
     assert sandbox.sh("rm -rf .git").ok
     assert tree() == "", "nothing is known of what git does not see"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_run_of_a_model_that_patches_is_offered_the_patch_and_uses_it(desk, settings):
+    settings.MCC_REHEARSAL_LATENCY_S = 0
+    card = workbench.make_card()
+    card.patches = True
+    card.save()
+    turns = (
+        call("edit", path="src/app.py", old="'hello'", new="1"),
+        call("apply_patch", patch=MIXED),
+        call("submit_jot"),
+    )
+    desk.sandbox().write_file("old.txt", b"gone\n")
+    desk.close()
+    with rehearsed(*turns) as order:
+        run = start(order, workbench.make_agent(card=card), workplace=f"desk:{desk.name}")
+        with hosted():
+            until(lambda: finished(run), 30)
+
+    refused, patched, _ = book(run).results
+    assert {"apply_patch", "edit"} & set(run.tools) == {"apply_patch"}
+    assert "There is no tool 'edit'" in refused.content
+    assert patched.detail["paths"] == ["src/app.py", "src/main.py", "docs/new.md", "old.txt"]
+    assert "changed src/app.py, src/main.py" in record(run.conversation, patched.pk, 10_000)
+    shown = calls.cards(book(run).answers[1], [patched])[0]
+    assert (shown.label, shown.line) == ("Patch", "src/app.py, src/main.py, docs/new.md, old.txt")
+    assert [file.path for file in shown.files] == ["src/app.py", "src/main.py", "docs/new.md", "old.txt"]
 
 
 @pytest.mark.django_db(transaction=True)

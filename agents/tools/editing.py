@@ -114,19 +114,19 @@ def _replace_loosely(text: str, old: str, new: str, *, every: bool) -> Replaceme
     lines = text.split("\n")
     wanted = old.strip("\n").split("\n")
     for same in (str.rstrip, str.strip):
-        places = _line_places(lines, wanted, same)
+        places = line_places(lines, wanted, same)
         if same is str.strip:
-            places = [place for place in places if _shift(lines[place:], wanted) is not None]
+            places = [place for place in places if shift(lines[place:], wanted) is not None]
         if len(places) > 1 and not every:
             raise EditRefused(_ambiguous([place + 1 for place in places]))
         if places:
             return Replacement(_put(lines, places, wanted, new.strip("\n")), len(places), loosely=True)
     if len(new.strip()) > 1 and new in text:
         return Replacement(text, 0)
-    raise EditRefused(_not_found(lines, wanted))
+    raise EditRefused(not_found(lines, wanted))
 
 
-def _line_places(lines: list[str], wanted: list[str], same: Callable[[str], str]) -> list[int]:
+def line_places(lines: list[str], wanted: list[str], same: Callable[[str], str]) -> list[int]:
     """Return the indexes where the lines ``wanted`` begin, compared by ``same``, without overlaps."""
     keys, target = [same(line) for line in lines], [same(line) for line in wanted]
     places: list[int] = []
@@ -140,7 +140,7 @@ def _indent(line: str) -> str:
     return line[: len(line) - len(line.lstrip())]
 
 
-def _shift(lines: list[str], wanted: list[str]) -> tuple[str, str] | None:
+def shift(lines: list[str], wanted: list[str]) -> tuple[str, str] | None:
     """Return (indentation in the file, as quoted) when one change of it explains every line, else None."""
     pairs = [(_indent(there), _indent(quoted)) for there, quoted in zip(lines, wanted, strict=False) if quoted.strip()]
     there, quoted = min(pairs, key=lambda pair: len(pair[1]))
@@ -152,13 +152,13 @@ def _put(lines: list[str], places: list[int], wanted: list[str], new: str) -> st
     """Return the text with ``new`` in each place, indented as the lines that it replaces."""
     result = list(lines)
     for place in reversed(places):
-        there, quoted = _shift(lines[place:], wanted) or ("", "")
-        fitted = [_reindent(line, there, quoted) for line in new.split("\n")] if new else []
+        there, quoted = shift(lines[place:], wanted) or ("", "")
+        fitted = [reindent(line, there, quoted) for line in new.split("\n")] if new else []
         result[place : place + len(wanted)] = fitted
     return "\n".join(result)
 
 
-def _reindent(line: str, there: str, quoted: str) -> str:
+def reindent(line: str, there: str, quoted: str) -> str:
     if not line.strip() or not line.startswith(quoted):
         return line
     return there + line.removeprefix(quoted)
@@ -173,12 +173,13 @@ def _ambiguous(line_numbers: list[int]) -> str:
     )
 
 
-def _not_found(lines: list[str], wanted: list[str]) -> str:
-    message = "`old` is found 0 times."
+def not_found(lines: list[str], wanted: list[str], what: str = "`old` is") -> str:
+    """Return the refusal of lines that are nowhere: which ones may be meant, with their numbers."""
+    message = f"{what} found 0 times."
     if nearest := _nearest(lines, wanted):
         start, end = nearest
         quoted = "\n".join(f"{number}\t{line}" for number, line in enumerate(lines[start:end], start + 1))
-        return f"{message} The nearest lines are:\n{quoted}\nQuote the file exactly as it is."
+        return f"{message} Did you mean these lines?\n{quoted}\nQuote the file exactly as it is, without the numbers."
     return f"{message} Nothing in the file resembles it: `view` the file first."
 
 

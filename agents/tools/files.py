@@ -1,5 +1,6 @@
 """The file tools: ``view``, ``search``, ``edit`` and ``create``. Every access happens inside the sandbox."""
 
+import difflib
 import posixpath
 from typing import Final
 
@@ -22,6 +23,11 @@ SHOWN_LINES: Final = 400
 SHOWN_CHARS: Final = 16_000
 LINE_CHARS: Final = 600
 SEARCH_CHARS: Final = 8_000
+LISTED_FILES: Final = 100
+NEAR_DEPTH: Final = 12
+NEAR_ENTRIES: Final = 5_000
+NEAR_SHOWN: Final = 4
+"""Paths that may be meant in the place of one that does not exist: how deep and among how many it is looked."""
 EDITABLE_BYTES: Final = MIB
 
 
@@ -52,7 +58,7 @@ def view(context: ToolContext, path: str, start: int = 1, end: int | None = None
         size, data = sandbox.read_file(path, limit=EDITABLE_BYTES)
     except SandboxPathError as error:
         if error.problem is not PathProblem.NOT_A_FILE:
-            raise
+            raise likely(sandbox, path, error) from None
         return ToolResult(_listing(sandbox, path), detail={"path": path})
     if b"\0" in data[: 8 * KIB]:
         return ToolResult(f"{path} is a binary file of {size} bytes.", detail={"path": path})
@@ -75,8 +81,10 @@ def view(context: ToolContext, path: str, start: int = 1, end: int | None = None
     },
 )
 def search(context: ToolContext, pattern: str, path: str = "", glob: str = "") -> ToolResult:
-    found = context.workplace.sandbox().search(pattern, inside(path), glob)
-    return ToolResult(_found(found), detail={"files": len(found.files)})
+    path = inside(path)
+    found = context.workplace.sandbox().search(pattern, path, glob)
+    text = _found(found) if found.files else _nothing(pattern, path, glob)
+    return ToolResult(text, detail={"files": len(found.files)})
 
 
 @tool(
@@ -103,7 +111,10 @@ def edit(context: ToolContext, path: str, old: str, new: str, **options: bool) -
     """``options`` is only ``all``: as a parameter it would hide the built-in."""
     path = writable(context, path)
     sandbox = context.workplace.sandbox()
-    before = _text_of(sandbox, path)
+    try:
+        before = text_of(sandbox, path)
+    except SandboxPathError as error:
+        raise likely(sandbox, path, error) from None
     change = editing.replace(before, old, new, every=options.get("all", False))
     if not change.count:
         return ToolResult(f"Nothing to do: {path} already says so.", detail={"path": path, "added": 0, "removed": 0})
@@ -159,7 +170,19 @@ def writable(context: ToolContext, path: str) -> str:
     return path
 
 
-def _text_of(sandbox: Sandbox, path: str) -> str:
+def likely(sandbox: Sandbox, path: str, error: SandboxPathError) -> SandboxPathError:
+    """Return ``error`` with the paths that may be meant when ``path`` does not exist."""
+    if error.problem is not PathProblem.MISSING:
+        return error
+    name = posixpath.basename(path)
+    paths = [entry.path for entry in sandbox.list_dir("", depth=NEAR_DEPTH, limit=NEAR_ENTRIES)]
+    near = [each for each in paths if posixpath.basename(each) == name] or difflib.get_close_matches(path, paths)
+    hint = f" Did you mean {', '.join(near[:NEAR_SHOWN])}?" if near else " `view` a directory, or `search`, to find it."
+    return SandboxPathError(error.detail + hint, problem=error.problem)
+
+
+def text_of(sandbox: Sandbox, path: str) -> str:
+    """Return the text of a file that can be edited. Raises NotWritable, SandboxPathError."""
     size, data = sandbox.read_file(path, limit=EDITABLE_BYTES)
     if size > len(data):
         raise NotWritable(f"{path} is too large to edit ({size} bytes). Change it with a command.")
@@ -171,7 +194,7 @@ def _text_of(sandbox: Sandbox, path: str) -> str:
 
 def _text_if_any(sandbox: Sandbox, path: str) -> str | None:
     try:
-        return _text_of(sandbox, path)
+        return text_of(sandbox, path)
     except SandboxPathError as error:
         if error.problem is PathProblem.MISSING:
             return None
@@ -190,7 +213,11 @@ def _numbered(path: str, data: bytes, size: int, start: int, end: int | None) ->
     if not lines:
         return f"{path} is empty."
     if start > len(lines):
+        if size > len(data):
+            return f"Only the first {len(lines)} lines of {path} can be read here: `run` sed -n to see others."
         return f"{path} has only {len(lines)} lines."
+    if end is not None and end < start:
+        return f"No lines: end ({end}) is before start ({start})."
     last = min(len(lines), end or len(lines), start + SHOWN_LINES - 1)
     shown: list[str] = []
     room = SHOWN_CHARS
@@ -219,10 +246,26 @@ def _listing(sandbox: Sandbox, path: str) -> str:
     return "\n".join([f"{path or '.'} is a directory:", *names])
 
 
+def _nothing(pattern: str, path: str, glob: str) -> str:
+    """Say what was looked for where: a model that reads only "nothing" tends to take it for proof."""
+    where = f"in {path}" if path else "in the whole repository"
+    named = f", in files named {glob}" if glob else ""
+    hints = ["The search minds upper and lower case."]
+    if any(char in pattern for char in "()[]{}+?.*|^$\\"):
+        hints.append("The pattern is an extended regular expression: a backslash takes ( [ { + ? . * | as they are.")
+    if path or glob:
+        hints.append("Leave out path and glob to search everything.")
+    return f"Nothing matches {_cut(pattern)!r} {where}{named}. {' '.join(hints)}"
+
+
 def _found(found: SearchResult) -> str:
-    if not found.files:
-        return "Nothing matches."
-    lines = [f"{len(found.files)} files:", *(f"  {path} ({count})" for path, count in found.files), ""]
+    total = sum(count for _, count in found.files)
+    files, matches = ("file" if len(found.files) == 1 else "files"), ("line" if total == 1 else "lines")
+    head = f"{len(found.files)} {files}, {total} {matches}:"
+    listed = [f"  {path} ({count})" for path, count in found.files[:LISTED_FILES]]
+    if len(found.files) > LISTED_FILES:
+        listed.append(f"  … and {len(found.files) - LISTED_FILES} more files")
+    lines = [head, *listed, ""]
     lines += [f"{match.path}:{match.line}: {_cut(match.text)}" for match in found.matches]
     text = "\n".join(lines)
     if len(text) > SEARCH_CHARS:

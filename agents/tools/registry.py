@@ -67,6 +67,7 @@ class Tool:
     parameters: JSON
     roles: frozenset[Role]
     function: ToolFunction
+    instead_of: str = ""
 
     @cached_property
     def validator(self) -> jsonschema.Draft202012Validator:
@@ -86,12 +87,15 @@ ALL_ROLES = frozenset(Role)
 
 
 def tool(
-    name: str, description: str, parameters: JSON, *, roles: Iterable[Role] = ALL_ROLES
+    name: str, description: str, parameters: JSON, *, roles: Iterable[Role] = ALL_ROLES, instead_of: str = ""
 ) -> Callable[[ToolFunction], ToolFunction]:
-    """Register the decorated function as a tool. ``parameters`` is the JSON schema of its arguments."""
+    """Register the decorated function as a tool. ``parameters`` is the JSON schema of its arguments.
+
+    ``instead_of`` names the tool whose place it takes for models that do better with it.
+    """
 
     def register(function: ToolFunction) -> ToolFunction:
-        _tools[name] = Tool(name, description, parameters, frozenset(roles), function)
+        _tools[name] = Tool(name, description, parameters, frozenset(roles), function, instead_of)
         return function
 
     return register
@@ -101,7 +105,14 @@ def get(name: str) -> Tool | None:
     return _tools.get(name)
 
 
-def for_role(role: Role, only: Iterable[str] = ()) -> list[Tool]:
-    """Return the tools that ``role`` may use, by name: the order is part of the cached prompt prefix."""
+def for_role(role: Role, only: Iterable[str] = (), *, patches: bool = False) -> list[Tool]:
+    """Return the tools that ``role`` may use, by name: the order is part of the cached prompt prefix.
+
+    ``patches``: for a model that changes files with patches. It gets those tools in place of the usual ones.
+    """
     names = set(only)
-    return [tool for _, tool in sorted(_tools.items()) if role in tool.roles and (not names or tool.name in names)]
+    usual = [tool for tool in _tools.values() if not tool.instead_of and role in tool.roles]
+    chosen = {tool.name: tool for tool in usual if not names or tool.name in names}
+    if patches:
+        chosen |= {tool.instead_of: tool for tool in _tools.values() if tool.instead_of in chosen}
+    return sorted(chosen.values(), key=lambda tool: tool.name)

@@ -75,6 +75,14 @@ def switch(request: HttpRequest, pk: int) -> HttpResponse:
     return _to(request, card)
 
 
+@require_POST
+def let_patch(request: HttpRequest, pk: int) -> HttpResponse:
+    """Let a model change files with patches, or with replacements again."""
+    user, card = pages.administrator(request), _card(pk)
+    cards.let_patch(card, not card.patches, user=user)
+    return _to(request, card)
+
+
 def _card(pk: int) -> ModelCard:
     return get_object_or_404(ModelCard.objects.select_related("provider", "price"), pk=pk)
 

@@ -51,6 +51,7 @@ class ModelOut(serializers.Serializer):
     why_not = serializers.CharField(help_text="why it cannot be called; empty: it can")
     context_tokens = serializers.IntegerField()
     max_output_tokens = serializers.IntegerField()
+    patches = serializers.BooleanField(help_text="changes files with `apply_patch` in place of `edit`")
     price = PriceOut(allow_null=True, help_text="as listed last")
 
 
@@ -67,7 +68,10 @@ class ModelWhole(ModelOut):
 
 
 class ModelChanges(serializers.Serializer):
-    active = serializers.BooleanField()
+    """What is left out stays."""
+
+    active = serializers.BooleanField(required=False)
+    patches = serializers.BooleanField(required=False)
 
 
 class HealthOut(serializers.Serializer):
@@ -171,7 +175,8 @@ class ModelDetail(Endpoint):
         given = ModelChanges(data=request.data)
         given.is_valid(raise_exception=True)
         card = get_object_or_404(ModelCard.objects.select_related("provider"), pk=pk)
-        cards.switch(card, given.validated_data["active"], user=user)
+        cards.switch(card, given.validated_data.get("active", card.active), user=user)
+        cards.let_patch(card, given.validated_data.get("patches", card.patches), user=user)
         return Response(_model(pk))
 
 

@@ -116,7 +116,9 @@ def test_only_an_administrator_switches_a_model_and_sees_providers(cast, acme):
         assert [answer.status_code for answer in refused] == [403] * len(refused)
 
     switched = cast.call(cast.root).patch(f"/api/v1/models/{card.pk}/", {"active": False}).json()
-    assert (switched["active"], switched["why_not"]) == (False, "it is switched off")
+    assert (switched["active"], switched["why_not"], switched["patches"]) == (False, "it is switched off", False)
+    patching = cast.call(cast.root).patch(f"/api/v1/models/{card.pk}/", {"patches": True}).json()
+    assert (patching["active"], patching["patches"]) == (False, True)
 
 
 @pytest.mark.parametrize("rows", [1, 3])

@@ -1,0 +1,181 @@
+"""The tool ``apply_patch``, in place of ``edit`` for models that were trained on it. All files change, or none."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from agents.models import Role
+from agents.sandbox.types import PathProblem, Sandbox, SandboxPathError
+from agents.tools import editing, files, patching
+from agents.tools.editing import EditRefused
+from agents.tools.patching import Section
+from agents.tools.registry import JSON, ToolContext, ToolResult, tool
+from mcc.core.errors import DomainError
+
+LISTED: Final = 20
+
+DESCRIPTION: Final = """\
+Change files by a patch, all of them or none. The patch:
+*** Begin Patch
+*** Update File: path/of/file.py
+@@ def around_it():
+ three lines of context
+-old line
++new line
+ three lines of context
+*** Add File: path/of/new.py
++every line with a plus
+*** Delete File: path/of/old.py
+*** End Patch
+Paths are relative to the root of the repository. `*** Move to: path` after `*** Update File` renames. Context must be \
+quoted as it stands in the file and be unique there, or an `@@` line says behind which line to look. It is refused if \
+a file would no longer parse."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One file as it was and as it shall be; None where there is none. ``note`` is said to the model."""
+
+    path: str
+    before: str | None
+    after: str | None
+    note: str = ""
+
+
+@tool(
+    "apply_patch",
+    DESCRIPTION,
+    {
+        "type": "object",
+        "properties": {"patch": {"type": "string", "description": "from *** Begin Patch to *** End Patch"}},
+        "required": ["patch"],
+        "additionalProperties": False,
+    },
+    roles=[Role.CODER],
+    instead_of="edit",
+)
+def apply_patch(context: ToolContext, patch: str) -> ToolResult:
+    sandbox = context.workplace.sandbox()
+    changes = [change for change in _planned(context, sandbox, patching.parse(patch)) if change.before != change.after]
+    if not changes:
+        return ToolResult("Nothing to do: all files already say so.", detail={"added": 0, "removed": 0})
+    changes = [_checked(change) for change in changes]
+    _carry_out(sandbox, changes)
+    told = [f"{_verb(change)} {change.path}.{change.note}" for change in changes[:LISTED]]
+    if len(changes) > LISTED:
+        told.append(f"And {len(changes) - LISTED} more files.")
+    return ToolResult("\n".join(told), detail=_detail(changes))
+
+
+def _planned(context: ToolContext, sandbox: Sandbox, sections: list[Section]) -> list[Change]:
+    """Return what becomes of each file, in order; a file may have several sections. Raises EditRefused, NotWritable."""
+    before: dict[str, str | None] = {}
+    after: dict[str, str | None] = {}
+
+    def look(path: str) -> str | None:
+        if path not in after:
+            before[path] = after[path] = _text_or_none(sandbox, path)
+        return after[path]
+
+    for section in sections:
+        path = files.writable(context, section.path)
+        target = files.writable(context, section.moved_to) if section.moved_to else path
+        there = look(path)
+        if section.content is not None:
+            if there is not None and there != section.content:
+                raise EditRefused(f"{path} exists already: update it, or delete it first.")
+            after[path] = section.content
+        elif section.hunks is None:
+            after[path] = None
+        elif target == path:
+            after[path] = patching.changed(path, _required(sandbox, path, there), section.hunks)
+        else:
+            at_target = look(target)
+            if there is None and at_target is not None:
+                # Renamed already: the call is made again.
+                after[target] = patching.changed(target, at_target, section.hunks)
+                continue
+            after[target] = patching.changed(path, _required(sandbox, path, there), section.hunks)
+            if at_target not in (None, after[target]):
+                raise EditRefused(f"{target} exists already: nothing is moved over it.")
+            after[path] = None
+    return [Change(path, before[path], after[path]) for path in after]
+
+
+def _required(sandbox: Sandbox, path: str, text: str | None) -> str:
+    if text is None:
+        missing = SandboxPathError(f"{path} does not exist.", problem=PathProblem.MISSING)
+        detail = files.likely(sandbox, path, missing).detail
+        raise EditRefused(f"{detail} A new file is added with `{patching.ADD} {path}`.")
+    return text
+
+
+def _text_or_none(sandbox: Sandbox, path: str) -> str | None:
+    try:
+        return files.text_of(sandbox, path)
+    except SandboxPathError as error:
+        if error.problem is PathProblem.MISSING:
+            return None
+        raise
+
+
+def _checked(change: Change) -> Change:
+    """Return ``change`` with what is doubtful about it. Raises EditRefused when it would break the file."""
+    if change.after is None:
+        return change
+    doubt = editing.refuse_new_syntax_error(change.path, change.before, change.after)
+    return Change(change.path, change.before, change.after, doubt)
+
+
+def _carry_out(sandbox: Sandbox, changes: list[Change]) -> None:
+    """Write all files, or none: what was written before something was refused is put back.
+
+    One that is killed in between leaves a part; the call is made again then, and does the rest.
+    """
+    done: list[Change] = []
+    try:
+        for change in changes:
+            _put(sandbox, change.path, change.after)
+            done.append(change)
+    except DomainError as refusal:
+        left = [change.path for change in reversed(done) if not _is_put_back(sandbox, change)]
+        if left:
+            raise EditRefused(
+                f"{refusal.detail} These were changed by then and are still: {', '.join(left)}."
+            ) from None
+        raise
+
+
+def _is_put_back(sandbox: Sandbox, change: Change) -> bool:
+    try:
+        _put(sandbox, change.path, change.before)
+    except DomainError:
+        return False
+    return True
+
+
+def _put(sandbox: Sandbox, path: str, text: str | None) -> None:
+    if text is not None:
+        sandbox.write_file(path, text.encode())
+        return
+    try:
+        sandbox.remove_file(path)
+    except SandboxPathError as error:
+        if error.problem is not PathProblem.MISSING:
+            raise
+
+
+def _verb(change: Change) -> str:
+    if change.after is None:
+        return "Deleted"
+    return "Added" if change.before is None else "Edited"
+
+
+def _detail(changes: list[Change]) -> JSON:
+    diffs = [editing.diff(change.path, change.before or "", change.after or "") for change in changes]
+    return {
+        "path": changes[0].path if len(changes) == 1 else f"{len(changes)} files",
+        "paths": [change.path for change in changes[:LISTED]],
+        "added": sum(each.added for each in diffs),
+        "removed": sum(each.removed for each in diffs),
+        "diff": "\n".join(each.text for each in diffs)[: editing.DIFF_CHARS],
+    }

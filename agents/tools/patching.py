@@ -1,0 +1,233 @@
+"""The patch format that models of OpenAI are trained on, and what it does to texts. No file is touched here.
+
+    *** Begin Patch
+    *** Add File: notes/new.md          every line begins with +
+    +text
+    *** Update File: src/app.py         may be followed by *** Move to: src/main.py
+    @@ def greet():                     optional: a line before the change, where it is not unique
+     context                            about three lines before and after
+    -old
+    +new
+    *** End of File                     optional: the lines are the last ones
+    *** Delete File: src/old.py
+    *** End Patch
+
+Lines are found as ``edit`` finds them: exactly, else with white space forgiven, never by likeness; more than one place
+without a line that tells which is a refusal, not a guess.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from agents.tools import editing
+from agents.tools.editing import EditRefused
+
+BEGIN, END, END_OF_FILE = "*** Begin Patch", "*** End Patch", "*** End of File"
+ADD, UPDATE, DELETE, MOVE = "*** Add File:", "*** Update File:", "*** Delete File:", "*** Move to:"
+MOST_FILES: Final = 100
+
+
+@dataclass
+class Hunk:
+    """``lines`` are (sign, text), the sign a blank, + or -. ``anchors`` stand before them, one after the other."""
+
+    anchors: list[str] = field(default_factory=list)
+    lines: list[tuple[str, str]] = field(default_factory=list)
+    is_last: bool = False
+
+    @property
+    def old(self) -> list[str]:
+        return [text for sign, text in self.lines if sign != "+"]
+
+    @property
+    def new(self) -> list[str]:
+        return [text for sign, text in self.lines if sign != "-"]
+
+    @property
+    def is_change(self) -> bool:
+        return any(sign != " " for sign, _ in self.lines)
+
+
+@dataclass
+class Section:
+    """What happens to one file: ``content`` for a new one, ``hunks`` for a change, neither for a deletion."""
+
+    path: str
+    content: str | None = None
+    hunks: list[Hunk] | None = None
+    moved_to: str = ""
+
+
+def parse(patch: str) -> list[Section]:
+    """Return the sections of ``patch``. What stands before its first and after its last line is ignored.
+
+    Raises EditRefused, which names the line that is wrong.
+    """
+    lines = patch.replace("\r\n", "\n").split("\n")
+    marks = [line.strip() for line in lines]
+    if BEGIN not in marks or END not in marks:
+        raise EditRefused(f"A patch begins with a line `{BEGIN}` and ends with a line `{END}`.")
+    first, last = marks.index(BEGIN) + 1, len(marks) - 1 - marks[::-1].index(END)
+    sections: list[Section] = []
+    for number, line in enumerate(lines[first:last], first + 1):
+        _take(line, number, sections)
+    if not sections:
+        raise EditRefused("The patch is empty.")
+    if len(sections) > MOST_FILES:
+        raise EditRefused(f"The patch changes more than {MOST_FILES} files. Send several.")
+    for section in sections:
+        _check(section)
+    return sections
+
+
+def changed(path: str, text: str, hunks: list[Hunk]) -> str:
+    """Return ``text`` with ``hunks`` applied, in order; what is there already stays. Raises EditRefused."""
+    if "\r\n" in text:
+        return changed(path, text.replace("\r\n", "\n"), hunks).replace("\n", "\r\n")
+    lines, start = text.split("\n"), 0
+    for number, hunk in enumerate(hunks, 1):
+        try:
+            lines, start = _apply(lines, start, hunk)
+        except EditRefused as refusal:
+            which = f", hunk {number} of {len(hunks)}" if len(hunks) > 1 else ""
+            raise EditRefused(f"{path}{which}: {refusal.detail}") from None
+    return "\n".join(lines)
+
+
+def _take(line: str, number: int, sections: list[Section]) -> None:
+    if line.startswith("*** ") and line.strip() != END_OF_FILE:
+        _open(line.rstrip(), number, sections)
+        return
+    section = sections[-1] if sections else None
+    if section is not None and section.content is not None and line.startswith("+"):
+        section.content += line[1:] + "\n"
+    elif section is not None and section.hunks is not None:
+        _add(section.hunks, line, number)
+    elif line.strip():
+        raise EditRefused(f"Line {number} of the patch belongs to nothing: {line[:80]!r}.")
+
+
+def _open(line: str, number: int, sections: list[Section]) -> None:
+    if line.startswith(ADD):
+        sections.append(Section(line.removeprefix(ADD).strip(), content=""))
+    elif line.startswith(UPDATE):
+        sections.append(Section(line.removeprefix(UPDATE).strip(), hunks=[]))
+    elif line.startswith(DELETE):
+        sections.append(Section(line.removeprefix(DELETE).strip()))
+    elif line.startswith(MOVE) and sections and sections[-1].hunks == []:
+        sections[-1].moved_to = line.removeprefix(MOVE).strip()
+    else:
+        raise EditRefused(f"Line {number} of the patch is no such line: {line[:80]!r}. Known: {ADD} {UPDATE} {DELETE}")
+
+
+def _add(hunks: list[Hunk], line: str, number: int) -> None:
+    """Add a line of an update. An empty one is context, whose blank at the beginning got lost."""
+    if line.startswith("@@"):
+        if not hunks or hunks[-1].lines:
+            hunks.append(Hunk())
+        if anchor := line[2:].strip().removesuffix("@@").strip():
+            hunks[-1].anchors.append(anchor)
+        return
+    if not hunks:
+        hunks.append(Hunk())
+    hunk, sign = hunks[-1], line[:1] or " "
+    if line.strip() == END_OF_FILE:
+        hunk.is_last = True
+    elif sign not in " +-":
+        raise EditRefused(f"Line {number} of the patch begins with none of ` `, `+`, `-` and `@@`: {line[:80]!r}.")
+    else:
+        hunk.lines.append((sign, line[1:]))
+
+
+def _check(section: Section) -> None:
+    if section.hunks:
+        # An empty line before the next section is no context, more often than it is some.
+        last = section.hunks[-1].lines
+        while last and last[-1][0] == " " and not last[-1][1].strip():
+            last.pop()
+    if not section.path:
+        raise EditRefused("A section of the patch names no file.")
+    if section.hunks is not None and not section.moved_to and not any(hunk.is_change for hunk in section.hunks):
+        raise EditRefused(f"The patch changes nothing in {section.path}.")
+
+
+def _apply(lines: list[str], start: int, hunk: Hunk) -> tuple[list[str], int]:
+    """Return the lines after ``hunk`` and where to look for the next one."""
+    for anchor in hunk.anchors:
+        start = _after(lines, start, anchor)
+    if not hunk.old:
+        return _insert(lines, start, hunk)
+    place = _place(lines, start, hunk)
+    if place is None:
+        there = [start + at for at in editing.line_places(lines[start:], hunk.new, str)]
+        if any(line.strip() for line in hunk.new) and there:
+            return lines, there[0] + len(hunk.new)
+        raise EditRefused(editing.not_found(lines, hunk.old, "The lines to change are"))
+    if _is_there(lines, place, hunk):
+        return lines, place + len(hunk.old)
+    new = list(_replaced(lines[place:], hunk))
+    return [*lines[:place], *new, *lines[place + len(hunk.old) :]], place + len(new)
+
+
+def _replaced(there: list[str], hunk: Hunk) -> Iterator[str]:
+    """Yield what takes the place of the old lines. Context stays as the file has it; what is new is indented alike."""
+    at, shift = 0, editing.shift(there, hunk.old) or ("", "")
+    for sign, text in hunk.lines:
+        if sign == "+":
+            yield editing.reindent(text, *shift)
+            continue
+        if sign == " ":
+            yield there[at]
+        at += 1
+
+
+def _insert(lines: list[str], start: int, hunk: Hunk) -> tuple[list[str], int]:
+    """Put lines that have no context behind the anchor, or at the end of the file."""
+    end = len(lines) - 1 if lines[-1] == "" else len(lines)
+    place = start if hunk.anchors else end
+    if place >= len(hunk.new) and lines[place - len(hunk.new) : place] == hunk.new:
+        return lines, place
+    if lines[place : place + len(hunk.new)] == hunk.new:
+        return lines, place + len(hunk.new)
+    return [*lines[:place], *hunk.new, *lines[place:]], place + len(hunk.new)
+
+
+def _after(lines: list[str], start: int, anchor: str) -> int:
+    for number in range(start, len(lines)):
+        if lines[number].strip() == anchor:
+            return number + 1
+    raise EditRefused(f"There is no line {anchor!r} (after line {start}), which `@@` names.")
+
+
+def _place(lines: list[str], start: int, hunk: Hunk) -> int | None:
+    """Return where the old lines begin, None when they are nowhere. Raises EditRefused when nobody can tell which."""
+    wanted = hunk.old
+    if not any(line.strip() for line in wanted):
+        raise EditRefused("The lines to change are all empty: quote some around them.")
+    for same in (str, str.rstrip, str.strip):
+        places = [start + at for at in editing.line_places(lines[start:], wanted, same)]
+        if same is str.strip:
+            places = [at for at in places if editing.shift(lines[at:], wanted) is not None]
+        if hunk.is_last:
+            places = [at for at in places if not any(line.strip() for line in lines[at + len(wanted) :])]
+        if len(places) > 1 and not hunk.anchors:
+            raise EditRefused(_ambiguous(places))
+        if places:
+            return places[0]
+    return None
+
+
+def _is_there(lines: list[str], place: int, hunk: Hunk) -> bool:
+    """Whether the old lines at ``place`` are a part of the new ones, which stand there already."""
+    size = len(hunk.new)
+    offsets = editing.line_places(hunk.new, hunk.old, str)
+    return any(place >= at and lines[place - at : place - at + size] == hunk.new for at in offsets)
+
+
+def _ambiguous(places: list[int]) -> str:
+    shown = ", ".join(str(place + 1) for place in places[: editing.LISTED_MATCHES])
+    return (
+        f"the lines to change are found {len(places)} times (at lines {shown}). Add more context, or a line "
+        "`@@ <the line of the function or class around it>` before them."
+    )
