@@ -69,6 +69,11 @@ class CallCard:
         return self.result is None
 
     @property
+    def is_one_file(self) -> bool:
+        """Whether the line says already which file is shown; a patch may change several."""
+        return "patch" not in self.said
+
+    @property
     def files(self) -> list[FileDiff]:
         """What an edit replaced, a new file whole, or what a patch made of its files, as a diff."""
         if "patch" in self.said:
