@@ -8,17 +8,18 @@ Whoever writes down a change only adds a row and locks nothing. What is sent is 
 message lost, repeated or late does no harm. A comment whose answer was lost is found again by the marker in its body.
 """
 
-import hashlib
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 
 from django.db import transaction
 from django.db.models import Min
 from django.utils import timezone
-from django.utils.crypto import salted_hmac
 
-from githubsync.client import Client
+from githubsync.client import Client, Rejected
 from githubsync.models import IssueLink, Outgoing, Repository, Told
+from githubsync.services import verdicts
+from githubsync.services.telling import Memory
 from githubsync.wording import pull_body, status_comment
 from mcc.core import errands
 from mcc.core.errands import Later, Lease
@@ -62,92 +63,86 @@ def tell(issue_id: int, lease: Lease) -> None:
         raise Later(PAUSE_S - since_s)
     try:
         with Client(repository.connection) as client:
-            _Teller(client, repository, issue, told, lease).all()
+            problems = _Teller(client, repository, issue, Memory(told, lease)).all()
     except RateLimited as wait:
         raise Later(wait.retry_after_s or 60) from wait
-    except (Forbidden, NotFound) as refusal:
-        # Trying again does not help: the next change tries again, and the page says why nothing was said.
-        problem = str(refusal)[:500]
-    else:
-        problem = ""
-    Told.objects.filter(pk=told.pk).update(problem=problem, told_at=timezone.now())
+    except Forbidden as refusal:
+        problems = [refusal.detail]
+    Told.objects.filter(pk=told.pk).update(problem=" ".join(problems)[:500], told_at=timezone.now())
     Outgoing.objects.filter(issue=issue_id, pk__lte=last).delete()
     if Outgoing.objects.filter(issue=issue_id).exists():
         raise Later(GATHER_S)
 
 
-def marker(issue: Issue) -> str:
-    """Return what our comment on ``issue`` is known by. No other installation of MCC has the same."""
-    return f"<!-- mcc:status:{salted_hmac('githubsync.marker', str(issue.pk)).hexdigest()[:16]} -->"
-
-
 class _Teller:
     """One round of telling."""
 
-    def __init__(self, client: Client, repository: Repository, issue: Issue, told: Told, lease: Lease) -> None:
-        self.client, self.repository, self.issue, self.told, self.lease = client, repository, issue, told, lease
+    def __init__(self, client: Client, repository: Repository, issue: Issue, memory: Memory) -> None:
+        self.client, self.issue, self.memory = client, issue, memory
         self.root = f"/repositories/{repository.github_id}"
         self.link = IssueLink.objects.filter(issue=issue, repository=repository).first()
+        self.problems: list[str] = []
 
-    def all(self) -> None:
+    def all(self) -> list[str]:
+        """Say what differs; return what GitHub refuses. One refusal keeps nothing else from being said."""
         for pull in PullRequest.objects.filter(issue=self.issue).select_related("task", "issue__project"):
-            self._pull(pull)
+            if self.memory.is_news(f"pull:{pull.number}:over", ""):
+                self._pull(pull)
         if self.link is not None:
-            self._comment(self.link)
+            with self._kept():
+                self._comment(self.link)
             if self.issue.status == IssueStatus.DONE:
-                self._close(self.link)
+                with self._kept():
+                    self._close(self.link)
+        return self.problems
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        """Trying again does not help: the next change tries again, and the page says why nothing was said."""
+        try:
+            yield
+        except (Forbidden, NotFound, Rejected) as refusal:
+            self.problems.append(refusal.detail)
 
     def _pull(self, pull: PullRequest) -> None:
+        """Once it is over it is told a last time, and then left to people."""
+        refused = len(self.problems)
+        for tell_part in (verdicts.tell_statuses, verdicts.tell_reviews, self._body):
+            with self._kept():
+                tell_part(self.client, self.root, pull, self.memory)
+        over = pull.status in (PullRequest.Status.MERGED, PullRequest.Status.CLOSED)
+        if over and len(self.problems) == refused:
+            self.memory.sent(f"pull:{pull.number}:over", "")
+
+    def _body(self, client: Client, root: str, pull: PullRequest, memory: Memory) -> None:
         body = pull_body(pull, self.link)
-        what = f"pull:{pull.number}"
-        if f"{what}:over" in self.told.digests or not self._is_news(what, body):
-            return
-        self.client.write("PATCH", f"{self.root}/pulls/{pull.number}", {"body": body})
-        self._sent(what, body)
-        if pull.status in (PullRequest.Status.MERGED, PullRequest.Status.CLOSED):
-            self._sent(f"{what}:over", "")
+        if memory.is_news(f"pull:{pull.number}", body):
+            client.write("PATCH", f"{root}/pulls/{pull.number}", {"body": body})
+            memory.sent(f"pull:{pull.number}", body)
 
     def _comment(self, link: IssueLink) -> None:
-        body = f"{status_comment(self.issue)}\n\n{marker(self.issue)}"
-        if not self._is_news("comment", body):
+        """GitHub's answer may be lost after it made the comment: it is looked for before another one is made."""
+        where, mark = f"{self.root}/issues/{link.number}/comments", self.memory.marker("comment")
+        body = f"{status_comment(self.issue)}\n\n{mark}"
+        if not self.memory.is_news("comment", body):
             return
-        comment_id = self.told.comment_id or self._found(link)
+        comment_id = self.memory.told.comment_id
         if comment_id is None:
-            made = self.client.write("POST", f"{self.root}/issues/{link.number}/comments", {"body": body})
-            comment_id = made["id"]
+            found = self.memory.ours(self.client.pages(where), mark, self.client)
+            comment_id = found["id"] if found else None
+        if comment_id is None:
+            comment_id = self.client.write("POST", where, {"body": body})["id"]
         else:
             with suppress(NotFound):  # somebody deleted it, and does not want another one
                 self.client.write("PATCH", f"{self.root}/issues/comments/{comment_id}", {"body": body})
-        self.told.comment_id = comment_id
-        self._sent("comment", body)
-
-    def _found(self, link: IssueLink) -> int | None:
-        """Return our comment, if an answer was lost. The marker alone proves nothing: anybody can copy it."""
-        mark, mine = marker(self.issue), self.client.get("/user")["id"]
-        for comment in self.client.pages(f"{self.root}/issues/{link.number}/comments"):
-            if mark in (comment["body"] or "") and (comment["user"] or {}).get("id") == mine:
-                comment_id: int = comment["id"]
-                return comment_id
-        return None
+        self.memory.told.comment_id = comment_id
+        self.memory.sent("comment", body)
 
     def _close(self, link: IssueLink) -> None:
         """GitHub closes it by itself only when the pull request said so and went into the default branch."""
-        if not self._is_news("closed", "yes"):
+        if not self.memory.is_news("closed", "yes"):
             return
         where = f"{self.root}/issues/{link.number}"
         if self.client.get(where)["state"] == "open":
             self.client.write("PATCH", where, {"state": "closed", "state_reason": "completed"})
-        self._sent("closed", "yes")
-
-    def _is_news(self, what: str, text: str) -> bool:
-        return self.told.digests.get(what) != _digest(text)
-
-    def _sent(self, what: str, text: str) -> None:
-        self.told.digests[what] = _digest(text)
-        with transaction.atomic():
-            self.lease.check()
-            self.told.save(update_fields=["digests", "comment_id"])
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+        self.memory.sent("closed", "yes")

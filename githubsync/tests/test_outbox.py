@@ -4,6 +4,7 @@ import pytest
 
 from githubsync.models import IssueLink, Outgoing, Repository, Told
 from githubsync.services import outbox
+from githubsync.services.telling import Memory
 from githubsync.simulator.world import Issue as Theirs
 from githubsync.tests import factories
 from githubsync.tests.test_linking import AtWork
@@ -12,7 +13,7 @@ from mcc.core.errands import Later
 from mcc.core.models import Errand
 from projects import workflow
 from projects.forge import Unavailable
-from projects.models import IssueStatus, PullRequest
+from projects.models import IssueStatus, PullRequest, Vote
 from projects.services import issues, news
 from projects.tests.factories import planned
 
@@ -33,6 +34,10 @@ def issue(github):
 def tell(issue) -> None:
     Told.objects.update(told_at=None)
     outbox.tell(issue.pk, AtWork())
+
+
+def mark(issue) -> str:
+    return Memory(Told(issue=issue), AtWork()).marker("comment")
 
 
 def comments(github):
@@ -86,12 +91,12 @@ def test_a_stranger_who_copies_the_marker_is_not_edited(github, issue):
     world = github.simulator.world
     github.repo.private = False
     stranger = world.token("eve", permissions={"issues": "write"})
-    github.made("{repo}/issues/1/comments", {"body": outbox.marker(issue)}, stranger)
+    github.made("{repo}/issues/1/comments", {"body": mark(issue)}, stranger)
 
     tell(issue)
 
     assert [one.author.login for one in comments(github)] == ["eve", "ada"]
-    assert comments(github)[0].body == outbox.marker(issue)
+    assert comments(github)[0].body == mark(issue)
 
 
 def test_a_comment_that_somebody_deleted_stays_away(github, issue):
@@ -138,6 +143,81 @@ def test_what_is_done_is_closed_there_once_and_said_with_its_cost(github, issue)
     assert github.repo.issues[1].state == "open", "closed once, not again and again"
     assert "is done." in comments(github)[0].body
     assert "Cost: $0.00" in comments(github)[0].body
+
+
+def judged(pull, verdict="reject", **said):
+    agent = pull.project.team.get(role="reviewer")
+    vote = Vote(pull_request=pull, kind="reviewer", verdict=verdict, head_sha=pull.head_sha, agent=agent, **said)
+    vote.save()
+    news.vote_cast(vote)
+    return vote
+
+
+FINDINGS = [
+    {"path": "one.txt", "line": 1, "severity": "major", "comment": "Ask @ada, fixes #4."},
+    {"path": "", "line": None, "severity": "minor", "comment": "No test."},
+]
+
+
+def test_checks_and_votes_are_statuses_of_the_commit_they_speak_about(github, issue):
+    pull = opened(github, issue)
+    check = pull.checks.create(name="tests", command="make", sha=pull.head_sha, status="running")
+    tell(issue)
+    check.status, check.exit_code = "passed", 0
+    check.save()
+    judged(pull, "approve")
+    tell(issue)
+    tell(issue)
+
+    said = [(status.context, status.state, status.sha) for status in github.repo.statuses]
+    assert said == [
+        ("mcc/checks", "pending", pull.head_sha),
+        ("mcc/checks", "success", pull.head_sha),
+        ("mcc/reviewer", "success", pull.head_sha),
+    ]
+
+
+@pytest.mark.parametrize("fault", [None, {"after": True}, {"kind": "cut"}])
+def test_a_judge_comments_beside_the_lines_once_whatever_is_lost(github, issue, fault):
+    pull = opened(github, issue)
+    judged(pull, summary="Not yet.", findings=FINDINGS)
+    if fault:
+        github.simulator.fail(r"POST .*/reviews$", **fault)
+        with pytest.raises(Unavailable):
+            tell(issue)
+
+    tell(issue)
+
+    [review] = github.repo.issues[pull.number].pull.reviews
+    assert (review.state, review.commit) == ("COMMENTED", pull.head_sha)
+    assert "Not yet." in review.body
+    assert "`in general`: No test." in review.body
+    [inline] = review.comments
+    assert (inline["path"], inline["line"]) == ("one.txt", 1)
+    assert inline["body"] == "Ask @\u200bada, fixes #\u200b4."
+
+
+def test_lines_that_are_not_in_the_diff_go_into_the_text(github, issue):
+    pull = opened(github, issue)
+    judged(pull, findings=FINDINGS)
+    github.simulator.fail(r"POST .*/reviews$", status=422)
+
+    tell(issue)
+
+    [review] = github.repo.issues[pull.number].pull.reviews
+    assert review.comments == []
+    assert "`one.txt:1`: Ask" in review.body
+
+
+def test_one_refusal_keeps_nothing_else_from_being_said(github, issue):
+    pull = opened(github, issue)
+    judged(pull, "approve")
+    github.token.permissions["statuses"] = "read"
+
+    tell(issue)
+
+    assert "statuses=write" in Told.objects.get().problem
+    assert len(github.repo.issues[pull.number].pull.reviews) == len(comments(github)) == 1
 
 
 def test_edits_wait_for_each_other_and_a_limit_is_waited_for(github, issue):

@@ -89,6 +89,13 @@ def assert_github_tells_the_same(hub: Hub, spent_nanousd: int) -> None:
     for part in ("### Plan", f"### Evidence for {whole['head']['sha'][:12]}", "- tests: ✅ passed", f"{cost} so far"):
         assert part in whole["body"], whole["body"]
     assert whole["body"].endswith("Closes #1")
+    statuses = hub.at(f"/commits/{whole['head']['sha']}/status")["statuses"]
+    assert {row["context"]: row["state"] for row in statuses} == {
+        "mcc/checks": "success",
+        "mcc/tester": "success",
+        "mcc/reviewer": "success",
+    }
+    assert [review["state"] for review in hub.at(f"/pulls/{pull['number']}/reviews")] == ["COMMENTED", "COMMENTED"]
     [comment] = hub.at("/issues/1/comments")
     assert "CT-1 is done." in comment["body"]
     assert f"- #{pull['number']} " in comment["body"]
