@@ -99,12 +99,15 @@ def check(connection: Connection) -> Health:
 
 
 def last(connection: Connection) -> Health | None:
-    """Return what the last test found, if there was one."""
+    """Return what the last test found, if there was one and this version understands what it wrote."""
     if not connection.health:
         return None
     known: dict[str, Any] = dict(connection.health)
-    findings = (Finding(**row | {"verdict": Verdict(row["verdict"])}) for row in known.pop("findings"))
-    return Health(**known, findings=tuple(findings))
+    try:
+        findings = [Finding(**row | {"verdict": Verdict(row["verdict"])}) for row in known.pop("findings")]
+        return Health(**known, findings=tuple(findings))
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def look(connection: Connection) -> Health:

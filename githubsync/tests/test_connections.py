@@ -77,6 +77,14 @@ def test_a_classic_token_is_judged_by_its_scopes(github):
     assert "Contents: read and write" in lacking.missing
 
 
+def test_what_another_version_wrote_of_a_test_is_no_test(admin_client, github):
+    ours = factories.connection(github)
+    Connection.objects.update(health={"login": "ada", "findings": [{"name": "Issues", "verdict": "maybe"}]})
+
+    assert inspection.last(Connection.objects.get()) is None
+    assert "Not tested yet." in admin_client.get(f"/connections/{ours.pk}/").content.decode()
+
+
 def test_a_revoked_token_and_a_server_that_is_gone_are_said(github):
     ours = factories.connection(github)
     github.simulator.world.tokens.clear()

@@ -234,11 +234,13 @@ def test_edits_wait_for_each_other_and_a_limit_is_waited_for(github, issue):
     assert Outgoing.objects.exists()
 
 
-def test_a_refusal_is_kept_for_people_and_asks_nothing_more(github, issue):
+def test_a_refusal_is_kept_for_people_and_asks_nothing_more(admin_client, github, issue):
     github.token.permissions["issues"] = "read"
 
     tell(issue)
 
+    page = admin_client.get(f"/projects/{issue.project.key}/github/").content.decode()
+    assert "GitHub says: Resource not accessible" in page
     assert "issues=write" in Told.objects.get().problem
     assert not Outgoing.objects.exists()
 

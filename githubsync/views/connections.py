@@ -7,6 +7,7 @@ from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
@@ -116,6 +117,7 @@ def _to(request: HttpRequest, connection: Connection) -> HttpResponse:
 def _page(connection: Connection) -> dict[str, Any]:
     return {
         "connection": connection,
+        "is_limited": connection.limited_until is not None and connection.limited_until > timezone.now(),
         "health": inspection.last(connection),
         "repositories": connection.repositories.exclude(project=None).select_related("project"),
         "edit_form": EditConnectionForm(connection=connection),

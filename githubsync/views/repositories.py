@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from django.views.decorators.vary import vary_on_headers
 
 from githubsync.forms import LinkForm
-from githubsync.models import Connection, Repository
+from githubsync.models import Connection, Repository, Told
 from githubsync.services import importing, linking
 from mcc.core import pages
 from mcc.core.errors import DomainError, ProviderError
@@ -74,11 +74,13 @@ def show(request: HttpRequest, key: str) -> HttpResponse:
     """The repository of a project: whether its copy is here, what can be done with it. A fragment is the copy alone."""
     user = pages.person(request)
     repository = _repository(user, key)
+    untold = Told.objects.filter(issue__project=repository.project).exclude(problem="")
     context = {
         "repository": repository,
         "project": repository.project,
         "received_kb": linking.received_bytes(repository) // 1024 if repository.cloned_at is None else 0,
         "may_change": Project.objects.maintained_by(user).filter(key=key).exists(),
+        "untold": untold.order_by("-told_at").first(),
         "links": repository.issue_links.select_related("issue__project")[:PER_PAGE],
     }
     if pages.wants_fragment(request):
