@@ -59,6 +59,12 @@ class KeyForm(forms.Form):
     api_key = key_field(required=True)
 
 
+class ManagementKeyForm(forms.Form):
+    """A management key in place of the one that is stored."""
+
+    management_key = key_field(required=True)
+
+
 class ModelForm(forms.Form):
     """A model of a provider that has no price list: its limits, and its price as a person knows it."""
 

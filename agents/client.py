@@ -8,18 +8,19 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 from weakref import WeakKeyDictionary
 
 import httpx2
 
 from agents import pieces, refusals
-from agents.endpoint import NO_SECRET, Endpoint
+from agents.endpoint import Endpoint
 from agents.errors import CallFailed
 from agents.lenient import a_list, a_text, an_object
 from agents.meter import Metered, decimal
@@ -28,13 +29,14 @@ from agents.pieces import Piece
 from agents.rehearsal.transport import RehearsalTransport
 from mcc.core import redaction
 from mcc.core.encryption import Undecipherable
-from mcc.core.money import nanousd
+from mcc.core.money import nanousd, usd
 
 if TYPE_CHECKING:
     import openai
 
 JSON = dict[str, Any]
 CONNECT_TIMEOUT_S = 10
+KEYS_A_PAGE, MOST_KEYS = 100, 10_000
 LOOK_UP_TIMEOUT_S = 20
 NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
 """What goes wrong before a byte of the request has left."""
@@ -85,10 +87,18 @@ class Activity:
 
 @dataclass(frozen=True)
 class Key:
-    """What the provider says of our API key. ``left_nanousd`` is None when the key has no limit."""
+    """What the provider says of our API key. ``left_nanousd`` and ``limit_nanousd`` are None when it has no limit.
+
+    ``resets`` is how often the limit begins anew ("daily", "weekly", "monthly"), "" for never. ``label`` is what the
+    provider shows of the key, the same that it has in the list of all keys.
+    """
 
     billed_today_nanousd: int
     left_nanousd: int | None
+    limit_nanousd: int | None = None
+    resets: str = ""
+    billed_nanousd: int = 0
+    label: str = ""
 
 
 class Answer:
@@ -191,8 +201,36 @@ def key(endpoint: Endpoint, *, timeout_s: float = LOOK_UP_TIMEOUT_S) -> Key:
     if today is None:
         raise CallFailed(f"{endpoint.name} does not say what it billed today")
     upstream = decimal(found.get("byok_usage_daily")) or 0
-    left = decimal(found.get("limit_remaining"))
-    return Key(nanousd(today + upstream), None if left is None else nanousd(left))
+    return Key(
+        billed_today_nanousd=nanousd(today + upstream),
+        left_nanousd=_amount(found.get("limit_remaining")),
+        limit_nanousd=_amount(found.get("limit")),
+        resets=a_text(found.get("limit_reset")),
+        billed_nanousd=_amount(found.get("usage")) or 0,
+        label=a_text(found.get("label")),
+    )
+
+
+def _amount(value: object) -> int | None:
+    amount = decimal(value)
+    return None if amount is None else nanousd(amount)
+
+
+def hashes(manager: Endpoint) -> list[tuple[str, str]]:
+    """Return the hash and the label of every API key of the account. Blocks. Raises CallFailed."""
+    found: list[tuple[str, str]] = []
+    while len(found) < MOST_KEYS:
+        rows = a_list(_get(manager, "/keys", {"offset": str(len(found))}).get("data"))
+        found += [(a_text(row.get("hash")), a_text(row.get("label"))) for row in map(an_object, rows)]
+        if len(rows) < KEYS_A_PAGE:
+            break
+    return found
+
+
+def limit_key(manager: Endpoint, key_hash: str, limit_nanousd: int | None, resets: str) -> None:
+    """Limit one API key of the account; None: no limit. Blocks. Raises CallFailed."""
+    limit = None if limit_nanousd is None else float(usd(limit_nanousd))
+    _request(manager, "PATCH", f"/keys/{quote(key_hash, safe='')}", {"limit": limit, "limit_reset": resets or None})
 
 
 def credit_nanousd(endpoint: Endpoint) -> int | None:
@@ -205,14 +243,13 @@ def credit_nanousd(endpoint: Endpoint) -> int | None:
     return None if bought is None or used is None else nanousd(max(Decimal(0), bought - used))
 
 
-def activity(endpoint: Endpoint, management_key_variable: str, key_hash: str = "") -> list[Activity]:
+def activity(manager: Endpoint, key_hash: str = "") -> list[Activity]:
     """Return the bill of the last 30 UTC days that are over, of one API key or of all. Blocks. Raises CallFailed.
 
-    The provider tells this only to a management key, which can call no model.
+    The provider tells this only to a management key (``Endpoint.managing``), which can call no model.
     """
-    manager = replace(endpoint, key_variable=management_key_variable, stored_key=NO_SECRET)
     rows = _get(manager, "/activity", {"api_key_hash": key_hash} if key_hash else {}).get("data")
-    return [_activity(endpoint, an_object(row)) for row in a_list(rows)]
+    return [_activity(manager, an_object(row)) for row in a_list(rows)]
 
 
 def _activity(endpoint: Endpoint, row: JSON) -> Activity:
@@ -256,16 +293,31 @@ def _client(endpoint: Endpoint) -> "openai.AsyncOpenAI":
 
 
 def _get(endpoint: Endpoint, path: str, query: dict[str, str], timeout_s: float = LOOK_UP_TIMEOUT_S) -> JSON:
-    """Return the JSON under ``path``: no float touches what may be money."""
+    return _request(endpoint, "GET", path, query=query, timeout_s=timeout_s)
+
+
+def _request(
+    endpoint: Endpoint,
+    method: str,
+    path: str,
+    body: JSON | None = None,
+    *,
+    query: dict[str, str] | None = None,
+    timeout_s: float = LOOK_UP_TIMEOUT_S,
+) -> JSON:
+    """Return the JSON that is answered: no float touches what may be money."""
     http_client = httpx2.Client(transport=RehearsalTransport()) if endpoint.is_rehearsal else None
     options: openai.RequestOptions = {
-        "params": query,
+        "params": query or {},
         "headers": _authorization(endpoint),
         "timeout": timeout_s,
     }
     try:
         with _sdk().OpenAI(**_settings(endpoint), http_client=http_client) as client:
-            response = client.get(path, cast_to=httpx2.Response, options=options)
+            if method == "PATCH":
+                response = client.patch(path, cast_to=httpx2.Response, body=body, options=options)
+            else:
+                response = client.get(path, cast_to=httpx2.Response, options=options)
             answer = json.loads(response.text, parse_float=Decimal)
     except (_sdk().APIError, httpx2.HTTPError, ValueError) as error:
         raise _failed(endpoint, error) from None

@@ -1,6 +1,6 @@
 """Where a model is called: a provider without its row, so that the client needs no database."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import environ
@@ -10,6 +10,8 @@ from mcc.core import redaction
 from mcc.core.encryption import Secret
 
 NO_SECRET = Secret()
+MANAGEMENT_KEY = "OPENROUTER_MANAGEMENT_KEY"
+"""The variable with the management key, for the provider whose API key and address come from the environment, too."""
 
 
 class KeySource(StrEnum):
@@ -33,6 +35,19 @@ class Endpoint:
     @classmethod
     def of(cls, provider: Provider) -> "Endpoint":
         return cls(provider.name, provider.kind, provider.base_url, provider.key_setting, provider.api_key)
+
+    @classmethod
+    def managing(cls, provider: Provider) -> "Endpoint | None":
+        """Return the endpoint with the management key in place of the API key, or None when there is none.
+
+        The one of the environment goes only where the environment says, never to an address that a person typed.
+        """
+        endpoint = cls.of(provider)
+        if provider.kind != Provider.Kind.OPENROUTER:
+            return None
+        variable = MANAGEMENT_KEY if endpoint.has_key_of_environment else ""
+        manager = replace(endpoint, key_variable=variable, stored_key=provider.management_key)
+        return None if manager.key_source is KeySource.NONE else manager
 
     @property
     def is_rehearsal(self) -> bool:

@@ -3,7 +3,6 @@
 import logging
 from collections import Counter
 
-import environ
 from django.conf import settings
 
 from agents import client
@@ -17,8 +16,6 @@ from mcc.core import worker
 from mcc.core.errors import ProviderError
 
 logger = logging.getLogger(__name__)
-
-MANAGEMENT_KEY = "OPENROUTER_MANAGEMENT_KEY"
 
 
 def watch_runs() -> None:
@@ -61,12 +58,13 @@ def reconcile_bills() -> None:
 
 def reconcile_days() -> None:
     """Hold the books of past days against the bills, model by model, where a management key lets us read them."""
-    if not environ.FileAwareEnv().str(MANAGEMENT_KEY, default=""):
-        return
     for provider in Provider.objects.filter(active=True, kind=Provider.Kind.OPENROUTER):
+        manager = Endpoint.managing(provider)
+        if manager is None:
+            continue
         days = reconciling.days_to_compare(provider.name)
         try:
-            found = client.activity(Endpoint.of(provider), MANAGEMENT_KEY, settings.OPENROUTER_KEY_HASH) if days else []
+            found = client.activity(manager, settings.OPENROUTER_KEY_HASH) if days else []
         except ProviderError as error:
             logger.warning("the bills of %s could not be read: %s", provider, error)
             continue

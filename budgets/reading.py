@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.conf import settings
 from django.db.models import Max
 from django.utils import timezone
 
@@ -30,7 +29,7 @@ class Bill:
     unresolved: Sequence[Hold]
     """Lost for more than an hour, still counting in full."""
     is_managed: bool
-    """Whether the bills of past days can be read."""
+    """Whether the bills of past days are read, which takes a management key."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ def last_checks() -> list[Reconciliation]:
 
 
 def bill() -> Bill:
-    """Four queries."""
+    """Five queries."""
     now = timezone.now()
     presumed = Usage.objects.filter(at__gte=now - RECENT, cost_source=Usage.Source.PRESUMED).select_related("hold")
     lost = Hold.objects.filter(state=Hold.State.UNRESOLVED, created_at__lt=now - LONG)
@@ -59,7 +58,7 @@ def bill() -> Bill:
         off=[check for check in last_checks() if check.is_off],
         presumed=list(presumed.order_by("-pk")[:SHOWN]),
         unresolved=list(lost.order_by("created_at")[:SHOWN]),
-        is_managed=settings.OPENROUTER_MANAGED,
+        is_managed=Reconciliation.objects.filter(source=Reconciliation.Source.ACTIVITY).exists(),
     )
 
 

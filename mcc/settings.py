@@ -300,7 +300,6 @@ SPECTACULAR_SETTINGS = {
 # --- Models, sandboxes, GitHub ----------------------------------------------------------------------------
 OPENROUTER_API_KEY = env.str("OPENROUTER_API_KEY", default="")
 OPENROUTER_KEY_HASH = env.str("OPENROUTER_KEY_HASH", default="")
-OPENROUTER_MANAGED = bool(env.str("OPENROUTER_MANAGEMENT_KEY", default=""))
 """Whether the bills of past days can be read. The key itself stays in the environment."""
 OPENROUTER_BASE_URL = env.str("OPENROUTER_BASE_URL", default="https://openrouter.ai/api/v1")
 MCC_DEFAULT_MODEL = env.str("MCC_DEFAULT_MODEL", default="anthropic/claude-sonnet-4.5")

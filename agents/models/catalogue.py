@@ -48,6 +48,8 @@ class Provider(models.Model):
     key_setting = models.CharField(max_length=100, blank=True, help_text="environment variable that holds the API key")
     api_key = EncryptedTextField()
     api_key_set_at = models.DateTimeField(null=True, editable=False)
+    management_key = EncryptedTextField(help_text="reads bills and limits the API key; can call no model")
+    management_key_set_at = models.DateTimeField(null=True, editable=False)
     active = models.BooleanField(default=True)
     changes = models.PositiveBigIntegerField(
         default=0, editable=False, help_text="how often it, its models or its prices changed: runs under way look again"

@@ -18,7 +18,9 @@ REFUSED: Final = (401, 403)
 
 @dataclass(frozen=True)
 class Health:
-    """What was found. None: the provider does not say. ``left_nanousd`` also when its key has no limit."""
+    """What was found. None: the provider does not say. ``left_nanousd`` and ``limit_nanousd`` also when the key has no
+    limit of its own; ``resets`` is how often that begins anew, "" for never.
+    """
 
     reachable: bool
     latency_ms: int
@@ -26,6 +28,8 @@ class Health:
     left_nanousd: int | None = None
     models: int | None = None
     problem: str = ""
+    limit_nanousd: int | None = None
+    resets: str = ""
 
     @property
     def works(self) -> bool:
@@ -64,7 +68,7 @@ def look(endpoint: Endpoint) -> Health:
         accepted = False if failure.status in REFUSED else None
         return Health(True, latency_ms, accepted, models=models, problem=failure.detail)
     problem = "" if key.left_nanousd is None or key.left_nanousd > 0 else "there is no credit left"
-    return Health(True, latency_ms, True, key.left_nanousd, models, problem)
+    return Health(True, latency_ms, True, key.left_nanousd, models, problem, key.limit_nanousd, key.resets)
 
 
 def _since(began: float) -> int:

@@ -72,10 +72,7 @@ def set_key(provider: Provider, api_key: str, *, user: User) -> None:
     """
     if provider.kind == Provider.Kind.REHEARSAL:
         raise InvalidInput("A script needs no key.", fields={"api_key": ["A script needs no key."]})
-    if not KEY.fullmatch(api_key := api_key.strip()):
-        reason = "A key is one word of letters, digits and signs."
-        raise InvalidInput(reason, fields={"api_key": [reason]})
-    provider.api_key, provider.api_key_set_at = api_key, timezone.now()
+    provider.api_key, provider.api_key_set_at = _one_word(api_key, "api_key"), timezone.now()
     _save_key(provider, user)
     audit.record(user, "agents.set_key", f"agents.provider:{provider.pk}", {"name": provider.name})
 
@@ -89,6 +86,30 @@ def remove_key(provider: Provider, *, user: User) -> None:
     audit.record(
         user, "agents.remove_key", f"agents.provider:{provider.pk}", {"name": provider.name, "left": left.value}
     )
+
+
+@transaction.atomic
+def set_management_key(provider: Provider, key: str, *, user: User) -> None:
+    """Store the key that reads ``provider``'s bills and limits our API key there, encrypted. Empty: forget it.
+
+    Raises InvalidInput.
+    """
+    if provider.kind != Provider.Kind.OPENROUTER:
+        reason = "Only OpenRouter has management keys."
+        raise InvalidInput(reason, fields={"management_key": [reason]})
+    provider.management_key = _one_word(key, "management_key") if key else ""
+    provider.management_key_set_at = timezone.now() if key else None
+    provider.save(update_fields=["management_key", "management_key_set_at"])
+    action = "agents.set_management_key" if key else "agents.remove_management_key"
+    audit.record(user, action, f"agents.provider:{provider.pk}", {"name": provider.name})
+
+
+def _one_word(key: str, field: str) -> str:
+    """Return ``key`` without blanks around it, if it can stand in a header. Raises InvalidInput."""
+    if not KEY.fullmatch(key := key.strip()):
+        reason = "A key is one word of letters, digits and signs."
+        raise InvalidInput(reason, fields={field: [reason]})
+    return key
 
 
 def _save_key(provider: Provider, user: User) -> None:
@@ -108,6 +129,9 @@ def _require_own_address(row: Provider, base_url: str, api_key: str) -> None:
     if row.api_key and not api_key and _origin(row.base_url) != _origin(base_url):
         reason = f"The stored key is for {_origin(row.base_url)}. Enter the one for the new address."
         raise InvalidInput(reason, fields={"api_key": [reason]})
+    if row.management_key and _origin(row.base_url) != _origin(base_url):
+        reason = f"The management key is for {_origin(row.base_url)}. Forget it first."
+        raise InvalidInput(reason, fields={"base_url": [reason]})
 
 
 def _origin(url: str) -> str:

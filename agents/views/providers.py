@@ -11,10 +11,10 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from agents.catalogue_forms import KeyForm, NewModelForm, NewProviderForm, ProviderForm
+from agents.catalogue_forms import KeyForm, ManagementKeyForm, NewModelForm, NewProviderForm, ProviderForm
 from agents.endpoint import Endpoint
 from agents.models import Agent, ModelCard, Provider
-from agents.services import cards, catalogue, health, providers, suspensions
+from agents.services import cards, catalogue, health, providers, suspensions, walls
 from budgets.models import PriceVersion
 from mcc.core import pages
 from mcc.core.errors import InvalidInput, ProviderError
@@ -103,6 +103,45 @@ def remove_key(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
+@sensitive_post_parameters("management_key")
+@vary_on_headers("HX-Request")
+def set_management_key(request: HttpRequest, pk: int) -> HttpResponse:
+    """Store the key that reads bills and limits the other one."""
+    user, provider = pages.administrator(request), _provider(pk)
+    form = ManagementKeyForm(request.POST)
+    if form.is_valid():
+        try:
+            providers.set_management_key(provider, form.cleaned_data["management_key"], user=user)
+        except InvalidInput as refusal:
+            pages.explain(form, refusal)
+        else:
+            return _to(request, provider)
+    context = _page(_provider(pk)) | {"form": form, "management_form": form}
+    return pages.answer(request, "providers/provider.html", "providers/_wall.html", context)
+
+
+@require_POST
+def remove_management_key(request: HttpRequest, pk: int) -> HttpResponse:
+    """Forget the stored management key."""
+    user, provider = pages.administrator(request), _provider(pk)
+    providers.set_management_key(provider, "", user=user)
+    return _to(request, provider)
+
+
+@require_POST
+def build_wall(request: HttpRequest, pk: int) -> HttpResponse:
+    """Set the provider's own limit on our key to one of ours."""
+    user, provider = pages.administrator(request), _provider(pk)
+    try:
+        walls.build(provider, request.POST.get("period", ""), user=user)
+    except (InvalidInput, ProviderError) as failure:
+        messages.error(request, f"The limit stays as it is: {failure.detail}")
+    else:
+        messages.success(request, f"{provider} limits our key itself now.")
+    return _to(request, provider)
+
+
+@require_POST
 def switch(request: HttpRequest, pk: int) -> HttpResponse:
     """Let a provider be called, or not any more."""
     user, provider = pages.administrator(request), _provider(pk)
@@ -177,4 +216,7 @@ def _page(provider: Provider) -> dict[str, Any]:
         .order_by("-valid_until")[:CHANGES_SHOWN],
         "address_form": ProviderForm(provider=provider),
         "key_form": KeyForm(),
+        "management_form": ManagementKeyForm(),
+        "manager": Endpoint.managing(provider),
+        "our_limits": walls.ours(),
     }

@@ -19,7 +19,8 @@ from agents import catalogue_lists
 from agents.endpoint import Endpoint as ModelEndpoint
 from agents.endpoint import KeySource
 from agents.models import ModelCard, Provider
-from agents.services import cards, catalogue, health, providers, suspensions
+from agents.services import cards, catalogue, health, providers, suspensions, walls
+from budgets.models import Limit
 from mcc.core.errors import InvalidInput
 from projects.api.endpoint import Endpoint, administrator
 from projects.api.fields import UsdField, shown
@@ -82,6 +83,8 @@ class HealthOut(serializers.Serializer):
     latency_ms = serializers.IntegerField()
     key_accepted = serializers.BooleanField(allow_null=True)
     left_usd = UsdField(source="left_nanousd", allow_null=True)
+    limit_usd = UsdField(source="limit_nanousd", allow_null=True, help_text="the provider's own limit on our key")
+    resets = serializers.CharField(help_text="how often that begins anew; empty: never")
     models = serializers.IntegerField(allow_null=True)
     problem = serializers.CharField()
 
@@ -94,6 +97,7 @@ class ProviderOut(serializers.Serializer):
     active = serializers.BooleanField()
     key_source = serializers.SerializerMethodField(help_text="stored wins over environment")
     api_key_set_at = serializers.DateTimeField(allow_null=True)
+    management_key_set_at = serializers.DateTimeField(allow_null=True)
     models = serializers.IntegerField(source="model_count")
     refreshed_at = serializers.DateTimeField(allow_null=True)
     refresh_problem = serializers.CharField()
@@ -124,6 +128,13 @@ class ProviderChanges(serializers.Serializer):
     api_key = serializers.CharField(
         max_length=1_000, write_only=True, required=False, allow_null=True, help_text="null: forget the stored key"
     )
+    management_key = serializers.CharField(
+        max_length=1_000, write_only=True, required=False, allow_null=True, help_text="null: forget the stored key"
+    )
+
+
+class WallIn(serializers.Serializer):
+    period = serializers.ChoiceField(choices=Limit.Period.choices, help_text="of the company's limit that it is set to")
 
 
 class RefreshedOut(serializers.Serializer):
@@ -186,7 +197,7 @@ class ProviderEndpoint(Endpoint):
     queryset = Provider.objects.none()
     serializer_class: type[serializers.Serializer] = ProviderOut
 
-    @method_decorator(sensitive_post_parameters("api_key"))
+    @method_decorator(sensitive_post_parameters("api_key", "management_key"))
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # noqa: ANN401 (DRF's)
         return super().dispatch(request, *args, **kwargs)
 
@@ -222,6 +233,8 @@ class ProviderDetail(ProviderEndpoint):
             if "api_key" in values and values["api_key"] is None:
                 del values["api_key"]
                 providers.remove_key(provider, user=user)
+            if "management_key" in values:
+                providers.set_management_key(provider, values.pop("management_key") or "", user=user)
             providers.change(provider, user=user, **values)
         return Response(_provider(pk))
 
@@ -238,6 +251,21 @@ class ProviderCheck(ProviderEndpoint):
         found = health.check(provider)
         suspensions.check(provider, user=user)
         return Response(HealthOut(found).data)
+
+
+class ProviderWall(ProviderEndpoint):
+    """Set the provider's own limit on our API key to the company's limit for a period. Answers what it says by then."""
+
+    serializer_class = HealthOut
+
+    @extend_schema(operation_id="providers_wall", request=WallIn)
+    def post(self, request: Request, pk: int) -> Response:
+        user = administrator(request)
+        given = WallIn(data=request.data)
+        given.is_valid(raise_exception=True)
+        provider = get_object_or_404(Provider, pk=pk)
+        walls.build(provider, given.validated_data["period"], user=user)
+        return Response(HealthOut(health.last(provider)).data)
 
 
 class ProviderRefresh(ProviderEndpoint):

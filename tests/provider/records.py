@@ -2,10 +2,12 @@
 
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-from tests.provider.books import Books, Generation
+from tests.provider.books import Generation
+from tests.provider.walls import HASH, LABEL
 
 if TYPE_CHECKING:
     from tests.provider.server import Server
@@ -30,7 +32,9 @@ def tell(server: "Server", path: str) -> Told:
         case "generation":
             return _generation(server, query.get("id", ""))
         case "key":
-            return 200, {"data": _key(server.books)}
+            return 200, {"data": _key(server)}
+        case "keys":
+            return 200, {"data": [_listed(server), {"hash": "0815", "label": "sk-or-v1-aaa...bbb", "limit": None}]}
         case "activity":
             day = date.fromisoformat(query["date"]) if "date" in query else None
             return 200, {"data": server.books.activity(day)}
@@ -65,7 +69,22 @@ def _record(found: Generation) -> dict:
     }
 
 
-def _key(books: Books) -> dict:
+def change_key(server: "Server", path: str, body: dict) -> Told:
+    """Limit the key that calls models, and return what it is by then."""
+    if path.rpartition("/")[2] != HASH:
+        return NOT_FOUND
+    limit = body.get("limit")
+    server.wall.limit = None if limit is None else Decimal(str(limit))
+    server.wall.resets = body.get("limit_reset")
+    return 200, {"data": _listed(server)}
+
+
+def _listed(server: "Server") -> dict:
+    return {"hash": HASH, "name": "Mission Control", "disabled": False, **_key(server)}
+
+
+def _key(server: "Server") -> dict:
+    books, left = server.books, server.wall.left(server.books)
     today = books.clock().replace(hour=0, minute=0, second=0, microsecond=0)
     begins = {
         "usage": datetime.min.replace(tzinfo=today.tzinfo),
@@ -74,4 +93,10 @@ def _key(books: Books) -> dict:
         "usage_monthly": today.replace(day=1),
     }
     used = {name: float(books.usage_usd(since)) for name, since in begins.items()}
-    return {"label": "sk", **used, "byok_usage_daily": 0, "limit": None, "limit_remaining": 7.5}
+    limit = None if server.wall.limit is None else float(server.wall.limit)
+    limited = {
+        "limit": limit,
+        "limit_reset": server.wall.resets,
+        "limit_remaining": 7.5 if left is None else float(left),
+    }
+    return {"label": LABEL, **used, "byok_usage_daily": 0, **limited}

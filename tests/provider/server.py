@@ -7,9 +7,10 @@ import time
 from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from tests.provider import modes, records
+from tests.provider import faults, modes, records
 from tests.provider.answer import Answer, Gone, Mode
 from tests.provider.books import Books
+from tests.provider.walls import Wall
 
 
 class _Listener(ThreadingHTTPServer):
@@ -23,7 +24,8 @@ class Server:
     ``plan`` holds how the next requests are taken; when it is empty, ``usual`` says it. ``look_up_plan`` holds what the
     next look-ups of a record are told, as (status, content). ``told`` is what it says under a path (``key``) instead of
     the truth. ``cards`` are its models. ``keys`` are those that it takes; empty: any. Its models it shows to everybody,
-    unless ``hides_models``.
+    unless ``hides_models``. ``manager`` is the key that limits the others (empty: any key may), and ``wall`` what it
+    limited: at its end every call is refused.
     """
 
     def __init__(self, port: int = 0, *, usual: Mode = modes.plain) -> None:
@@ -36,6 +38,8 @@ class Server:
         self.cards: list[dict] = []
         self.keys: set[str] = set()
         self.hides_models = False
+        self.manager = ""
+        self.wall = Wall()
         self.requests: list[dict] = []
         self.headers: list[dict] = []
         self._listener = _Listener(("127.0.0.1", port), self._handler())
@@ -54,6 +58,8 @@ class Server:
     def knows(self, handler: BaseHTTPRequestHandler) -> bool:
         """Whether the request brings a key that is taken here."""
         scheme, _, key = handler.headers.get("Authorization", "").partition(" ")
+        if "/keys" in handler.path and self.manager:
+            return key == self.manager
         return not self.keys or (scheme == "Bearer" and key in self.keys)
 
     def complete(self, handler: BaseHTTPRequestHandler, body: dict) -> None:
@@ -63,6 +69,8 @@ class Server:
         generation = self.books.begin(handler.headers.get("Idempotency-Key", ""), body["model"])
         answer = Answer(handler, body, generation)
         mode = self.plan.popleft() if self.plan else self.usual
+        if self.wall.is_reached(self.books):
+            mode = faults.limited("openrouter_key_limit")
         try:
             mode(answer)
         except (Gone, ConnectionError):
@@ -82,6 +90,14 @@ class Server:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 if server.knows(self):
                     server.complete(self, body)
+                else:
+                    self._tell(*records.stranger(self.headers.get("Authorization", "")))
+
+            def do_PATCH(self) -> None:
+                self.close_connection = True
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if server.knows(self):
+                    self._tell(*records.change_key(server, self.path, body))
                 else:
                     self._tell(*records.stranger(self.headers.get("Authorization", "")))
 

@@ -97,7 +97,7 @@ def test_the_first_key_encrypts_and_all_decrypt(settings, db):
 def test_rotation_encrypts_everything_with_the_first_key_once(settings, db, capsys):
     settings.MCC_ENCRYPTION_KEYS = [OLD]
     rows = make(count=250)
-    Provider.objects.create(name="without", kind="openrouter")
+    Provider.objects.create(name="without", kind="openrouter", management_key="sk-manager")
     settings.MCC_ENCRYPTION_KEYS = [NEW, OLD]
 
     call_command("rotate_encryption_key")
@@ -105,12 +105,13 @@ def test_rotation_encrypts_everything_with_the_first_key_once(settings, db, caps
     call_command("rotate_encryption_key")
 
     assert capsys.readouterr().out.splitlines() == [
-        "250 secrets are stored; 250 were encrypted anew.",
-        "250 secrets are stored; 0 were encrypted anew.",
+        "251 secrets are stored; 251 were encrypted anew.",
+        "251 secrets are stored; 0 were encrypted anew.",
     ]
     assert [token(row) for row in rows] == first
     settings.MCC_ENCRYPTION_KEYS = [NEW]
     assert {row.api_key.reveal() for row in Provider.objects.exclude(name="without")} == {PLAIN}
+    assert Provider.objects.get(name="without").management_key.reveal() == "sk-manager"
 
 
 def test_rotation_names_what_it_cannot_read_and_loses_nothing(settings, db, capsys):
