@@ -22,6 +22,7 @@ urlpatterns = [
     path("providers/<int:pk>/key/remove/", providers.remove_key, name="remove_key"),
     path("providers/<int:pk>/management-key/", providers.set_management_key, name="set_management_key"),
     path("providers/<int:pk>/management-key/remove/", providers.remove_management_key, name="remove_management_key"),
+    path("providers/<int:pk>/debut/", providers.begin_debut, name="begin_debut"),
     path("providers/<int:pk>/wall/", providers.build_wall, name="build_wall"),
     path("providers/<int:pk>/switch/", providers.switch, name="switch_provider"),
     path("providers/<int:pk>/check/", providers.check, name="check_health"),

@@ -1,5 +1,6 @@
 """Providers: where they are, what keys they know us by, how they do. For administrators only."""
 
+from contextlib import suppress
 from typing import Any
 
 from django.contrib import messages
@@ -14,7 +15,7 @@ from django.views.decorators.vary import vary_on_headers
 from agents.catalogue_forms import KeyForm, ManagementKeyForm, NewModelForm, NewProviderForm, ProviderForm
 from agents.endpoint import Endpoint
 from agents.models import Agent, ModelCard, Provider
-from agents.services import cards, catalogue, health, providers, suspensions, walls
+from agents.services import cards, catalogue, debut, health, providers, suspensions, walls
 from budgets.models import PriceVersion
 from mcc.core import pages
 from mcc.core.errors import InvalidInput, ProviderError
@@ -45,7 +46,7 @@ def new(request: HttpRequest) -> HttpResponse:
         except InvalidInput as refusal:
             pages.explain(form, refusal)
         else:
-            health.check(provider)
+            _look_at(provider)
             return _to(request, provider)
     return pages.answer(request, "providers/new.html", "providers/_new_form.html", {"form": form})
 
@@ -88,7 +89,7 @@ def set_key(request: HttpRequest, pk: int) -> HttpResponse:
         except InvalidInput as refusal:
             pages.explain(form, refusal)
         else:
-            health.check(provider)
+            _look_at(provider)
             return _to(request, provider)
     context = _page(_provider(pk)) | {"form": form, "key_form": form}
     return pages.answer(request, "providers/provider.html", "providers/_key.html", context)
@@ -125,6 +126,21 @@ def remove_management_key(request: HttpRequest, pk: int) -> HttpResponse:
     """Forget the stored management key."""
     user, provider = pages.administrator(request), _provider(pk)
     providers.set_management_key(provider, "", user=user)
+    return _to(request, provider)
+
+
+@require_POST
+def begin_debut(request: HttpRequest, pk: int) -> HttpResponse:
+    """Let all agents that rehearse work with a model of this provider."""
+    user, provider = pages.administrator(request), _provider(pk)
+    chosen = request.POST.get("model", "")
+    try:
+        agents = debut.begin(provider, int(chosen) if chosen.isdecimal() else 0, user=user)
+    except InvalidInput as refusal:
+        messages.error(request, f"The team goes on rehearsing: {refusal.detail}")
+    else:
+        names = ", ".join(agent.name for agent in agents) or "Nobody"
+        messages.success(request, f"From their next run on they work with a real model: {names}.")
     return _to(request, provider)
 
 
@@ -199,6 +215,13 @@ def _to(request: HttpRequest, provider: Provider) -> HttpResponse:
     return pages.go(request, reverse("agents:provider", args=[provider.pk]))
 
 
+def _look_at(provider: Provider) -> None:
+    """Check a provider whose key is new, and read its models if none were read yet: then it can be put to work."""
+    if health.check(provider).works and not provider.models.exists():
+        with suppress(ProviderError):  # the page says why not
+            catalogue.refresh(provider)
+
+
 def _page(provider: Provider) -> dict[str, Any]:
     endpoint = Endpoint.of(provider)
     ended = PriceVersion.objects.filter(price__provider=provider.name, valid_until__isnull=False)
@@ -218,5 +241,6 @@ def _page(provider: Provider) -> dict[str, Any]:
         "key_form": KeyForm(),
         "management_form": ManagementKeyForm(),
         "manager": Endpoint.managing(provider),
+        "debut": debut.offered(provider),
         "our_limits": walls.ours(),
     }

@@ -19,7 +19,7 @@ from agents import catalogue_lists
 from agents.endpoint import Endpoint as ModelEndpoint
 from agents.endpoint import KeySource
 from agents.models import ModelCard, Provider
-from agents.services import cards, catalogue, health, providers, suspensions, walls
+from agents.services import cards, catalogue, debut, health, providers, suspensions, walls
 from budgets.models import Limit
 from mcc.core.errors import InvalidInput
 from projects.api.endpoint import Endpoint, administrator
@@ -131,6 +131,14 @@ class ProviderChanges(serializers.Serializer):
     management_key = serializers.CharField(
         max_length=1_000, write_only=True, required=False, allow_null=True, help_text="null: forget the stored key"
     )
+
+
+class DebutIn(serializers.Serializer):
+    model = serializers.IntegerField(help_text="key of a model of this provider")
+
+
+class DebutOut(serializers.Serializer):
+    agents = serializers.ListField(child=serializers.CharField(), help_text="names of those that rehearsed until now")
 
 
 class WallIn(serializers.Serializer):
@@ -251,6 +259,21 @@ class ProviderCheck(ProviderEndpoint):
         found = health.check(provider)
         suspensions.check(provider, user=user)
         return Response(HealthOut(found).data)
+
+
+class ProviderDebut(ProviderEndpoint):
+    """Let every agent that rehearses work with a model of this provider from its next run on."""
+
+    serializer_class = DebutOut
+
+    @extend_schema(operation_id="providers_debut", request=DebutIn)
+    def post(self, request: Request, pk: int) -> Response:
+        user = administrator(request)
+        given = DebutIn(data=request.data)
+        given.is_valid(raise_exception=True)
+        provider = get_object_or_404(Provider, pk=pk)
+        agents = debut.begin(provider, given.validated_data["model"], user=user)
+        return Response({"agents": [agent.name for agent in agents]})
 
 
 class ProviderWall(ProviderEndpoint):

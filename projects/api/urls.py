@@ -29,6 +29,7 @@ urlpatterns = [
     path("providers/", catalogue.ProviderList.as_view()),
     path("providers/<int:pk>/", catalogue.ProviderDetail.as_view()),
     path("providers/<int:pk>/check/", catalogue.ProviderCheck.as_view()),
+    path("providers/<int:pk>/debut/", catalogue.ProviderDebut.as_view()),
     path("providers/<int:pk>/wall/", catalogue.ProviderWall.as_view()),
     path("providers/<int:pk>/refresh/", catalogue.ProviderRefresh.as_view()),
     path("budgets/", money.BudgetList.as_view()),
