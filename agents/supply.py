@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.conf import settings
 from django.utils import timezone
 
-from agents.models import Breaker, Provider, Run
+from agents.models import Breaker, ModelCard, Provider, Run
 from agents.services.suspensions import PROVIDER
 
 Kind = Provider.Suspension
@@ -35,7 +36,7 @@ class SuspendedProvider:
 
 @dataclass(frozen=True)
 class FailingModel:
-    """A model that calls are kept away from."""
+    """A model that failed lately, with its breaker."""
 
     breaker: Breaker
     now: datetime
@@ -54,6 +55,27 @@ class FailingModel:
             return f"next try in {round(wait_s / 60)} min"
         return f"next try in {wait_s} s" if wait_s else "the next call tries it"
 
+    @property
+    def state(self) -> str:
+        """``open``: calls are kept away; ``half-open``: one call tries for all; ``closed``: calls go through."""
+        if not self.breaker.is_open:
+            return "closed"
+        return "half-open" if self.breaker.is_tried(self.now) else "open"
+
+    @property
+    def words(self) -> str:
+        """The state in a sentence: until when calls are kept away, and what closes it again."""
+        failures = self.breaker.failures
+        row = f"{failures} call{'' if failures == 1 else 's'} in a row failed"
+        if self.state == "closed":
+            return f"{row}: at {settings.MCC_BREAKER_FAILURES} calls are kept away."
+        if self.state == "half-open":
+            return f"{row}. One call tries it now, and closes it if it is answered."
+        if not self.breaker.opens_in_s(self.now) or self.breaker.retry_at is None:
+            return f"{row}. The next call tries it, and closes it if it is answered."
+        at = timezone.localtime(self.breaker.retry_at)
+        return f"{row}. Kept away until {at:%H:%M:%S}: one call tries it then, and closes it if it is answered."
+
 
 def suspended_providers() -> list[SuspendedProvider]:
     """Return those that nobody can use. One query; another one if there are any."""
@@ -69,3 +91,16 @@ def failing_models() -> list[FailingModel]:
     now = timezone.now()
     opened = Breaker.objects.filter(retry_at__isnull=False).select_related("card__provider")
     return [FailingModel(breaker, now) for breaker in opened.order_by("failing_since", "pk")]
+
+
+def troubled(provider: Provider) -> list[FailingModel]:
+    """Return the models of ``provider`` whose last call failed, kept away from by now or not. One query."""
+    now = timezone.now()
+    failed = Breaker.objects.filter(card__provider=provider, failures__gt=0).select_related("card__provider")
+    return [FailingModel(breaker, now) for breaker in failed.order_by("-retry_at", "failing_since", "pk")]
+
+
+def trouble_of(card: ModelCard) -> FailingModel | None:
+    """Return what the breaker of ``card`` says, or None: its last call was answered. One query."""
+    failed = Breaker.objects.filter(card=card, failures__gt=0).select_related("card__provider").first()
+    return FailingModel(failed, timezone.now()) if failed else None

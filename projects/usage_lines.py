@@ -7,7 +7,7 @@ from typing import Self
 
 from django.db.models import Prefetch, Q, QuerySet
 
-from agents.models import Agent, Charge, Message, Outcome, Purpose, Run
+from agents.models import Agent, Charge, Message, ModelCard, Outcome, Purpose, Run
 from budgets.models import Account, Posting, Usage
 from mcc.core.errors import InvalidInput
 from projects.models import Issue, Project
@@ -57,6 +57,8 @@ class UsageLine:
     purpose: str
     outcome: str
     message: int | None
+    card: ModelCard | None
+    """The model that was asked, at the provider that was called, while it is in the catalogue."""
 
     @property
     def held_nanousd(self) -> int:
@@ -95,15 +97,16 @@ def _after(rows: QuerySet[Posting], cursor: Cursor | None, most: int) -> list[Po
 
 
 def lines(found: Sequence[Posting]) -> list[UsageLine]:
-    """Return ``found`` with what they were for. Six queries, however many."""
-    known = _Known([posting.usage_id for posting in found])
+    """Return ``found`` with what they were for. Seven queries, however many."""
+    known = _Known([posting.usage for posting in found])
     return [known.line(posting) for posting in found]
 
 
 class _Known:
     """Whatever there is to know about some usages, looked up at once."""
 
-    def __init__(self, usages: Sequence[int]) -> None:
+    def __init__(self, rows: Sequence[Usage]) -> None:
+        usages = [usage.pk for usage in rows]
         self._payers: dict[int, dict[str, Account]] = {}
         for posting in Posting.objects.filter(usage__in=usages).select_related("account"):
             self._payers.setdefault(posting.usage_id, {})[posting.account.kind] = posting.account
@@ -113,6 +116,8 @@ class _Known:
         self._issues = {each.account_id: each for each in issues}
         self._agents = {each.account_id: each for each in Agent.objects.filter(account__in=accounts)}
         self._messages = dict(Message.objects.filter(usage__in=usages).values_list("usage", "pk"))
+        named = ModelCard.objects.filter(name__in={usage.model_asked for usage in rows}).select_related("provider")
+        self._cards = {(card.provider.name, card.name): card for card in named}
         # Without what a run was told: that is long.
         runs = Run.objects.only("pk", "purpose", "outcome", "status")
         charges = Charge.objects.filter(usage__in=usages).prefetch_related(Prefetch("run", runs))
@@ -135,4 +140,5 @@ class _Known:
             purpose=purpose,
             outcome=(run.outcome or GOING_ON) if run else "",
             message=self._messages.get(usage.pk),
+            card=self._cards.get((usage.hold.provider, usage.model_asked)),
         )

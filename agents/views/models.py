@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from agents import catalogue_lists
+from agents import catalogue_lists, supply
 from agents.catalogue_forms import ModelForm
 from agents.models import ModelCard, Provider
 from agents.services import cards
@@ -98,4 +98,5 @@ def _page(card: ModelCard) -> dict[str, Any]:
         "fallback_of": card.fallback_of.order_by("name"),
         "history": card.price.versions.select_related("user")[:HISTORY_SHOWN] if card.price else [],
         "form": ModelForm.of(card),
+        "trouble": supply.trouble_of(card),
     }

@@ -12,6 +12,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
+from agents import supply
 from agents.catalogue_forms import KeyForm, ManagementKeyForm, NewModelForm, NewProviderForm, ProviderForm
 from agents.endpoint import Endpoint
 from agents.models import Agent, ModelCard, Provider
@@ -242,5 +243,6 @@ def _page(provider: Provider) -> dict[str, Any]:
         "management_form": ManagementKeyForm(),
         "manager": Endpoint.managing(provider),
         "debut": debut.offered(provider),
+        "troubled": supply.troubled(provider),
         "our_limits": walls.ours(),
     }

@@ -150,3 +150,62 @@ def test_pages_say_how_much_of_the_prompts_came_from_the_cache(client, monkeypat
     assert share > 0
     assert f"{share} % of the prompts came from the provider" in client.get(f"/runs/{run.pk}/").content.decode()
     assert f"{share} %" in client.get(reverse("agents:agent", args=[run.agent.name])).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"retry_at": timedelta(seconds=40)}, r"6 calls in a row failed. Kept away until \d\d:\d\d:\d\d: one call"),
+        ({"retry_at": timedelta(seconds=-1)}, "The next call tries it, and closes it if it is answered."),
+        ({"retry_at": timedelta(0), "probe_until": timedelta(seconds=9)}, "One call tries it now, and closes it"),
+    ],
+)
+def test_pages_of_the_model_and_its_provider_say_when_the_breaker_closes(browse, failing, fields, words):
+    Breaker.objects.update(**{name: timezone.now() + delta for name, delta in fields.items()})
+    boss = browse(factories.user(is_superuser=True))
+
+    for page in (reverse("agents:model", args=[failing.card_id]), reverse("agents:provider", args=[acme_of(failing)])):
+        assert re.search(words, boss.get(page).content.decode()), page
+
+
+def acme_of(breaker):
+    return breaker.card.provider_id
+
+
+def test_a_closed_breaker_says_how_far_it_is_from_opening(browse, failing, settings):
+    settings.MCC_BREAKER_FAILURES = 5
+    Breaker.objects.update(retry_at=None, failures=1)
+    boss = browse(factories.user(is_superuser=True))
+
+    page = boss.get(reverse("agents:model", args=[failing.card_id])).content.decode()
+    assert "1 call in a row failed: at 5 calls are kept away." in page
+
+    Breaker.objects.update(failures=0)
+    page = boss.get(reverse("agents:model", args=[failing.card_id])).content.decode()
+    assert "Calls go through" in page
+    assert "Circuit breakers" not in boss.get(reverse("agents:provider", args=[acme_of(failing)])).content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_calls_models_and_providers_link_to_each_other_where_one_may_go(client, monkeypatch):
+    monkeypatch.setenv("ACME_KEY", "sk-acme-secret")
+    server = Server()
+    try:
+        acme = Provider.objects.create(name="acme", kind="openrouter", base_url=server.url, key_setting="ACME_KEY")
+        card = make_card(acme, "acme/large:free+fast")
+        ask(call_of(make_run(card)))
+    finally:
+        server.close()
+    model, provider = reverse("agents:model", args=[card.pk]), reverse("agents:provider", args=[acme.pk])
+    calls = f"{reverse('projects:usage')}?model=acme%2Flarge%3Afree%2Bfast"
+    client.force_login(factories.user(is_superuser=True))
+
+    explorer = client.get(calls).content.decode()
+    assert f'href="{model}"' in explorer
+    assert f'href="{provider}"' in explorer
+    for page in (model, reverse("agents:models"), reverse("budgets:overview")):
+        assert f'href="{calls}"' in client.get(page).content.decode(), page
+    assert f'href="{reverse("projects:usage")}?provider=acme"' in client.get(provider).content.decode()
+
+    client.force_login(factories.user())
+    assert f'href="{model}"' not in client.get(reverse("projects:usage")).content.decode()
