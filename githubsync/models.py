@@ -11,6 +11,7 @@ from projects.git.remote import LOOPBACK
 from projects.models import Issue, Project
 
 GITHUB_API = "https://api.github.com"
+EVENT_LENGTH = 100
 
 
 def validate_api_url(url: str) -> None:
@@ -168,3 +169,42 @@ class Told(models.Model):
 
     class Meta:
         verbose_name_plural = "told"
+
+
+class Webhook(models.Model):
+    """What GitHub signs its deliveries for a connection with. While a secret is replaced, the one before holds too."""
+
+    connection = models.OneToOneField(Connection, models.CASCADE, primary_key=True, related_name="webhook")
+    secret = EncryptedTextField()
+    previous_secret = EncryptedTextField()
+    secret_set_at = models.DateTimeField()
+    verified_at = models.DateTimeField(null=True, help_text="when GitHub's ping, or any delivery, last came in signed")
+
+    def __str__(self) -> str:
+        return f"webhook of {self.connection}"
+
+
+class Delivery(models.Model):
+    """A signed delivery of GitHub's, as it came in. A redelivery has the same GUID and is counted, not kept again."""
+
+    class Status(models.TextChoices):
+        RECEIVED = "received", "received"
+        IGNORED = "ignored", "ignored"
+        DONE = "done", "done"
+
+    webhook = models.ForeignKey(Webhook, models.CASCADE, related_name="deliveries")
+    guid = models.UUIDField()
+    event = models.CharField(max_length=EVENT_LENGTH)
+    body = models.BinaryField(help_text="the raw bytes that were signed")
+    body_bytes = models.PositiveIntegerField()
+    status = models.CharField(max_length=10, choices=Status.choices)
+    received_at = models.DateTimeField(auto_now_add=True, db_index=True)
+    times = models.PositiveIntegerField(default=1, help_text="how often it came in")
+
+    class Meta:
+        ordering = ["-pk"]
+        verbose_name_plural = "deliveries"
+        constraints = [models.UniqueConstraint(fields=["webhook", "guid"], name="delivery_once")]
+
+    def __str__(self) -> str:
+        return f"{self.event} {self.guid}"

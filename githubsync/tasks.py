@@ -1,8 +1,17 @@
 """What the clock calls."""
 
-from githubsync.services import outbox
+import logging
+
+from githubsync.services import outbox, webhooks
+
+logger = logging.getLogger(__name__)
 
 
 def tell_what_waits() -> None:
     """Tell GitHub what a process that died left untold."""
     outbox.sweep()
+
+
+def purge_deliveries() -> None:
+    """Delete what GitHub delivered long ago."""
+    logger.info("%s old deliveries deleted", webhooks.purge())

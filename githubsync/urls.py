@@ -1,9 +1,10 @@
 from django.urls import path
 
-from githubsync.views import connections, repositories
+from githubsync.views import connections, repositories, webhooks
 
 app_name = "github"
 urlpatterns = [
+    path("webhooks/github/<int:connection_id>/", webhooks.receive, name="webhook"),
     path("connections/", connections.index, name="connections"),
     path("connections/new/", connections.new, name="new_connection"),
     path("connections/<int:pk>/", connections.detail, name="connection"),

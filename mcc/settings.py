@@ -326,6 +326,7 @@ MCC_SANDBOX_MAX_DISK_MIB = env.int("MCC_SANDBOX_MAX_DISK_MIB", default=8192)
 MCC_SANDBOX_IMAGE = env.str("MCC_SANDBOX_IMAGE", default="")
 MCC_WORKSPACES_DIR = env.str("MCC_WORKSPACES_DIR", default="")
 MCC_WORKSPACES_HOST_PATH = env.str("MCC_WORKSPACES_HOST_PATH", default="")
+MCC_WEBHOOK_DAYS = env.int("MCC_WEBHOOK_DAYS", default=14)
 MCC_LOCAL_REPOSITORY_ROOTS = env.list("MCC_LOCAL_REPOSITORY_ROOTS", default=[])
 
 EMAIL_CONFIG = env.email("EMAIL_URL", default="consolemail://")

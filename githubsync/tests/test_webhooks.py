@@ -1,0 +1,240 @@
+"""Deliveries over real HTTP, to the daphne that serves the product, on both databases."""
+
+import hashlib
+import hmac
+import http.client
+import os
+import subprocess
+import sys
+import uuid
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.fernet import Fernet
+from django.core.management import call_command
+from django.utils import timezone
+
+from githubsync.models import Connection, Delivery, Webhook
+from githubsync.services import webhooks
+from mcc.core.errors import NotAllowed
+from mcc.core.models import AuditEntry
+from projects.tests import factories
+from tests.ports import free_port
+from tests.servers import DIE_WITH_US, wait_for_port
+
+ROOT = Path(__file__).resolve().parents[2]
+MIB = 1024 * 1024
+
+
+def hook():
+    owner = factories.user(is_superuser=True)
+    connection = Connection.objects.create(name="Ours", token="ghp_x", owner=owner)
+    return connection, webhooks.rotate(connection, user=owner), owner
+
+
+def signed(body, secret):
+    return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+
+
+def headers(body, secret, **given):
+    usual = {"X-Hub-Signature-256": signed(body, secret), "X-GitHub-Delivery": str(uuid.uuid4())}
+    return {**usual, "X-GitHub-Event": "issues", **{name.replace("_", "-"): value for name, value in given.items()}}
+
+
+class Web:
+    """The product's web process."""
+
+    def __init__(self, port):
+        self.port = port
+
+    def post(self, pk, body, sent):
+        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            link.request("POST", f"/webhooks/github/{pk}/", body, sent)
+            return link.getresponse().status
+        finally:
+            link.close()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def served(request, tmp_path):
+    """A web process on a database of its own, and the way to ask that database."""
+    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else f"sqlite:///{tmp_path}/db"
+    port = free_port()
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environment = inherited | {"DATABASE_URL": url, "MCC_DATA_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+
+    def ask(code):
+        start = "import django; django.setup(); from githubsync.models import *; "
+        start += "from githubsync.services import webhooks; from mcc.core.models import User\n"
+        command = [sys.executable, "-c", start + code]
+        environment["DJANGO_SETTINGS_MODULE"] = "mcc.settings"
+        return subprocess.run(command, env=environment, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+    daphne = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "-v", "0", "mcc.asgi:application"]
+    process = subprocess.Popen([*DIE_WITH_US, *daphne], env=environment, cwd=ROOT)
+    try:
+        wait_for_port(port, 60)
+        yield Web(port), ask
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+MAKE = """
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
+owner = User.objects.create_superuser("root", "r@example.org", "x")
+connection = Connection.objects.create(name="Ours", token="ghp_x", owner=owner)
+print(connection.pk, webhooks.rotate(connection, user=owner))
+"""
+TELL = "for d in Delivery.objects.order_by('pk'): print(d.event, d.status, d.times, d.body_bytes, len(d.body))"
+
+
+@pytest.mark.timeout(180)
+def test_what_is_signed_is_kept_once_and_nothing_else(served):
+    web, ask = served
+    pk, secret = ask(MAKE).split()
+    pk = int(pk)
+    body = b'{"action": "opened"}'
+    sent = headers(body, secret)
+    large = b"x" * (25 * MIB)
+
+    assert web.post(pk, body, sent) == 202
+    assert web.post(pk, body, sent) == 202
+    assert web.post(pk, b"not json", headers(b"not json", secret, X_GitHub_Event="star")) == 202
+    assert web.post(pk, large, headers(large, secret)) == 202
+    assert web.post(pk, body + b" ", sent) == 401
+    assert web.post(pk + 1, body, sent) == 401
+    assert web.post(pk, body, {}) == 401
+    assert web.post(pk, large + b"x", headers(large + b"x", secret)) == 413
+    assert web.post(pk, iter([large, b"x"]), sent) == 413
+
+    told = ["issues received 2 20 20", "star ignored 1 8 8", f"issues received 1 {25 * MIB} {25 * MIB}"]
+    assert ask(TELL).splitlines() == told
+
+
+@pytest.mark.django_db
+def test_a_ping_verifies_the_webhook(client):
+    connection, secret, _ = hook()
+
+    answer = post(client, connection, b"{}", headers(b"{}", secret, X_GitHub_Event="ping"))
+
+    assert answer.status_code == 202
+    assert Delivery.objects.get().status == Delivery.Status.DONE
+    assert Webhook.objects.get().verified_at is not None
+
+
+def post(client, connection, body, sent):
+    return client.post(f"/webhooks/github/{connection.pk}/", body, content_type="application/json", headers=sent)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("sent", [{"X_GitHub_Delivery": "7"}, {"X_GitHub_Event": ""}, {"X_GitHub_Event": "e" * 101}])
+def test_a_signed_request_that_is_no_delivery_is_refused(client, sent):
+    connection, secret, _ = hook()
+
+    assert post(client, connection, b"{}", headers(b"{}", secret, **sent)).status_code == 400
+    assert not Delivery.objects.exists()
+
+
+@pytest.mark.django_db
+def test_two_secrets_hold_until_the_older_one_is_forgotten(client):
+    connection, first, owner = hook()
+    second = webhooks.rotate(connection, user=owner)
+
+    def answers():
+        return [post(client, connection, b"{}", headers(b"{}", text)).status_code for text in (first, second)]
+
+    assert answers() == [202, 202]
+    webhooks.forget_previous(Webhook.objects.get(), user=owner)
+    assert answers() == [401, 202]
+    third = webhooks.rotate(connection, user=owner)
+    webhooks.rotate(connection, user=owner)
+    assert post(client, connection, b"{}", headers(b"{}", second)).status_code == 401
+    assert post(client, connection, b"{}", headers(b"{}", third)).status_code == 202
+    acts = AuditEntry.objects.filter(action__startswith="github.").order_by("pk").values_list("action", flat=True)
+    assert (
+        list(acts)
+        == [*["github.rotate_webhook_secret"] * 2, "github.forget_webhook_secret"]
+        + ["github.rotate_webhook_secret"] * 2
+    )
+
+
+@pytest.mark.django_db
+def test_new_keys_take_both_secrets_along(client, settings):
+    connection, first, owner = hook()
+    second = webhooks.rotate(connection, user=owner)
+    settings.MCC_ENCRYPTION_KEYS = [Fernet.generate_key().decode(), *settings.MCC_ENCRYPTION_KEYS]
+
+    call_command("rotate_encryption_key")
+    settings.MCC_ENCRYPTION_KEYS = settings.MCC_ENCRYPTION_KEYS[:1]
+
+    assert post(client, connection, b"{}", headers(b"{}", first)).status_code == 202
+    assert post(client, connection, b"{}", headers(b"{}", second)).status_code == 202
+
+
+@pytest.mark.django_db
+def test_an_empty_secret_signs_nothing(client):
+    connection, _, _ = hook()
+    Webhook.objects.update(secret="", previous_secret="")
+
+    assert post(client, connection, b"{}", headers(b"{}", "")).status_code == 401
+
+
+@pytest.mark.django_db
+def test_a_connection_that_is_switched_off_takes_nothing(client):
+    connection, secret, _ = hook()
+    Connection.objects.update(active=False)
+
+    assert post(client, connection, b"{}", headers(b"{}", secret)).status_code == 401
+
+
+@pytest.mark.django_db
+def test_old_deliveries_go(settings):
+    connection, secret, _ = hook()
+    for _ in range(2):
+        sent = {"signature": signed(b"{}", secret), "guid": str(uuid.uuid4()), "event": "push"}
+        webhooks.accept(connection.pk, b"{}", **sent)
+    old = Delivery.objects.order_by("pk").first()
+    settings.MCC_WEBHOOK_DAYS = 3
+    Delivery.objects.filter(pk=old.pk).update(received_at=timezone.now() - timedelta(days=3, minutes=1))
+
+    assert webhooks.purge() == 1
+    assert not Delivery.objects.filter(pk=old.pk).exists()
+
+
+@pytest.mark.django_db
+def test_administrators_make_secrets_and_see_what_came_in(client):
+    connection, _, owner = hook()
+    client.force_login(owner)
+    root = f"/api/v1/connections/{connection.pk}"
+
+    made = client.post(f"{root}/webhook/").json()
+    post(client, connection, b"{}", headers(b"{}", made["secret"]))
+
+    assert made["url"] == f"http://testserver/webhooks/github/{connection.pk}/"
+    assert made["previous_secret_holds"] is True
+    assert client.delete(f"{root}/webhook/previous-secret/").status_code == 204
+    seen = client.get(f"{root}/webhook/").json()
+    assert "secret" not in seen
+    assert seen["previous_secret_holds"] is False
+    [delivery] = client.get(f"{root}/deliveries/").json()["results"]
+    assert (delivery["event"], delivery["times"], delivery["body_bytes"]) == ("issues", 1, 2)
+
+
+@pytest.mark.django_db
+def test_others_neither_see_nor_change_a_webhook(client):
+    connection, secret, _ = hook()
+    someone = factories.user()
+    client.force_login(someone)
+    root = f"/api/v1/connections/{connection.pk}"
+
+    refused = [client.get(f"{root}/webhook/"), client.post(f"{root}/webhook/"), client.get(f"{root}/deliveries/")]
+    refused.append(client.delete(f"{root}/webhook/previous-secret/"))
+
+    assert [answer.status_code for answer in refused] == [403] * 4
+    with pytest.raises(NotAllowed):
+        webhooks.rotate(connection, user=someone)
+    assert Webhook.objects.get().secret.reveal() == secret
