@@ -8,6 +8,7 @@ retried, limits classified here, and every failure one of the five of ``projects
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -21,6 +22,10 @@ from githubsync.models import Connection
 from githubsync.services import limits
 from mcc.core.encryption import Undecipherable
 from projects.forge import Conflict, Forbidden, ForgeError, NotFound, Unavailable
+
+# PyGithub brings a handler of its own, whose formatter would not redact.
+logging.getLogger("github").handlers.clear()
+logging.getLogger("github").setLevel(logging.WARNING)
 
 API_VERSION = "2022-11-28"
 TIMEOUT_S = 20

@@ -380,6 +380,8 @@ LOGGING = {
             "asyncio",
             "django.channels.server",
             "django-q",
+            # redis would give it a handler of its own, were it not named here.
+            "push_response",
         )
     },
 }
