@@ -1,9 +1,9 @@
 """A runner that is killed at its n-th point: ``python -m agents.tests.doomed NAME BILL``.
 
-NAME is the database of the test, BILL where the rehearsal model writes what it billed. Django starts once; each number
-on standard input forks a process that drives every open run and dies right before its n-th point (0: never). A point is
-a statement, a commit, a renamed or removed file, or a request to the model, on the threads that write the journal and
-carry out tools. Answers with the point before which it died, or ``done``.
+NAME is the database of the test, BILL where the rehearsal model writes what it billed. Django starts once; each line on
+standard input forks a process that drives every open run and dies right before its n-th point (0: never), or before the
+first one that is called so. A point is a statement, a commit, a renamed or removed file, or a request to the model, on
+the threads that write the journal and carry out tools. Answers with the point before which it died, or ``done``.
 """
 
 import os
@@ -38,7 +38,7 @@ def main() -> None:
         reading, writing = os.pipe()
         if not (pid := os.fork()):
             lifeline.die_with(parent, signal.SIGKILL)
-            _drive(int(line), writing)
+            _drive(line.strip(), writing)
             os._exit(0)
         os.close(writing)
         os.waitpid(pid, 0)
@@ -56,11 +56,11 @@ def _rehearse() -> None:
     plays.register(Play("doomed", "order of the doomed", {"implement": turns}))
 
 
-def _drive(doom: int, told: int) -> None:
+def _drive(doom: str, told: int) -> None:
     from agents.models import Run
     from agents.tests import workbench
 
-    if doom:
+    if doom != "0":
         _watch(doom, told)
     with workbench.hosted():
         while Run.objects.exclude(status=Run.Status.FINISHED).exists():
@@ -68,15 +68,15 @@ def _drive(doom: int, told: int) -> None:
     os.write(told, b"done")
 
 
-def _watch(doom: int, told: int) -> None:
-    """Die right before the point of that number. Django's wrapper and Python's audit hook see all of them."""
+def _watch(doom: str, told: int) -> None:
+    """Die right before the point of that number or name. Django's wrapper and Python's audit hook see all of them."""
     from django.db.backends import utils
     from django.db.backends.base.base import BaseDatabaseWrapper
 
     numbers, execute, commit = count(1), utils.CursorWrapper._execute, BaseDatabaseWrapper._commit
 
     def point(what: str) -> None:
-        if threading.current_thread().name.startswith(COUNTED) and next(numbers) == doom:
+        if threading.current_thread().name.startswith(COUNTED) and doom in (str(next(numbers)), what):
             os.write(told, " ".join(what.split())[:100].encode())
             os.kill(os.getpid(), signal.SIGKILL)
 

@@ -29,4 +29,5 @@ def test_a_tool_call_may_come_without_its_parts():
 
     piece = piece_of({"choices": [{"delta": {"tool_calls": calls}}]})
 
-    assert piece.calls == (CallPiece(0, "", ""), CallPiece(1, "", ""), CallPiece(2, "", ""), CallPiece(2, "run", ""))
+    calls = [(0, ""), (1, ""), (2, ""), (2, "run")]
+    assert piece.calls == tuple(CallPiece(index, "", name, "") for index, name in calls)
