@@ -16,5 +16,6 @@ SUBJECTS: dict[str, tuple[Database, ...]] = {
     "prefix": ("sqlite",),
     "pages": ("sqlite",),
     "dashboards": ("sqlite", "postgresql"),
+    "webhooks": ("sqlite", "postgresql"),
 }
 """Every subject with the databases that it is measured on, in the order of the report."""
