@@ -215,7 +215,8 @@ class GitHubForge:
                 raise NotFound(f"There is no branch {base_branch} in {self.linked}.")
             if mirror.is_ancestor(branch_sha, base):
                 return MergeResult(base)
-            if not _would_change(mirror, branch_sha, base_branch, base, expected_base_sha):
+            tree = mirror.merged_tree(branch_sha, base_branch=base_branch, base=base, expected=expected_base_sha)
+            if tree is None:
                 return MergeResult(base)
             if found is None:
                 raise Conflict("There is no pull request to merge.")
@@ -256,14 +257,3 @@ def _not_like_this(field: str, text: str) -> InvalidInput:
 
 def _ref(pull: dict[str, Any]) -> PullRef:
     return PullRef(pull["number"], pull["html_url"])
-
-
-def _would_change(mirror: Mirror, branch_sha: str, base_branch: str, base: str, expected: str) -> bool:
-    """Whether merging would change anything. Raises Conflict when the base moved on or files do not merge."""
-    if base != expected:
-        raise Conflict(f"{base_branch} moved on from {expected[:12]} to {base[:12]}.")
-    merged = mirror.merge_tree(base, branch_sha)
-    if merged.conflicts:
-        names = ", ".join(merged.conflicts[:10])
-        raise Conflict(f"{base_branch} changed the same lines: {names}.", files=merged.conflicts)
-    return merged.tree != mirror.tree_of(base)

@@ -17,7 +17,6 @@ from mcc.core.errors import InvalidInput
 from projects.forge import (
     Capabilities,
     CloneSpec,
-    Conflict,
     Forbidden,
     ForgeError,
     MergeMethod,
@@ -109,16 +108,11 @@ class LocalForge:
         base = self.head(base_branch)
         if landed := _landed(mirror, base, branch_sha):
             return MergeResult(landed)
-        if base != expected_base_sha:
-            raise Conflict(f"{base_branch} moved on from {expected_base_sha[:12]} to {base[:12]}.")
-        merged = mirror.merge_tree(base, branch_sha)
-        if merged.conflicts:
-            names = ", ".join(merged.conflicts[:10])
-            raise Conflict(f"{base_branch} changed the same lines: {names}.", files=merged.conflicts)
-        if merged.tree == mirror.tree_of(base):
+        tree = mirror.merged_tree(branch_sha, base_branch=base_branch, base=base, expected=expected_base_sha)
+        if tree is None:
             return MergeResult(base)
         parents = [base] if method == MergeMethod.SQUASH else [base, branch_sha]
-        sha = mirror.commit_tree(merged.tree, parents, with_head(message, branch_sha))
+        sha = mirror.commit_tree(tree, parents, with_head(message, branch_sha))
         mirror.pin(branch_sha)
         self._bring(linked, base_branch, sha, base)
         mirror.landed(base_branch, sha)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from projects.forge import CloneSpec, NotFound, forge_of
+from projects.forge import CloneSpec, Conflict, NotFound, forge_of
 from projects.git.errors import WorkRefused
 from projects.git.host import LONG, MIB, GitFailed, HostGit, Limits, Owner, directory
 from projects.git.linked import Linked, is_path
@@ -61,6 +61,19 @@ class Mirror(Repository):
         if sha is None:
             raise NotFound(f"There is no branch {branch}.")
         return sha
+
+    def merged_tree(self, sha: str, *, base_branch: str, base: str, expected: str) -> str | None:
+        """Return the tree of ``sha`` merged onto ``base``, the tip of ``base_branch``; None when that changes nothing.
+
+        Raises Conflict when the branch moved on from ``expected``, or when files do not merge (``files``).
+        """
+        if base != expected:
+            raise Conflict(f"{base_branch} moved on from {expected[:12]} to {base[:12]}.")
+        merged = self.merge_tree(base, sha)
+        if merged.conflicts:
+            names = ", ".join(merged.conflicts[:10])
+            raise Conflict(f"{base_branch} changed the same lines: {names}.", files=merged.conflicts)
+        return None if merged.tree == self.tree_of(base) else merged.tree
 
     def branches(self) -> dict[str, str]:
         """Return the forge's branches and their tips, as of the last fetch."""
