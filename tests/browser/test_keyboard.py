@@ -49,6 +49,19 @@ def test_the_palette_finds_issues(office, visit):
     page.wait_for_url(f"**{office.page(plays.WAITING)}")
 
 
+def test_the_search_listens_as_soon_as_the_document_is_read(browser, office):
+    """It began some time after the page had loaded; on a busy machine what was typed at once was not searched for."""
+    page = browser.new_page(base_url=office.url)
+    page.context.add_cookies([{"name": "sessionid", "value": office.sessions["admin"], "url": office.url}])
+    listens = "document.querySelector('#palette [hx-get]').hasAttribute('data-htmx-powered')"
+    page.add_init_script(f"addEventListener('DOMContentLoaded', () => {{ window.listens = {listens}; }})")
+
+    page.goto("/agents/")
+
+    assert page.evaluate("window.listens")
+    page.close()
+
+
 def test_single_keys_help_go_and_file(office, visit):
     page, _ = visit("/agents/")
     page.keyboard.press("?")

@@ -11,4 +11,4 @@ function place(style, list, fragment) {
   return added;
 }
 
-document.addEventListener('DOMContentLoaded', () => htmx.registerExtension('lists', { handle_swap: place }));
+htmx.registerExtension('lists', { handle_swap: place });
