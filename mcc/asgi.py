@@ -15,6 +15,7 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
 from django.urls import path, re_path
 
+from githubsync.endpoint import Deliveries
 from githubsync.services.webhooks import MAX_BODY_BYTES
 from mcc.core.bounded import Bounded
 from mcc.core.live.consumer import LiveConsumer
@@ -32,7 +33,7 @@ async def no_such_socket(
 
 sockets = URLRouter([path("ws/", LiveConsumer.as_asgi()), re_path("", no_such_socket)])  # type: ignore[arg-type]
 
-http = Bounded(django_application, "/webhooks/", MAX_BODY_BYTES)
+http = Bounded(Deliveries(django_application), "/webhooks/", MAX_BODY_BYTES)
 
 # A browser names the page's origin; a page from elsewhere, and a program that names none, get no socket.
 application = ProtocolTypeRouter({"http": http, "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(sockets))})

@@ -1,4 +1,4 @@
-"""The tests of money once more, on PostgreSQL: what holds on one database must hold on both.
+"""The tests of money and of deliveries once more, on PostgreSQL: what holds on one database must hold on both.
 
 They run as they are, in a pytest of their own with ``DATABASE_URL`` set. ``MCC_TEST_SOAK=1`` runs the long ones only.
 """
@@ -26,11 +26,16 @@ SHOWN = [
 ]
 """What pages, exports and the API say of the books."""
 
+DELIVERIES = ["githubsync/tests/test_webhooks.py"]
+"""What GitHub delivers, and its statements that are written by hand. They share a database with the ones above."""
+
 
 @pytest.mark.postgres
-@pytest.mark.parametrize("files", [MONEY] if SOAK else [MONEY, SHOWN], ids=["books"] if SOAK else ["books", "shown"])
+@pytest.mark.parametrize(
+    "files", [MONEY] if SOAK else [MONEY, [*SHOWN, *DELIVERIES]], ids=["books"] if SOAK else ["books", "shown"]
+)
 @pytest.mark.timeout(7_200 if SOAK else 600)
-def test_the_tests_of_money_pass_on_postgresql(files, postgres_url, record_property):
+def test_they_pass_on_postgresql(files, postgres_url, record_property):
     # This pytest's own options and workers are none of that one's.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
 

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
+from django.conf import settings
 from django.core.management import call_command
+from django.db import connection
 from django.utils import timezone
 
 from githubsync.models import Connection, Delivery, Webhook
@@ -57,46 +59,40 @@ class Web:
             link.close()
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def served(request, tmp_path):
-    """A web process on a database of its own, and the way to ask that database."""
-    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else f"sqlite:///{tmp_path}/db"
-    port = free_port()
+def database_url():
+    """Return the address of the database that the tests use, for processes beside them."""
+    facts = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{facts['NAME']}"
+    return f"postgres://{facts['USER']}@{facts['HOST']}:{facts['PORT']}/{facts['NAME']}"
+
+
+def environment(place):
+    """Return what a process of the product beside the tests needs to know."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    environment = inherited | {"DATABASE_URL": url, "MCC_DATA_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    keys = ",".join(settings.MCC_ENCRYPTION_KEYS)
+    ours = {"DATABASE_URL": database_url(), "MCC_DATA_DIR": str(place), "MCC_ENCRYPTION_KEYS": keys}
+    return inherited | ours | {"PYTHONPATH": str(ROOT), "MCC_ROLE": "web"}
 
-    def ask(code):
-        start = "import django; django.setup(); from githubsync.models import *; "
-        start += "from githubsync.services import webhooks; from mcc.core.models import User\n"
-        command = [sys.executable, "-c", start + code]
-        environment["DJANGO_SETTINGS_MODULE"] = "mcc.settings"
-        return subprocess.run(command, env=environment, cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
+@pytest.fixture
+def web(transactional_db, tmp_path):
+    """A web process on the database of the tests."""
+    port = free_port()
     daphne = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "-v", "0", "mcc.asgi:application"]
-    process = subprocess.Popen([*DIE_WITH_US, *daphne], env=environment, cwd=ROOT)
+    process = subprocess.Popen([*DIE_WITH_US, *daphne], env=environment(tmp_path), cwd=ROOT)
     try:
         wait_for_port(port, 60)
-        yield Web(port), ask
+        yield Web(port)
     finally:
         process.terminate()
         process.wait(20)
 
 
-MAKE = """
-from django.core.management import call_command
-call_command("migrate", verbosity=0)
-owner = User.objects.create_superuser("root", "r@example.org", "x")
-connection = Connection.objects.create(name="Ours", token="ghp_x", owner=owner)
-print(connection.pk, webhooks.rotate(connection, user=owner))
-"""
-TELL = "for d in Delivery.objects.order_by('pk'): print(d.event, d.status, d.times, d.body_bytes, len(d.body))"
-
-
 @pytest.mark.timeout(180)
-def test_what_is_signed_is_kept_once_and_nothing_else(served):
-    web, ask = served
-    pk, secret = ask(MAKE).split()
-    pk = int(pk)
+def test_what_is_signed_is_kept_once_and_nothing_else(web):
+    connection, secret, _ = hook()
+    pk = connection.pk
     body = b'{"action": "opened"}'
     sent = headers(body, secret)
     large = b"x" * (25 * MIB)
@@ -111,8 +107,10 @@ def test_what_is_signed_is_kept_once_and_nothing_else(served):
     assert web.post(pk, large + b"x", headers(large + b"x", secret)) == 413
     assert web.post(pk, iter([large, b"x"]), sent) == 413
 
-    told = ["issues received 2 20 20", "star ignored 1 8 8", f"issues received 1 {25 * MIB} {25 * MIB}"]
-    assert ask(TELL).splitlines() == told
+    kept = Delivery.objects.order_by("pk")
+    told = [("issues", "received", 2, 20), ("star", "ignored", 1, 8), ("issues", "received", 1, 25 * MIB)]
+    assert [(row.event, row.status, row.times, row.body_bytes) for row in kept] == told
+    assert [len(row.body) for row in kept] == [20, 8, 25 * MIB]
 
 
 @pytest.mark.django_db

@@ -53,11 +53,19 @@ def _close_what_is_over() -> None:
             connection.close_if_unusable_or_obsolete()
 
 
+def _keep_connections() -> None:
+    """Let the connections of this thread live as long as it does. Their settings are shared with other threads."""
+    for connection in connections.all():
+        connection.settings_dict = {**connection.settings_dict, "CONN_MAX_AGE": None}
+
+
 class DatabaseThread:
     """Runs synchronous database functions one after another on a thread of their own."""
 
-    def __init__(self, name: str) -> None:
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"db-{name}")
+    def __init__(self, name: str, *, keep_connection: bool = False) -> None:
+        """``keep_connection``: it stays open, whatever ``CONN_MAX_AGE`` says for the threads of this process."""
+        start = _keep_connections if keep_connection else None
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"db-{name}", initializer=start)
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return ``function(...)``, run on the thread with ``patiently``.
