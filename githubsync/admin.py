@@ -5,7 +5,7 @@ from django.forms import BaseModelForm
 from django.http import HttpRequest
 
 from budgets.admin import NothingRemoved, ReadOnly
-from githubsync.models import Connection, Repository
+from githubsync.models import Connection, Installation, Repository
 from githubsync.services import connections
 from mcc.core.models import User
 
@@ -23,6 +23,12 @@ class ConnectionAdmin(NothingRemoved, admin.ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Connection, form: BaseModelForm, change: bool) -> None:
         assert isinstance(request.user, User)
         connections.change(Connection.objects.get(pk=obj.pk), user=request.user, active=obj.active)
+
+
+@admin.register(Installation)
+class InstallationAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["account", "connection", "github_id", "all_repositories", "suspended_at"]
+    list_select_related = ["connection"]
 
 
 @admin.register(Repository)

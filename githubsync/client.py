@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -20,6 +21,7 @@ from urllib3.exceptions import HTTPError
 
 from githubsync.models import Connection
 from githubsync.services import limits
+from mcc.core import redaction
 from mcc.core.encryption import Undecipherable
 from projects.forge import Conflict, Forbidden, ForgeError, NotFound, Unavailable
 
@@ -46,24 +48,41 @@ class Rejected(Conflict):
         return any(words.lower() in message.lower() for message in self.messages)
 
 
+@dataclass(frozen=True)
+class Credential:
+    """As whom to go in: by ``token``, as the App ``app_id`` that signs with ``pem``, or as nobody.
+
+    ``refused`` is called when GitHub does not accept the token: where there is one, another one can be had.
+    """
+
+    token: str = field(default="", repr=False)
+    app_id: int = 0
+    pem: str = field(default="", repr=False)
+    refused: Callable[[], None] | None = None
+
+    def auth(self) -> Auth.Auth | None:
+        if self.app_id:
+            redaction.register(signed := Auth.AppAuth(self.app_id, self.pem).create_jwt())
+            return Auth.AppAuthToken(signed)
+        return Auth.Token(self.token) if self.token else None
+
+
 class Client:
     """One job's line to GitHub: a context, used by one thread. Answers are GitHub's JSON.
 
     Every method may raise ForgeErrors. A write that ends in Unavailable may have happened: look before writing again.
     """
 
-    def __init__(self, connection: Connection) -> None:
-        """Raises Forbidden when there is no token that can be read."""
+    def __init__(self, connection: Connection, credential: Credential | None = None) -> None:
+        """Go in by the connection's own token unless told otherwise; ``access`` knows the way to a repository.
+
+        Raises Forbidden when there is no token that can be read.
+        """
         self.connection = connection
         self._headers: Mapping[str, str] = {}
-        try:
-            token = connection.token.reveal()
-        except Undecipherable as error:
-            raise Forbidden(f"The token of {connection} cannot be decrypted: {error}.") from None
-        if not token:
-            raise Forbidden(f"{connection} has no token.")
+        self._credential = credential or _own(connection)
         self._github = Github(
-            auth=Auth.Token(token),
+            auth=self._credential.auth(),
             base_url=connection.api_url.rstrip("/"),
             lazy=True,
             per_page=PER_PAGE,
@@ -93,11 +112,12 @@ class Client:
         limits.require_open(self.connection)
         return self._ask("GET", path, query, None)
 
-    def pages(self, path: str, **query: str) -> Iterator[Any]:
-        """Give the items of a list, page after page, 5,000 at most."""
+    def pages(self, path: str, *, inside: str = "", **query: str) -> Iterator[Any]:
+        """Give the items of a list (or of the list ``inside`` an object), page after page, 5,000 at most."""
         query = {"per_page": str(PER_PAGE), **query}
         for _ in range(MOST_PAGES):
-            yield from self.get(path, **query)
+            answer = self.get(path, **query)
+            yield from answer[inside] if inside else answer
             following = requests.utils.parse_header_links(self._headers.get("link", ""))
             url = next((link["url"] for link in following if link.get("rel") == "next"), None)
             if url is None:
@@ -138,6 +158,9 @@ class Client:
         message = str(body.get("message", ""))[:300]
         if limits.is_refusal(status, headers, message):
             return limits.leave_alone(self.connection, headers)
+        if status == 401 and self._credential.refused:
+            self._credential.refused()
+            return Unavailable("GitHub did not accept the App's token: the next one is new.")
         if status == 401:
             return Forbidden(f"GitHub does not accept the token of {self.connection}.")
         if status in (403, 451):
@@ -152,6 +175,16 @@ class Client:
         if status < 400:
             return Unavailable(f"GitHub redirects ({status}) where MCC does not follow.")
         return Unavailable(f"GitHub answered {status}.", permanent=status == 400)
+
+
+def _own(connection: Connection) -> Credential:
+    try:
+        token = connection.token.reveal()
+    except Undecipherable as error:
+        raise Forbidden(f"The token of {connection} cannot be decrypted: {error}.") from None
+    if not token:
+        raise Forbidden(f"{connection} has no token.")
+    return Credential(token)
 
 
 def _retry() -> Retry:

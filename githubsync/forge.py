@@ -63,7 +63,7 @@ class GitHubForge:
         return f"/repositories/{self.linked.github_id}"
 
     def _client(self) -> Client:
-        return Client(self.linked.connection)
+        return access.to(self.linked)
 
     def repository(self) -> RepoRef:
         with self._client() as client:
@@ -90,7 +90,7 @@ class GitHubForge:
             raise _not_like_this("repository", str(refusal)) from refusal
         if facts["archived"]:
             raise _not_like_this("repository", f"{self.linked} is archived: nothing can be written there.")
-        if not facts.get("permissions", {}).get("push"):
+        if not access.may_write(self.linked.connection, facts):
             text = f"The connection {self.linked.connection} may read {self.linked} but not write to it."
             raise _not_like_this("repository", text)
         try:

@@ -12,11 +12,10 @@ def token_field(*, required: bool) -> forms.CharField:
     return forms.CharField(label="Personal access token", max_length=1_000, required=required, widget=hidden)
 
 
-class ConnectionForm(forms.Form):
-    """A connection that is not there yet."""
+class WayForm(forms.Form):
+    """What every connection has, however it goes in."""
 
     name = forms.CharField(max_length=100, help_text="What you call it here.")
-    token = token_field(required=True)
     audience = forms.ChoiceField(
         label="Who may use it",
         choices=Connection.Audience.choices,
@@ -37,12 +36,33 @@ class ConnectionForm(forms.Form):
     )
 
 
+class ConnectionForm(WayForm):
+    """A connection by a personal token that is not there yet."""
+
+    token = token_field(required=True)
+    field_order = ("name", "token")
+
+
+class AppForm(WayForm):
+    """A connection by an App that is not made yet."""
+
+    organization = forms.CharField(
+        max_length=39,
+        required=False,
+        help_text="Who owns the App on GitHub: an organization's name. Empty: your own account there.",
+    )
+    field_order = ("name", "organization")
+
+
 class EditConnectionForm(ConnectionForm):
     """A connection as it is; an empty token leaves the stored one."""
 
     def __init__(self, data: object = None, *, connection: Connection) -> None:
         shown = {name: getattr(connection, name) for name in ("name", "audience", "api_url", "ca_file")}
         super().__init__(data, initial=shown)  # type: ignore[arg-type]
+        if connection.is_app:
+            del self.fields["token"], self.fields["api_url"]
+            return
         token = self.fields["token"]
         token.label, token.required = "Another token", False
         token.help_text = "Empty: the stored one stays. Another address wants its own token."

@@ -42,6 +42,7 @@ class Connection(models.Model):
 
     class Kind(models.TextChoices):
         PERSONAL_TOKEN = "personal_token", "personal access token"
+        APP = "app", "GitHub App"
 
     class Audience(models.TextChoices):
         OWNER = "owner", "only its owner"
@@ -87,6 +88,10 @@ class Connection(models.Model):
         return user.is_superuser or Connection.objects.usable_by(user).exists()
 
     @property
+    def is_app(self) -> bool:
+        return self.kind == self.Kind.APP
+
+    @property
     def web_url(self) -> str:
         """Where people and git go: GitHub's own API has a host of its own, an Enterprise Server's a path."""
         if self.api_url.rstrip("/") == GITHUB_API:
@@ -95,11 +100,78 @@ class Connection(models.Model):
         return f"{parts.scheme}://{parts.netloc}"
 
 
+class App(models.Model):
+    """The GitHub App of a connection. Without ``app_id`` GitHub was not asked for it yet, or the person gave up."""
+
+    connection = models.OneToOneField(Connection, models.CASCADE, primary_key=True, related_name="app")
+    organization = models.CharField(max_length=100, blank=True, help_text="who owns it there; empty: the person")
+    app_id = models.BigIntegerField(null=True)
+    slug = models.CharField(max_length=100, blank=True, help_text="its name in addresses; its bot is slug[bot]")
+    client_id = models.CharField(max_length=100, blank=True)
+    client_secret = EncryptedTextField()
+    private_key = EncryptedTextField()
+    made_at = models.DateTimeField(null=True)
+    home = models.CharField(max_length=300, blank=True, help_text="our own address, as it was made for")
+
+    def __str__(self) -> str:
+        return self.slug or f"App of {self.connection}"
+
+    @property
+    def page_url(self) -> str:
+        """Its page on GitHub, which an Enterprise Server has elsewhere. Built here, never taken from an answer."""
+        web = self.connection.web_url
+        return f"{web}/{'apps' if web == 'https://github.com' else 'github-apps'}/{self.slug}"
+
+    @property
+    def form_url(self) -> str:
+        """Where GitHub takes the manifest of a new App."""
+        whose = f"/organizations/{self.organization}" if self.organization else ""
+        return f"{self.connection.web_url}{whose}/settings/apps/new"
+
+
+class Installation(models.Model):
+    """An account on GitHub that let a connection's App into its repositories, and what the App may do there."""
+
+    connection = models.ForeignKey(Connection, models.CASCADE, related_name="installations")
+    github_id = models.BigIntegerField()
+    account = models.CharField(max_length=100)
+    all_repositories = models.BooleanField(default=False)
+    permissions = models.JSONField(default=dict)
+    events = models.JSONField(default=list)
+    suspended_at = models.DateTimeField(null=True)
+    found_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["account"]
+        constraints = [models.UniqueConstraint(fields=["connection", "github_id"], name="installation_once")]
+
+    def __str__(self) -> str:
+        return self.account
+
+
+class InstallationToken(models.Model):
+    """A token of an installation, for an hour, used by all processes. ``scope``: what for, and for which repository."""
+
+    installation = models.ForeignKey(Installation, models.CASCADE, related_name="tokens")
+    scope = models.CharField(max_length=40)
+    token = EncryptedTextField()
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["installation", "scope"], name="installation_token_once")]
+
+    def __str__(self) -> str:
+        return f"{self.scope} of {self.installation}"
+
+
 class Repository(models.Model):
     """A repository on GitHub that MCC works with. ``github_id`` is its identity; names change."""
 
     connection = models.ForeignKey(Connection, models.PROTECT, related_name="repositories")
     github_id = models.BigIntegerField()
+    installation = models.ForeignKey(
+        Installation, models.SET_NULL, null=True, related_name="repositories", help_text="by which an App reaches it"
+    )
     project = models.OneToOneField(Project, models.CASCADE, null=True, related_name="+")
     full_name = models.CharField(max_length=200, help_text="owner/name, as of the last time it was asked")
     default_branch = models.CharField(max_length=200)

@@ -1,12 +1,16 @@
 from django.urls import path
 
-from githubsync.views import connections, repositories, webhooks
+from githubsync.views import apps, connections, repositories, webhooks
 
 app_name = "github"
 urlpatterns = [
     path("webhooks/github/<int:connection_id>/", webhooks.receive, name="webhook"),
     path("connections/", connections.index, name="connections"),
     path("connections/new/", connections.new, name="new_connection"),
+    path("connections/new/app/", apps.new, name="new_app"),
+    path("connections/<int:pk>/app/", apps.make, name="make_app"),
+    path("connections/<int:pk>/app/made/", apps.made, name="app_made"),
+    path("connections/<int:pk>/app/installed/", apps.installed, name="app_installed"),
     path("connections/<int:pk>/", connections.detail, name="connection"),
     path("connections/<int:pk>/change/", connections.change, name="change_connection"),
     path("connections/<int:pk>/test/", connections.test, name="test_connection"),

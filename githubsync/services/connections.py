@@ -32,10 +32,25 @@ def add(
     """Return a new connection, whose owner is ``user``. Nothing is asked of GitHub. Raises InvalidInput, NotAllowed."""
     _require_administrator(user)
     connection = Connection(name=name, api_url=_tidy(api_url), ca_file=ca_file, audience=audience, owner=user)
-    _validate(connection)
     _put(connection, token)
+    return _added(connection, user)
+
+
+@transaction.atomic
+def begin_app(*, name: str, api_url: str, user: User, ca_file: str, audience: str) -> Connection:
+    """Return a new connection for an App that is not there yet. Raises InvalidInput, NotAllowed."""
+    _require_administrator(user)
+    kind = Connection.Kind.APP
+    connection = Connection(
+        name=name, kind=kind, api_url=_tidy(api_url), ca_file=ca_file, audience=audience, owner=user
+    )
+    return _added(connection, user)
+
+
+def _added(connection: Connection, user: User) -> Connection:
+    _validate(connection)
     connection.save()
-    detail = {"name": name, "api_url": connection.api_url, "audience": audience}
+    detail = {name: getattr(connection, name) for name in ("name", "kind", "api_url", "audience")}
     audit.record(user, "github.add_connection", _subject(connection), detail)
     return connection
 
@@ -49,6 +64,8 @@ def change(connection: Connection, *, user: User, token: str = "", **given: str 
     """
     _require_administrator(user)
     row = Connection.objects.select_for_update().get(pk=connection.pk)
+    if row.is_app and token:
+        raise _wrong("token", "This connection goes in by an App, which has no such token.")
     for field, value in given.items():
         setattr(connection, field, _tidy(str(value)) if field == "api_url" else value)
     if connection.web_url != row.web_url:
@@ -104,6 +121,8 @@ def _put(connection: Connection, token: str) -> None:
 
 def _require_movable(row: Connection, token: str) -> None:
     """Refuse to send a token to a server that it was not given for, and to move repositories to another server."""
+    if row.is_app:
+        raise _wrong("api_url", "An App belongs to the server that made it.")
     if not token:
         raise _wrong("token", f"The stored token is for {row.web_url}. Enter the one for the new address.")
     if row.repositories.exclude(project=None).exists():

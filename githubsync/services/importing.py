@@ -11,6 +11,7 @@ from typing import Any
 from django.db import transaction
 from django.db.utils import IntegrityError
 
+from githubsync import access
 from githubsync.client import Client
 from githubsync.models import IssueLink, Repository
 from mcc.core.errors import InvalidInput
@@ -58,7 +59,7 @@ class Page:
 
 def open_issues(repository: Repository, *, page: int = 1) -> Page:
     """Return a page of the open issues, newest first, pull requests left out. One request. Raises ForgeErrors."""
-    with Client(repository.connection) as client:
+    with access.to(repository) as client:
         query = {"state": "open", "per_page": str(PER_PAGE), "page": str(page)}
         rows: list[dict[str, Any]] = client.get(f"/repositories/{repository.github_id}/issues", **query)
         has_more = 'rel="next"' in client.headers.get("link", "")
@@ -79,7 +80,7 @@ def take(repository: Repository, numbers: Iterable[int], *, user: User, start: b
         raise InvalidInput(f"Choose 1 to {MOST_AT_ONCE} issues.")
     here = {number for number, _ in _links(repository, wanted)}
     made = []
-    with Client(repository.connection) as client:
+    with access.to(repository) as client:
         for number in wanted:
             if number not in here:
                 row = _fetched(client, repository, number)

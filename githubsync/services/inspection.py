@@ -6,23 +6,18 @@ permission before it looks at the request, so an empty request to create somethi
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
-from enum import StrEnum
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from django.utils import timezone
 
 from githubsync.client import Client, Rejected
 from githubsync.models import Connection
+from githubsync.services import app_inspection
+from githubsync.services.findings import WRITE, Finding, Health, Verdict
 from projects.forge import Forbidden, ForgeError, NotFound
 
 NO_COMMIT: Final = "0" * 40
-
-
-class Verdict(StrEnum):
-    YES = "yes"
-    NO = "no"
-    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -40,44 +35,6 @@ class Permission:
     needed: bool = True
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One permission as it was found. ``detail`` says what to do, or how it is known."""
-
-    name: str
-    level: str
-    why: str
-    needed: bool
-    verdict: Verdict
-    detail: str = ""
-
-    @property
-    def is_missing(self) -> bool:
-        return self.needed and self.verdict is Verdict.NO
-
-
-@dataclass(frozen=True)
-class Health:
-    """What a test found. ``problem`` is why it ended early; ``tried_on`` the repository whose permissions these are."""
-
-    login: str = ""
-    kind: str = ""
-    server: str = ""
-    expires: str = ""
-    tried_on: str = ""
-    findings: tuple[Finding, ...] = field(default=())
-    problem: str = ""
-
-    @property
-    def missing(self) -> list[str]:
-        return [f"{finding.name}: {finding.level}" for finding in self.findings if finding.is_missing]
-
-    @property
-    def works(self) -> bool:
-        return not self.problem and not self.missing
-
-
-WRITE = "read and write"
 PERMISSIONS: Final = (
     Permission("Metadata", "read", "to find repositories", "repo", ("GET", "")),
     Permission("Contents", WRITE, "to clone, to push branches, to merge", "repo", ("POST", "/git/refs")),
@@ -111,7 +68,9 @@ def last(connection: Connection) -> Health | None:
 
 
 def look(connection: Connection) -> Health:
-    """Find out what the token of ``connection`` may do. Never raises."""
+    """Find out what ``connection`` may do. Never raises."""
+    if connection.is_app:
+        return app_inspection.look(connection)
     facts: dict[str, Any] = {}
     try:
         with Client(connection) as client:

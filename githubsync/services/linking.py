@@ -8,6 +8,7 @@ from django.core.cache import cache
 from django.utils import timezone
 
 from agents.models import Agent
+from githubsync import access
 from githubsync.client import Client, Rejected
 from githubsync.models import Connection, Repository
 from mcc.core import audit, errands
@@ -42,8 +43,7 @@ def candidates(connection: Connection, *, words: str = "") -> Sequence[Candidate
     key = f"github-repositories-{connection.pk}-{connection.token_set_at}"
     rows: list[dict[str, Any]] | None = cache.get(key)
     if rows is None:
-        with Client(connection) as client:
-            rows = [asdict(_candidate(facts)) for facts in client.pages("/user/repos", sort="full_name")]
+        rows = [asdict(_candidate(connection, facts)) for facts in access.repositories(connection)]
         cache.set(key, rows, LISTED_S)
     wanted = words.lower().split()
     found = [Candidate(**row) for row in rows if all(word in row["full_name"].lower() for word in wanted)]
@@ -52,8 +52,7 @@ def candidates(connection: Connection, *, words: str = "") -> Sequence[Candidate
 
 def candidate(connection: Connection, github_id: int) -> Candidate:
     """Return one, as GitHub knows it now; whether it is empty and linked already, too. Raises ForgeErrors."""
-    with Client(connection) as client:
-        return _looked_at(client, github_id)[0]
+    return _looked_at(connection, github_id)[0]
 
 
 def link(
@@ -65,8 +64,7 @@ def link(
     """
     if not Connection.objects.usable_by(user).filter(pk=connection.pk).exists():
         raise NotAllowed("This connection is not for you.")
-    with Client(connection) as client:
-        about, facts = _looked_at(client, github_id)
+    about, facts = _looked_at(connection, github_id)
     if about.refusal:
         raise InvalidInput(about.refusal, fields={"repository": [about.refusal]})
     row, _ = Repository.objects.update_or_create(
@@ -146,7 +144,7 @@ def make_labels(repository: Repository, *, user: User) -> list[str]:
     require_decider(user, repository.project)
     root = f"/repositories/{repository.github_id}/labels"
     made = []
-    with Client(repository.connection) as client:
+    with access.to(repository) as client:
         there = {label["name"].lower() for label in client.pages(root)}
         for name, (color, description) in LABELS.items():
             if name not in there:
@@ -157,30 +155,32 @@ def make_labels(repository: Repository, *, user: User) -> list[str]:
     return made
 
 
-def _candidate(facts: dict[str, Any]) -> Candidate:
+def _candidate(connection: Connection, facts: dict[str, Any]) -> Candidate:
     name = facts["full_name"]
     refusal = ""
     if facts["archived"]:
         refusal = f"{name} is archived: nothing can be written there."
     elif facts.get("disabled"):
         refusal = f"{name} is disabled by GitHub."
-    elif not facts.get("permissions", {}).get("push"):
-        refusal = f"The token may read {name} but not write to it."
+    elif not access.may_write(connection, facts):
+        refusal = f"The connection may read {name} but not write to it."
     return Candidate(facts["id"], name, facts["private"], facts.get("description") or "", refusal)
 
 
-def _looked_at(client: Client, github_id: int) -> tuple[Candidate, dict[str, Any]]:
+def _looked_at(connection: Connection, github_id: int) -> tuple[Candidate, dict[str, Any]]:
     root = f"/repositories/{github_id}"
     try:
-        facts: dict[str, Any] = client.get(root)
+        with access.client(connection, github_id) as client:
+            facts: dict[str, Any] = client.get(root)
+            is_empty = _is_empty(client, root)
     except NotFound:
-        text = "The token does not see this repository."
+        text = "The connection does not see this repository."
         raise InvalidInput(text, fields={"repository": [text]}) from None
-    about = _candidate(facts)
+    about = _candidate(connection, facts)
     refusal = about.refusal
-    if not refusal and _is_empty(client, root):
+    if not refusal and is_empty:
         refusal = f"{about.full_name} is empty: push a first commit."
-    linked = Repository.objects.filter(github_id=github_id, connection__api_url=client.connection.api_url)
+    linked = Repository.objects.filter(github_id=github_id, connection__api_url=connection.api_url)
     if other := linked.exclude(project=None).select_related("project").first():
         assert other.project is not None
         refusal = f"{about.full_name} is linked to the project {other.project.key} already."

@@ -16,9 +16,10 @@ from django.db import transaction
 from django.db.models import Min
 from django.utils import timezone
 
+from githubsync import access
 from githubsync.client import Client, Rejected
 from githubsync.models import IssueLink, Outgoing, Repository, Told
-from githubsync.services import verdicts
+from githubsync.services import check_runs, verdicts
 from githubsync.services.telling import Memory
 from githubsync.wording import pull_body, status_comment
 from mcc.core import errands
@@ -62,7 +63,7 @@ def tell(issue_id: int, lease: Lease) -> None:
     if since_s < PAUSE_S and issue.is_open:
         raise Later(PAUSE_S - since_s)
     try:
-        with Client(repository.connection) as client:
+        with access.to(repository) as client:
             problems = _Teller(client, repository, issue, Memory(told, lease)).all()
     except RateLimited as wait:
         raise Later(wait.retry_after_s or 60) from wait
@@ -107,7 +108,8 @@ class _Teller:
     def _pull(self, pull: PullRequest) -> None:
         """Once it is over it is told a last time, and then left to people."""
         refused = len(self.problems)
-        for tell_part in (verdicts.tell_statuses, verdicts.tell_reviews, self._body):
+        tell_checks = check_runs.tell if self.client.connection.is_app else verdicts.tell_statuses
+        for tell_part in (tell_checks, verdicts.tell_reviews, self._body):
             with self._kept():
                 tell_part(self.client, self.root, pull, self.memory)
         over = pull.status in (PullRequest.Status.MERGED, PullRequest.Status.CLOSED)

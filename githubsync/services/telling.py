@@ -7,6 +7,7 @@ from typing import Any
 from django.db import transaction
 from django.utils.crypto import salted_hmac
 
+from githubsync import access
 from githubsync.client import Client
 from githubsync.models import Told
 from mcc.core.errands import Lease
@@ -44,7 +45,7 @@ class Memory:
 
     def _account(self, client: Client) -> int:
         if self._me is None:
-            self._me = client.get("/user")["id"]
+            self._me = access.account_id(client)
         return self._me
 
 

@@ -1,7 +1,8 @@
 """MCC's checks and votes on GitHub, on the commit they speak about.
 
-A token cannot make check runs, so they are commit statuses: ``mcc/checks``, ``mcc/tester``, ``mcc/reviewer``. What a
-judge found becomes a review that only comments: nobody approves their own pull request, and MCC opened it.
+A personal token cannot make check runs (``check_runs``), so they are commit statuses: ``mcc/checks``, ``mcc/tester``,
+``mcc/reviewer``. What a judge found becomes a review that only comments: nobody approves their own pull request, and
+MCC opened it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -82,14 +83,15 @@ def _statuses(pull: PullRequest) -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
     checks = list(pull.checks.filter(on=Check.On.HEAD, sha=pull.head_sha))
     if checks:
-        found["mcc/checks"] = _sum_of(checks)
+        found["mcc/checks"] = sum_of(checks)
     for vote in pull.votes.filter(head_sha=pull.head_sha).exclude(kind=Vote.Kind.PERSON).select_related("agent"):
         words = f"{vote.actor}: {vote.get_verdict_display().lower()}"
         found[f"mcc/{vote.kind}"] = (STATES[Vote.Verdict(vote.verdict)], words)
     return found
 
 
-def _sum_of(checks: Sequence[Check]) -> tuple[str, str]:
+def sum_of(checks: Sequence[Check]) -> tuple[str, str]:
+    """Return the state of all of them together, in GitHub's word for statuses, and a sentence."""
     by = {status: [check.name for check in checks if check.status == status] for status in Check.Status}
     if by[Check.Status.FAILED]:
         return "failure", f"Failed: {', '.join(by[Check.Status.FAILED])}"

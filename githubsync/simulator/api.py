@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from githubsync.simulator import routes
+from githubsync.simulator import apps, routes
 from githubsync.simulator.routing import Answer, Call, Refusal, Route, find
 from githubsync.simulator.shapes import Shapes
-from githubsync.simulator.world import Repo, Token, World, now
+from githubsync.simulator.world import Account, Repo, Token, World, now
 
 PREFIX = "/api/v3"
 GRAPHQL = "/api/graphql"
 HOUR_S = 3600
 VISITOR = "Requires authentication"
+VISITING = Account(0, "visitor")
 
 
 @dataclass
@@ -55,7 +56,7 @@ class Api:
             extra: dict[str, str] = {}
             pattern = ""
             try:
-                token = self.token(headers.get("authorization", ""))
+                token = self._asker(parts.path, headers.get("authorization", ""))
                 if parts.path != f"{PREFIX}/rate_limit":
                     extra = self._count(token, conditional="if-none-match" in headers)
                 extra |= _about(token)
@@ -65,14 +66,28 @@ class Api:
             answer = Answer(answer.status, answer.body, {**extra, **answer.headers})
             return self._conditional(method, answer, headers, token if pattern else None), pattern
 
+    def _asker(self, path: str, header: str) -> Token:
+        """Return the token of whoever asks; a manifest's code is proof enough without one. Raises Refusal 401."""
+        if path.startswith(f"{PREFIX}/app-manifests/") and not header:
+            return Token("", VISITING, {})
+        return self.token(header)
+
     def token(self, header: str) -> Token:
         """Return the token of an Authorization header. Raises Refusal 401."""
         kind, _, value = header.partition(" ")
+        if kind.lower() == "bearer" and value.count(".") == 2:
+            try:
+                app = apps.app_of(self.world, value.strip())
+            except apps.BadToken as wrong:
+                raise Refusal(401, str(wrong)) from None
+            return Token(value, app.account, {}, is_app=True, jwt_of=app)
         token = self.world.tokens.get(value.strip()) if kind.lower() in ("token", "bearer") else None
         if token is None:
             raise Refusal(401, "Bad credentials" if header else VISITOR)
         if token.expires_at is not None and token.expires_at <= now():
             raise Refusal(401, "Bad credentials")
+        if token.installation and token.installation.suspended_at:
+            raise Refusal(403, "This installation has been suspended")
         return token
 
     def _count(self, token: Token, *, conditional: bool) -> dict[str, str]:

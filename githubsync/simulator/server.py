@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from githubsync.simulator import smart_http
+from githubsync.simulator import smart_http, web
 from githubsync.simulator.api import GRAPHQL, PREFIX, Api
 from githubsync.simulator.faults import Fault, Kind
 from githubsync.simulator.routing import DOCUMENTATION, Answer
@@ -147,6 +147,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(done.status, done.headers, done.body)
         elif parts.path.startswith(PREFIX + "/") or parts.path == GRAPHQL or fault:
             self._api(headers, sent, fault)
+        elif (to := web.answer(simulator.world, self.command, parts.path, parts.query, sent)) is not None:
+            self._send(302, {"Location": to}, b"")
         else:
             self._send(404, {"Content-Type": "text/html"}, b"<h1>404</h1>")
 

@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from githubsync.simulator.apps import App, Installation
 from githubsync.simulator.bare import Bare
 
 ROLES = ("none", "read", "triage", "write", "maintain", "admin")
@@ -39,6 +40,9 @@ class Token:
     """Of a classic token, which has no permissions of its own."""
     is_app: bool = False
     expires_at: datetime | None = None
+    installation: Installation | None = None
+    jwt_of: App | None = None
+    """No token but an App's own signature, good for asking about itself only."""
 
     def grants(self, permission: str, level: str) -> bool:
         """Whether the token itself allows it, whatever its account may do."""
@@ -125,6 +129,8 @@ class CheckRun:
     name: str
     sha: str
     fields: dict[str, Any] = field(default_factory=dict)
+    maker: App | None = None
+    """The App, where the token was one's."""
 
 
 @dataclass
@@ -181,6 +187,9 @@ class World:
         self.tokens: dict[str, Token] = {}
         self.repos: dict[int, Repo] = {}
         self.former_names: dict[str, int] = {}
+        self.apps: dict[int, App] = {}
+        self.installations: dict[int, Installation] = {}
+        self.manifest_codes: dict[str, App] = {}
         self._ids = count(1001)
 
     def next_id(self) -> int:

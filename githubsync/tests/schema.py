@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from githubsync.simulator import Exchange
 
-SUBJECTS = ("checks", "git", "issues", "meta", "pulls", "rate_limit", "reactions", "repos", "users")
+SUBJECTS = ("apps", "checks", "git", "issues", "meta", "pulls", "rate_limit", "reactions", "repos", "users")
 URL = re.compile(r'url = f?"(/[^"]*)"')
 VERB = re.compile(r'self\._github\.request\(\s*"([A-Z]+)"')
 MODEL = re.compile(r"response_model=(.+?),\n\s+(?:error_models|\))", re.S)
@@ -37,7 +37,8 @@ def answers() -> dict[tuple[str, str], str]:
 
 @cache
 def _adapter(expression: str) -> TypeAdapter:
-    names = {name: getattr(models, name) for name in re.findall(r"[A-Z]\w+", expression) if name != "Union"}
+    words = set(re.findall(r"[A-Z]\w+", expression)) - {"Union", "None"}
+    names = {name: getattr(models, name) for name in words}
     return TypeAdapter(eval(expression, {"Union": __import__("typing").Union}, names))
 
 

@@ -44,9 +44,13 @@ class GitHubBench(Bench):
         return self.pulls[sha]
 
 
-@pytest.fixture
-def bench(transactional_db, github) -> GitHubBench:
-    project = factories.linked_project(github)
-    ada = github.token.account
-    squashes_as = Author(ada.login, f"{ada.id}+{ada.login}@users.noreply.github.com")
+@pytest.fixture(params=["token", "app"])
+def bench(transactional_db, github, request) -> GitHubBench:
+    if request.param == "app":
+        project = factories.linked_project(github, by=factories.app_connection(github))
+        merges = github.simulator.world.account("ours[bot]")
+    else:
+        project = factories.linked_project(github)
+        merges = github.token.account
+    squashes_as = Author(merges.login, f"{merges.id}+{merges.login}@users.noreply.github.com")
     return GitHubBench(GitHubForge(project), Mirror(project.pk), github.commit, squashes_as)

@@ -67,7 +67,7 @@ def change(request: HttpRequest, pk: int) -> HttpResponse:
         except DomainError as refusal:
             pages.explain(form, refusal)
         else:
-            if form.cleaned_data["token"]:
+            if form.cleaned_data.get("token"):
                 inspection.check(connection)
             return _to(request, connection)
     context = _page(_connection(pk)) | {"form": form, "edit_form": form}
@@ -120,5 +120,6 @@ def _page(connection: Connection) -> dict[str, Any]:
         "is_limited": connection.limited_until is not None and connection.limited_until > timezone.now(),
         "health": inspection.last(connection),
         "repositories": connection.repositories.exclude(project=None).select_related("project"),
+        "installations": connection.installations.all(),
         "edit_form": EditConnectionForm(connection=connection),
     }

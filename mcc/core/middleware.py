@@ -13,6 +13,11 @@ POLICY = (
 )
 
 
+def policy_with_form_to(origin: str) -> str:
+    """Return the policy of a page whose form goes to ``origin`` (scheme, host and port), which is no text of others."""
+    return POLICY.replace("form-action 'self'", f"form-action 'self' {origin}")
+
+
 class ContentSecurityPolicy:
     """Send one strict policy with every page: nothing inline, nothing from elsewhere."""
 

@@ -54,6 +54,7 @@ def addresses(office) -> list[str]:
         "/providers/new/",
         "/connections/",
         "/connections/new/",
+        "/connections/new/app/",
         "/projects/new/github/",
         "/budgets/",
         "/budgets/1/",

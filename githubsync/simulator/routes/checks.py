@@ -4,13 +4,15 @@ from githubsync.simulator.routing import REPO, Answer, Call, Refusal, invalid, r
 from githubsync.simulator.world import CheckRun, Status
 
 STATES = ("error", "failure", "pending", "success")
+MOST_ANNOTATIONS = 50
 FIELDS = ("status", "conclusion", "details_url", "external_id", "started_at", "completed_at", "output")
 
 
 @route("GET", REPO + "/commits/{ref}/check-runs", needs="checks:read")
 def listed(call: Call, ref: str) -> Answer:
     sha = call.commit(ref)
-    found = [run for run in call.repo.check_runs if run.sha == sha]
+    name = call.query.get("check_name")
+    found = [run for run in call.repo.check_runs if run.sha == sha and name in (None, run.name)]
     chosen, headers = call.page(found)
     body = {"total_count": len(found), "check_runs": [call.shapes.check_run(call.repo, run) for run in chosen]}
     return Answer(200, body, headers)
@@ -22,7 +24,13 @@ def _set(call: Call, run: CheckRun) -> None:
         given["status"] = "completed"
     if given.get("status") == "completed" and not {**run.fields, **given}.get("conclusion"):
         raise invalid("CheckRun", field="conclusion", code="missing_field")
+    if len((given.get("output") or {}).get("annotations", [])) > MOST_ANNOTATIONS:
+        raise invalid("CheckRun", field="annotations", message="Only 50 annotations are allowed at a time.")
+    # A later request adds annotations to those before it, and replaces everything else.
+    before = (run.fields.get("output") or {}).get("annotations", [])
     run.fields = {"status": "queued", **run.fields, **given}
+    if "output" in given:
+        run.fields["output"] = {**given["output"], "annotations": before + given["output"].get("annotations", [])}
 
 
 @route("POST", REPO + "/check-runs", needs="checks:write")
@@ -31,6 +39,7 @@ def create(call: Call) -> Answer:
         raise Refusal(403, "You must authenticate via a GitHub App.")
     sha = call.commit(call.text("head_sha", "CheckRun"))
     run = CheckRun(call.world.next_id(), call.account, call.text("name", "CheckRun"), sha)
+    run.maker = call.token.installation.app if call.token.installation else None
     _set(call, run)
     call.repo.check_runs.append(run)
     return Answer(201, call.shapes.check_run(call.repo, run))

@@ -153,7 +153,9 @@ class Basics:
         }
         if token is not None:
             steps = {"admin": "admin", "maintain": "maintain", "push": "write", "triage": "triage", "pull": "read"}
-            shape["permissions"] = {name: repo.allows(token.account, role) for name, role in steps.items()}
+            # Of an App this says nothing: it may what its installation grants.
+            allows = {name: not token.is_app and repo.allows(token.account, role) for name, role in steps.items()}
+            shape["permissions"] = allows
         if whole:
             shape |= {"subscribers_count": 0, "network_count": 0}
         return shape

@@ -6,11 +6,12 @@ from datetime import datetime
 from urllib.parse import quote
 
 from githubsync.simulator.bare import FileFacts
-from githubsync.simulator.shapes.basics import Basics, Json, node, stamp
+from githubsync.simulator.shapes.apps import Apps
+from githubsync.simulator.shapes.basics import Json, node, stamp
 from githubsync.simulator.world import Account, CheckRun, Repo, Status
 
 
-class Code(Basics):
+class Code(Apps):
     def commit(self, repo: Repo, sha: str) -> Json:
         facts, root = repo.bare.facts(sha), self.repo_url(repo)
         html = f"{self.web}/{repo.full_name}/commit"
@@ -100,7 +101,7 @@ class Code(Basics):
                 "annotations_url": f"{url}/annotations",
             },
             "check_suite": {"id": run.id},
-            "app": self.app(run.app, repo.created_at),
+            "app": self.integration(run.maker) if run.maker else self.app(run.app, repo.created_at),
             "pull_requests": [],
         }
 

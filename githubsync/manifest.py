@@ -1,0 +1,66 @@
+"""What a GitHub App of Mission Control may do and hears of, and the manifest that asks GitHub for exactly that.
+
+https://docs.github.com/apps/sharing-github-apps/registering-a-github-app-from-a-manifest
+"""
+
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from projects.git.remote import LOOPBACK
+
+PERMISSIONS: Final = {
+    "metadata": ("read", "to find repositories"),
+    "contents": ("write", "to clone, to push branches, to merge"),
+    "pull_requests": ("write", "to open and update them"),
+    "issues": ("write", "to import them and to close what is done"),
+    "checks": ("write", "to show checks and votes, and to see what CI says"),
+    "statuses": ("read", "to see what CI says"),
+    "actions": ("read", "to read why CI failed"),
+}
+"""Name to level and why."""
+EVENTS: Final = (
+    "check_run",
+    "check_suite",
+    "create",
+    "delete",
+    "issue_comment",
+    "issues",
+    "label",
+    "pull_request",
+    "pull_request_review",
+    "pull_request_review_comment",
+    "pull_request_review_thread",
+    "push",
+    "repository",
+    "status",
+    "workflow_run",
+)
+"""GitHub tells an App of its installations unasked."""
+
+
+def levels() -> dict[str, str]:
+    return {name: level for name, (level, _) in PERMISSIONS.items()}
+
+
+def manifest(*, name: str, home: str, redirect: str, setup: str, hook: str) -> dict[str, Any]:
+    """Return the manifest of a new App. The addresses are absolute and ours.
+
+    GitHub refuses a hook on an address that it cannot reach, so on this machine alone there is none.
+    """
+    wanted: dict[str, Any] = {
+        "name": name,
+        "url": home,
+        "redirect_url": redirect,
+        "setup_url": setup,
+        "setup_on_update": True,
+        "public": False,
+        "default_permissions": levels(),
+    }
+    if hears_by(hook):
+        wanted |= {"hook_attributes": {"url": hook, "active": True}, "default_events": list(EVENTS)}
+    return wanted
+
+
+def hears_by(hook: str) -> bool:
+    """Whether GitHub could reach the address: any but those of this machine."""
+    return urlsplit(hook).hostname not in LOOPBACK

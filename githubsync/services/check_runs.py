@@ -1,0 +1,129 @@
+"""MCC's checks and votes as check runs, which only an App may make: with the end of a log, and findings by line.
+
+A run is known by its ``external_id``, so that one whose answer was lost is found again and edited in place.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import urljoin
+
+from django.urls import reverse
+
+from githubsync.client import Client
+from githubsync.models import App
+from githubsync.services.telling import Memory
+from githubsync.services.verdicts import sum_of
+from githubsync.wording import quiet
+from mcc.core.redaction import redact
+from projects.models import Check, PullRequest, Vote
+
+AT_ONCE: Final = 50
+"""GitHub takes no more annotations in one request, and adds those of the next one to them."""
+MOST_ANNOTATIONS: Final = 200
+LONGEST_TITLE: Final = 200
+LONGEST_SUMMARY: Final = 30_000
+LONGEST_LOG: Final = 4_000
+LONGEST_MESSAGE: Final = 2_000
+CONCLUSIONS: Final = {"success": "success", "failure": "failure", "error": "failure"}
+LEVELS: Final = {"blocker": "failure", "major": "warning"}
+
+
+@dataclass(frozen=True)
+class CheckRun:
+    """``body`` is what GitHub takes, without annotations."""
+
+    name: str
+    external_id: str
+    body: dict[str, Any]
+    annotations: Sequence[dict[str, Any]] = field(default=())
+
+
+def tell(client: Client, root: str, pull: PullRequest, memory: Memory) -> None:
+    """Let the head's check runs be as checks and votes are."""
+    for run in _runs(pull, client.connection.app):
+        what = f"check-run:{run.external_id}"
+        text = json.dumps([run.body, run.annotations], sort_keys=True)
+        if memory.is_news(what, text):
+            _send(client, root, run)
+            memory.sent(what, text)
+
+
+def _send(client: Client, root: str, run: CheckRun) -> None:
+    """Make it or edit it, then add the annotations that it has not got yet."""
+    there = _found(client, root, run)
+    done = there["output"]["annotations_count"] if there else 0
+    where = f"{root}/check-runs"
+    while True:
+        batch = run.annotations[done : done + AT_ONCE]
+        body = run.body if not batch else run.body | {"output": run.body["output"] | {"annotations": list(batch)}}
+        if there is None:
+            there = client.write("POST", where, body)
+        else:
+            client.write("PATCH", f"{where}/{there['id']}", {k: v for k, v in body.items() if k != "head_sha"})
+        done += len(batch)
+        if done >= len(run.annotations):
+            return
+
+
+def _found(client: Client, root: str, run: CheckRun) -> dict[str, Any] | None:
+    path = f"{root}/commits/{run.body['head_sha']}/check-runs"
+    rows = client.pages(path, inside="check_runs", check_name=run.name, filter="all")
+    ours = client.connection.app.app_id
+    mine = (row for row in rows if row["external_id"] == run.external_id and (row["app"] or {}).get("id") == ours)
+    return next(mine, None)
+
+
+def _runs(pull: PullRequest, app: App) -> Iterator[CheckRun]:
+    details = urljoin(app.home, reverse("projects:pull_request", args=[pull.issue.project.key, pull.number]))
+    checks = list(pull.checks.filter(on=Check.On.HEAD, sha=pull.head_sha))
+    if checks:
+        state, title = sum_of(checks)
+        yield _run("mcc/checks", f"mcc:{pull.pk}:checks", pull.head_sha, details, state, title, _logs(checks))
+    votes = pull.votes.filter(head_sha=pull.head_sha).exclude(kind=Vote.Kind.PERSON).select_related("agent")
+    for vote in votes:
+        state = "success" if vote.verdict == Vote.Verdict.APPROVE else "failure"
+        title = f"{vote.actor}: {vote.get_verdict_display().lower()}"
+        parts = (f"mcc/{vote.kind}", f"mcc:{pull.pk}:vote:{vote.pk}", vote.head_sha, details, state, title)
+        yield _run(*parts, quiet(vote.summary), vote.findings)
+
+
+def _run(
+    name: str,
+    external_id: str,
+    sha: str,
+    details: str,
+    state: str,
+    title: str,
+    summary: str,
+    findings: Sequence[Mapping[str, Any]] = (),
+) -> CheckRun:
+    output = {"title": redact(title)[:LONGEST_TITLE], "summary": redact(summary)[:LONGEST_SUMMARY] or redact(title)}
+    body = {"name": name, "head_sha": sha, "external_id": external_id, "details_url": details, "output": output}
+    over = state in CONCLUSIONS
+    progress = {"status": "completed", "conclusion": CONCLUSIONS[state]} if over else {"status": "in_progress"}
+    notes = tuple(note for finding in findings if (note := _annotation(finding)))
+    return CheckRun(name, external_id, body | progress, notes[:MOST_ANNOTATIONS])
+
+
+def _annotation(finding: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return a finding as GitHub takes it, None when it is about no line."""
+    path, line = finding.get("path"), finding.get("line")
+    if not path or not isinstance(line, int) or line < 1:
+        return None
+    words = redact(quiet(str(finding.get("comment", ""))))[:LONGEST_MESSAGE]
+    level = LEVELS.get(str(finding.get("severity", "")), "notice")
+    message = words or "See the review."
+    return {"path": path, "start_line": line, "end_line": line, "annotation_level": level, "message": message}
+
+
+def _logs(checks: Sequence[Check]) -> str:
+    """Return each check with its end, and of those that failed the end of the log."""
+    lines = []
+    for check in checks:
+        lines.append(f"- {quiet(check.name)}: {check.get_status_display()}")
+        if check.status in (Check.Status.FAILED, Check.Status.ERROR) and check.log:
+            log = redact(check.log)[-LONGEST_LOG:].replace("```", "'''")
+            lines.append(f"\n```text\n{log}\n```\n")
+    return "\n".join(lines)
