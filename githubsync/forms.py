@@ -20,7 +20,7 @@ class WayForm(forms.Form):
         label="Who may use it",
         choices=Connection.Audience.choices,
         initial=Connection.Audience.ADMINISTRATORS,
-        help_text="To link repositories. What agents do there is done as the owner of the token.",
+        help_text="To link repositories. What agents do there is done as the App, or as the owner of the token.",
     )
     api_url = forms.CharField(
         label="API address",

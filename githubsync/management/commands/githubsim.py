@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand
 from githubsync.simulator import Simulator
 from githubsync.simulator.bare import Bare
 
-EVERYTHING = dict.fromkeys(("metadata", "contents", "issues", "pull_requests", "statuses"), "write")
+EVERYTHING = dict.fromkeys(("metadata", "contents", "issues", "pull_requests", "statuses", "checks"), "write")
 
 
 class Command(BaseCommand):

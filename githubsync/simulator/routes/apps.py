@@ -27,6 +27,8 @@ def convert(call: Call, code: str) -> Answer:
     if app is None:
         raise Refusal(404, "Not Found")
     secret = {name: getattr(app, name) for name in ("client_secret", "webhook_secret", "pem")}
+    if not app.hook_url:
+        secret["webhook_secret"] = None
     return Answer(201, call.shapes.integration(app) | secret)
 
 
