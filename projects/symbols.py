@@ -1,6 +1,8 @@
-"""What files define and which names they use, by lines and words that look like it, remembered by content.
+"""What files define and which names they use, remembered by content.
 
-Nothing of the repository is executed, and the patterns take time that grows with the text alone, whoever wrote it.
+A grammar says so (``agents.grammars.tagging``); where there is none, or it came to no end with a file, lines and words
+that look like it. Nothing of the repository is executed, and the patterns take time that grows with the text alone,
+whoever wrote it.
 """
 
 import re
@@ -13,11 +15,13 @@ from typing import Final
 
 from django.utils import timezone
 
+from agents.grammars import tagging
+from agents.grammars.tagging import Tags
 from projects.git import Mirror
 from projects.git.types import Blob
 from projects.models import BlobTags
 
-READER: Final = 1
+READER: Final = 2
 """Raise it when files are read differently: what was remembered before is then of no use."""
 LARGEST_READ: Final = 200_000
 MOST_BYTES: Final = 16_000_000
@@ -71,7 +75,7 @@ class Symbols:
 
 def is_known(path: str) -> bool:
     """Whether anything is known about the language of the file ``path``."""
-    return _language(path) is not None
+    return tagging.is_known(path) or _looks(path) is not None
 
 
 def of(mirror: Mirror, blobs: Sequence[Blob]) -> dict[str, Symbols]:
@@ -114,7 +118,7 @@ def _read(
     mirror: Mirror, keys: Sequence[tuple[str, str]], paths: dict[tuple[str, str], str]
 ) -> dict[tuple[str, str], Symbols]:
     texts = mirror.texts(list(dict.fromkeys(oid for oid, _ in keys)))
-    found = {key: find(paths[key], texts.get(key[0], "")) for key in keys}
+    found = dict(zip(keys, find([(paths[key], texts.get(key[0], "")) for key in keys]), strict=True))
     rows = [
         BlobTags(
             oid=oid,
@@ -128,9 +132,20 @@ def _read(
     return found
 
 
-def find(path: str, text: str) -> Symbols:
-    """Return what ``text``, as the file ``path``, defines and refers to."""
-    language = _language(path)
+def find(texts: Sequence[tuple[str, str]]) -> list[Symbols]:
+    """Return what each text defines and refers to, read as the file of its path."""
+    return [
+        _by_grammar(tags) if tags else _by_looks(*given) for tags, given in zip(tagging.tags(texts), texts, strict=True)
+    ]
+
+
+def _by_grammar(tags: Tags) -> Symbols:
+    definitions = [Definition(name, line, written[:SIGNATURE_CHARS]) for name, line, written in tags.definitions]
+    return _bounded(definitions, Counter({word: count for word, count in tags.words.items() if WORD.fullmatch(word)}))
+
+
+def _by_looks(path: str, text: str) -> Symbols:
+    language = _looks(path)
     if language is None:
         return Symbols([], {})
     definitions, line, last = [], 1, 0
@@ -139,18 +154,23 @@ def find(path: str, text: str) -> Symbols:
         last = match.start()
         if name := NAME.search(match[0]):
             definitions.append(Definition(name[1], line, " ".join(match[0].split())[:SIGNATURE_CHARS]))
-    counts = Counter(WORD.findall(text))
+    return _bounded(definitions, Counter(WORD.findall(text)))
+
+
+def _bounded(definitions: Sequence[Definition], words: Counter[str]) -> Symbols:
+    """Return both within bounds, what occurs most first. That a name is defined is no use of it."""
     for definition in definitions:
-        # Its own line is no use of it.
-        counts[definition.name] -= 1
-    used = sorted((pair for pair in counts.items() if pair[1] > 0), key=lambda pair: (-pair[1], pair[0]))
+        words[definition.name] -= 1
+    used = sorted((pair for pair in words.items() if pair[1] > 0), key=lambda pair: (-pair[1], pair[0]))
     return Symbols(definitions[:MOST_DEFINITIONS], dict(used[:MOST_REFERENCES]))
 
 
 def _key(path: str) -> str:
-    language = _language(path)
-    return f"{language[0]}/{READER}" if language else ""
+    looks = _looks(path)
+    language = tagging.dialect_of(path) or (looks[0] if looks else "")
+    return f"{language}/{READER}" if language else ""
 
 
-def _language(path: str) -> tuple[str, re.Pattern[str]] | None:
+def _looks(path: str) -> tuple[str, re.Pattern[str]] | None:
+    """Return the name and the pattern of the language of the file ``path``."""
     return LANGUAGES.get(PurePosixPath(path).suffix.lstrip(".").lower())

@@ -50,7 +50,7 @@ def faults(path: str, text: str) -> list[Fault]:
     order = {"memory": MEMORY, "cpu_s": CPU_S, "dialects": language.dialects}
     given = b"\n".join((json.dumps(order).encode(), seccomp.only_reading().hex().encode(), data))
     try:
-        done = subprocess.run(_command(), input=given, capture_output=True, timeout=DEADLINE_S, env={}, cwd="/")
+        done = subprocess.run(command(), input=given, capture_output=True, timeout=DEADLINE_S, env={}, cwd="/")
     except subprocess.TimeoutExpired:
         logger.warning("the reader of %s came to no end", path)
         return []
@@ -61,7 +61,7 @@ def faults(path: str, text: str) -> list[Fault]:
 
 
 @cache
-def _command() -> tuple[str, ...]:
+def command() -> tuple[str, ...]:
     """Return the command line of the reader, which finds the packages that this process has."""
     found = importlib.util.find_spec("tree_sitter")
     assert found is not None and found.origin is not None

@@ -1,8 +1,12 @@
 """The process that parses what strangers wrote. It is a program of its own, which knows nothing of Mission Control.
 
-Argument: the directory that holds the packages. Standard input: a line of JSON, ``{"dialects": […], "memory": bytes,
-"cpu_s": …}``, a line with a seccomp program in hexadecimal, then the text. Standard output: the faults as JSON, a list
-of [line, what]. Before it reads the text it has loaded all it needs: the filter leaves no way to open anything.
+Argument: the directory that holds the packages. Standard input: a line of JSON, the order, a line with a seccomp
+program in hexadecimal, then what is read. Before it reads it has loaded all it needs: the filter leaves no way to open
+anything. Each order has ``memory`` (bytes) and ``cpu_s``, and one of
+
+``dialects``, a list, for one text: where it does not parse, as JSON, a list of [line, what];
+``queries``, by dialect, for texts, each after a line ``dialect bytes``: for each a line of JSON, written before the
+next is read, ``[[[name, line, how it is written], …], {word: how often}]``.
 """
 
 import ast
@@ -10,14 +14,17 @@ import ctypes
 import importlib
 import json
 import os
+import re
 import resource
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 MOST_FAULTS = 5
 SHOWN_CHARS = 60
+WRITTEN_BYTES, INDENT_BYTES = 300, 40
 NO_NEW_PRIVILEGES, SET_SECCOMP, BY_FILTER = 38, 22, 2  # of prctl(2)
 FACTORIES = {
     "typescript": ("tree_sitter_typescript", "language_typescript"),
@@ -25,7 +32,10 @@ FACTORIES = {
     "php": ("tree_sitter_php", "language_php"),
 }
 
+NAME = re.compile(r"\w+(?=\W*$)")
+
 Fault = tuple[int, str]
+Tags = tuple[list[tuple[str, int, str]], dict[str, int]]
 
 
 class Reader(Protocol):
@@ -35,11 +45,13 @@ class Reader(Protocol):
 class Grammar:
     """A grammar of tree-sitter, loaded with all that it will need."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, query: str = "") -> None:
+        """``query`` finds ``@definition`` with its ``@name``, and ``@word``, a name that is used."""
         tree_sitter = importlib.import_module("tree_sitter")
         package, factory = FACTORIES.get(name, (f"tree_sitter_{name}", "language"))
-        language = getattr(importlib.import_module(package), factory)()
-        self._parser = tree_sitter.Parser(tree_sitter.Language(language))
+        language = tree_sitter.Language(getattr(importlib.import_module(package), factory)())
+        self._parser = tree_sitter.Parser(language)
+        self._cursor = tree_sitter.QueryCursor(tree_sitter.Query(language, query)) if query else None
 
     def faults(self, data: bytes) -> list[Fault]:
         """Return the first places that the grammar could not read, in the order of the text."""
@@ -56,6 +68,35 @@ class Grammar:
             elif node.has_error:
                 waiting += reversed(node.children)
         return found
+
+    def tags(self, data: bytes) -> Tags:
+        """Return what the text defines, in its order, and which names occur in it how often, definitions included."""
+        assert self._cursor is not None
+        words: Counter[str] = Counter()
+        definitions = {}
+        for _, found in self._cursor.matches(self._parser.parse(data).root_node):
+            for node in found.get("word", ()):
+                words[_text(data, node.start_byte, node.end_byte)] += 1
+            for node in found.get("definition", ()):
+                name = found["name"][0]
+                if called := NAME.search(_text(data, name.start_byte, name.end_byte)):
+                    definitions[name.start_byte] = called[0], name.start_point[0] + 1, _written(data, node)
+        return [definitions[place] for place in sorted(definitions)], words
+
+
+def _written(data: bytes, node: Any) -> str:  # noqa: ANN401 (tree_sitter is loaded late)
+    """Return how a definition begins: its lines until its body, on one line; with what stands before it, if short."""
+    line = data.rfind(b"\n", 0, node.start_byte) + 1
+    start = line if node.start_byte - line <= INDENT_BYTES else node.start_byte
+    body = node.child_by_field_name("body")
+    end = body.start_byte if body else data.find(b"\n", node.start_byte)
+    return " ".join(_text(data, start, min(end if end >= 0 else len(data), start + WRITTEN_BYTES)).split()).rstrip(
+        " :{="
+    )
+
+
+def _text(data: bytes, start: int, end: int) -> str:
+    return data[start:end].decode("utf-8", "replace")
 
 
 class Exact:
@@ -103,13 +144,29 @@ def confine(memory: int, cpu_s: int, program: bytes) -> None:
         raise OSError(ctypes.get_errno(), "the filter of system calls was refused")
 
 
+def read_all(grammars: dict[str, Grammar]) -> None:
+    """Answer each text that comes in with its tags."""
+    while line := sys.stdin.buffer.readline():
+        dialect, size = line.decode().split()
+        write(json.dumps(grammars[dialect].tags(sys.stdin.buffer.read(int(size)))) + "\n")
+
+
+def write(answer: str) -> None:
+    data = answer.encode()
+    while data:
+        data = data[os.write(1, data) :]
+
+
 def main() -> None:
     sys.path.append(sys.argv[1])
     order = json.loads(sys.stdin.buffer.readline())
-    readers = [reader_of(dialect) for dialect in order["dialects"]]
+    readers = [reader_of(dialect) for dialect in order.get("dialects", ())]
+    grammars = {dialect: Grammar(dialect, query) for dialect, query in order.get("queries", {}).items()}
     confine(order["memory"], order["cpu_s"], bytes.fromhex(sys.stdin.buffer.readline().decode()))
-    answer = json.dumps(faults(readers, sys.stdin.buffer.read()))
-    os.write(1, answer.encode())
+    if grammars:
+        read_all(grammars)
+    else:
+        write(json.dumps(faults(readers, sys.stdin.buffer.read())))
     # Nothing is tidied up: what a hostile text left behind in memory is not touched again.
     os._exit(0)
 

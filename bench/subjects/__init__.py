@@ -11,6 +11,7 @@ SUBJECTS: dict[str, tuple[Database, ...]] = {
     "overhead": ("sqlite", "postgresql"),
     "crowd": ("sqlite", "postgresql"),
     "sandboxes": ("sqlite",),
+    "maps": ("sqlite",),
     "stop": ("sqlite", "postgresql"),
     "sockets": ("sqlite", "postgresql"),
     "prefix": ("sqlite",),

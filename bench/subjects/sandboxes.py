@@ -75,7 +75,7 @@ def _large_repository(files: int, rounds: int) -> Iterator[Finding]:
         workspace.discard()
         target = source.with_name(f"clone-{number}")
         began = time.monotonic()
-        _git(source.parent, "clone", "-q", "--local", str(source), str(target))
+        git(source.parent, "clone", "-q", "--local", str(source), str(target))
         cloned.append(time.monotonic() - began)
         subprocess.run(["rm", "-rf", str(target)], check=True)
     yield Finding(f"workspace of {files:,} files opened", "s", opened)
@@ -86,15 +86,16 @@ def _large_repository(files: int, rounds: int) -> Iterator[Finding]:
 def _repository(path: Path, files: int) -> Path:
     """Make a bare repository with one commit of ``files`` files of some 60 bytes."""
     path.mkdir()
-    _git(path, "init", "-q", "--bare", "-b", "main")
+    git(path, "init", "-q", "--bare", "-b", "main")
     lines = ["commit refs/heads/main", "committer Ada <ada@example.org> 1700000000 +0000", "data 4", "many"]
     for number in range(files):
         text = f"def number():\n    return {number}\n# {'of many files ' * 2}\n"
         lines += [f"M 100644 inline d{number % DIRECTORIES}/f{number}.py", f"data {len(text)}", text]
-    _git(path, "fast-import", "--quiet", stdin="\n".join([*lines, ""]))
+    git(path, "fast-import", "--quiet", stdin="\n".join([*lines, ""]))
     return path
 
 
-def _git(place: Path, *args: str, stdin: str = "") -> None:
-    environment = {"PATH": os.environ["PATH"], "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null"}
+def git(place: Path, *args: str, stdin: str = "") -> None:
+    person = {f"GIT_{who}_{what}": "ada@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    environment = {"PATH": os.environ["PATH"], "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null", **person}
     subprocess.run(["git", *args], cwd=place, env=environment, input=stdin, text=True, check=True)

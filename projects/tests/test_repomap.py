@@ -35,24 +35,36 @@ def mirror(atlas) -> Mirror:  # noqa: F811
     return mirror
 
 
+def read(files: dict[str, str]) -> dict[str, Symbols]:
+    return dict(zip(files, symbols.find(list(files.items())), strict=True))
+
+
 def first_names(interest: Interest) -> list[str]:
-    found = {path: symbols.find(path, text) for path, text in FILES.items() if symbols.is_known(path)}
+    found = read({path: text for path, text in FILES.items() if symbols.is_known(path)})
     return [definition.name for _, definition in ranking.ranked(found, interest)]
 
 
-def test_definitions_and_uses_are_read_by_their_looks():
-    found = symbols.find("core/engine.py", FILES["core/engine.py"])
-    assert [(each.name, each.line, each.written) for each in found.definitions] == [
+def test_definitions_and_uses_are_read_by_a_grammar():
+    found = read(FILES)
+    assert [(each.name, each.line, each.written) for each in found["core/engine.py"].definitions] == [
         ("RocketEngine", 1, "class RocketEngine(Base)"),
-        ("ignite_slowly", 2, "def ignite_slowly(self, x"),
+        ("ignite_slowly", 2, "def ignite_slowly(self, x: int)"),
         ("_hidden", 5, "def _hidden()"),
     ]
-    assert "RocketEngine" not in found.references
-    assert symbols.find("app.py", FILES["app.py"]).references["RocketEngine"] == 3
-    assert [each.name for each in symbols.find("a.go", "func (s *T) Serve() {}\ntype Box struct\n").definitions] == [
-        "Serve",
-        "Box",
+    assert "RocketEngine" not in found["core/engine.py"].references
+    assert found["app.py"].references["RocketEngine"] == 3
+    said = 'def real(): ...\n"""\ndef told(): ...\nRocketEngine\n"""  # RocketEngine\n'
+    [only] = symbols.find([("said.py", said)])
+    assert [each.name for each in only.definitions] == ["real"]
+    assert "RocketEngine" not in only.references
+
+
+def test_where_there_is_no_grammar_lines_that_look_like_it_are_read():
+    [found] = symbols.find([("Engine.swift", "public final class RocketEngine {\n  func ignite() { Fuel() }\n}\n")])
+    assert [(each.name, each.line, each.written) for each in found.definitions] == [
+        ("RocketEngine", 1, "public final class RocketEngine")
     ]
+    assert found.references["Fuel"] == 1
 
 
 def test_what_many_use_comes_first_and_what_the_work_speaks_of_before_that():
@@ -76,7 +88,7 @@ def test_ranks_add_up_and_go_where_the_arrows_point():
 
 
 def test_the_order_does_not_depend_on_the_order_of_the_files():
-    found = {path: symbols.find(path, text) for path, text in FILES.items()}
+    found = read(FILES)
     shuffled = list(found.items())
     random.Random(7).shuffle(shuffled)
     assert ranking.ranked(found, Interest()) == ranking.ranked(dict(shuffled), Interest())
@@ -92,7 +104,7 @@ def test_the_map_fits_its_room_and_is_the_same_each_time(mirror):
         drawn = repomap.draw(mirror, mirror.sha, characters)
         assert drawn == repomap.draw(mirror, mirror.sha, characters)
         assert len(drawn) < characters + 200
-    assert "\ncore/engine.py: class RocketEngine(Base), def ignite_slowly(self, x, def _hidden()\n" in drawn
+    assert "\ncore/engine.py: class RocketEngine(Base), def ignite_slowly(self, x: int), def _hidden()\n" in drawn
 
 
 def test_what_was_read_once_is_remembered_by_its_content(mirror, atlas, django_assert_num_queries):  # noqa: F811
@@ -111,7 +123,7 @@ def test_what_was_read_once_is_remembered_by_its_content(mirror, atlas, django_a
 
 def test_hostile_text_takes_no_more_time_than_other():
     long = "def " * 40_000 + "\n" + "class " + "a" * 100_000 + "\n" + "func (" * 30_000
-    for path in ("a.py", "a.go", "a.rs", "a.rb", "a.ts", "a.java"):
-        found = symbols.find(path, long[: symbols.LARGEST_READ])
+    paths = ("a.py", "a.go", "a.rs", "a.rb", "a.ts", "a.java", "a.swift")
+    for found in symbols.find([(path, long[: symbols.LARGEST_READ]) for path in paths]):
         assert isinstance(found, Symbols)
         assert len(found.references) <= symbols.MOST_REFERENCES
