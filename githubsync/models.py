@@ -197,12 +197,21 @@ class Repository(models.Model):
 class IssueLink(models.Model):
     """An issue on GitHub that became one of ours. What agents read is the snapshot that was taken then."""
 
+    class There(models.TextChoices):
+        OPEN = "open"
+        CLOSED = "closed"
+        TRANSFERRED = "transferred"
+        DELETED = "deleted"
+
     repository = models.ForeignKey(Repository, models.CASCADE, related_name="issue_links")
     number = models.PositiveIntegerField(help_text="on GitHub")
     issue = models.OneToOneField(Issue, models.CASCADE, related_name="+")
     author = models.CharField(max_length=100, help_text="who wrote it there")
     association = models.CharField(max_length=30, help_text="what the author is to the repository, in GitHub's word")
     taken_at = models.DateTimeField(auto_now_add=True)
+    digest = models.CharField(max_length=32, blank=True, help_text="of title and text as they were then")
+    edited = models.BooleanField(default=False, help_text="title or text there differ from what agents read")
+    there = models.CharField(max_length=11, choices=There.choices, default=There.OPEN, help_text="as of the last look")
 
     class Meta:
         ordering = ["-pk"]

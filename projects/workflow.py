@@ -4,6 +4,7 @@
     Task    pending ──> coding ──> testing ──> review ──> merging ──> merged
                            ^──────────┴───────────┴──────────┘  rework
 
+A person may merge a task's pull request at the forge whenever they like: then the task is merged, wherever it was.
 Both may be cancelled from anywhere before the end. An issue follows its least advanced open task (``phase_of``);
 a task moves when the rows prove that it may. No model output sets a status: agents hand in, the server looks and moves.
 """
@@ -42,9 +43,9 @@ ISSUE_ARROWS: dict[IssueStatus, frozenset[IssueStatus]] = {
 
 TASK_ARROWS: dict[TaskStatus, frozenset[TaskStatus]] = {
     TaskStatus.PENDING: frozenset({TaskStatus.CODING, TaskStatus.CANCELLED}),
-    TaskStatus.CODING: frozenset({TaskStatus.TESTING, TaskStatus.CANCELLED}),
-    TaskStatus.TESTING: frozenset({TaskStatus.REVIEW, TaskStatus.CODING, TaskStatus.CANCELLED}),
-    TaskStatus.REVIEW: frozenset({TaskStatus.MERGING, TaskStatus.CODING, TaskStatus.CANCELLED}),
+    TaskStatus.CODING: frozenset({TaskStatus.TESTING, TaskStatus.MERGED, TaskStatus.CANCELLED}),
+    TaskStatus.TESTING: frozenset({TaskStatus.REVIEW, TaskStatus.CODING, TaskStatus.MERGED, TaskStatus.CANCELLED}),
+    TaskStatus.REVIEW: frozenset({TaskStatus.MERGING, TaskStatus.CODING, TaskStatus.MERGED, TaskStatus.CANCELLED}),
     TaskStatus.MERGING: frozenset({TaskStatus.MERGED, TaskStatus.CODING, TaskStatus.CANCELLED}),
     TaskStatus.MERGED: frozenset(),
     TaskStatus.CANCELLED: frozenset(),

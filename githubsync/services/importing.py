@@ -4,6 +4,7 @@ Only title and body come along, without what a reader of the page does not see. 
 taken: it would be a way to give orders.
 """
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -117,10 +118,16 @@ def _put(repository: Repository, row: dict[str, Any], *, user: User, start: bool
                 repository.project, title=title, body=text[: issues.BODY_LENGTH], user=user, start=start
             )
             about = {"author": found.author, "association": str(row.get("author_association", ""))[:30]}
+            about["digest"] = digest(row)
             IssueLink.objects.create(repository=repository, number=found.number, issue=issue, **about)
     except IntegrityError:
         return None
     return issue
+
+
+def digest(row: dict[str, Any]) -> str:
+    """Return what title and text of an issue are recognised by."""
+    return hashlib.sha256(f"{row['title']}\n{row.get('body') or ''}".encode()).hexdigest()[:32]
 
 
 def _found(row: dict[str, Any], key: str = "") -> Found:

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from githubsync.simulator import apps, routes
-from githubsync.simulator.routing import Answer, Call, Refusal, Route, find
+from githubsync.simulator.routing import Answer, Call, Refusal, Route, find, redirect
 from githubsync.simulator.shapes import Shapes
 from githubsync.simulator.world import Account, Repo, Token, World, now
 
@@ -132,7 +132,7 @@ class Api:
         if repo is None and (moved := self.world.former_names.get(by_name[1].lower())):
             url = f"{self.shapes.api}/repositories/{moved}{by_name[2] or ''}"
             # A client that follows 301 only loses writes without an error: so does the real one.
-            raise _moved(301 if method in ("GET", "HEAD") else 307, url)
+            raise redirect(301 if method in ("GET", "HEAD") else 307, url)
         return repo, path
 
     def _admit(self, repo: Repo | None, route: Route, token: Token) -> None:
@@ -193,9 +193,3 @@ def _about(token: Token) -> dict[str, str]:
     if token.expires_at is not None:
         headers["github-authentication-token-expiration"] = token.expires_at.strftime("%Y-%m-%d %H:%M:%S UTC")
     return headers
-
-
-def _moved(status: int, url: str) -> Refusal:
-    refusal = Refusal(status, "Moved Permanently", Location=url)
-    refusal.answer.body["url"] = url
-    return refusal

@@ -62,6 +62,8 @@ class Call:
 
     def issue(self, number: str) -> Issue:
         found = self.repo.issues.get(int(number))
+        if int(number) in self.repo.gone:
+            raise _gone(self.shapes, self.repo.gone[int(number)])
         if found is None:
             raise Refusal(404, "Not Found")
         return found
@@ -107,6 +109,19 @@ class Call:
 
 def _number(text: str | None, default: int) -> int:
     return max(1, int(text)) if text and text.isdigit() else default
+
+
+def _gone(shapes: Shapes, to: tuple[Repo, int] | None) -> Refusal:
+    if to is None:
+        return Refusal(410, "This issue was deleted")
+    return redirect(301, f"{shapes.repo_url(to[0])}/issues/{to[1]}")
+
+
+def redirect(status: int, url: str) -> Refusal:
+    """Return a redirect with the body that GitHub gives it."""
+    refusal = Refusal(status, "Moved Permanently", Location=url)
+    refusal.answer.body["url"] = url
+    return refusal
 
 
 Handler = Callable[..., Answer]

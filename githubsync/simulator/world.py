@@ -86,14 +86,17 @@ class Issue:
     updated_at: datetime = field(default_factory=now)
     closed_at: datetime | None = None
 
+    closed_by: Account | None = None
+
     def touch(self) -> None:
         self.updated_at = now()
 
-    def turn(self, state: str) -> None:
+    def turn(self, state: str, by: Account | None = None) -> None:
         """Close or reopen it."""
         if state != self.state:
             self.state = state
             self.closed_at = now() if state == "closed" else None
+            self.closed_by = by if state == "closed" else None
 
 
 @dataclass
@@ -157,6 +160,8 @@ class Repo:
     collaborators: dict[int, str] = field(default_factory=dict)
     labels: list[Label] = field(default_factory=list)
     issues: dict[int, Issue] = field(default_factory=dict)
+    gone: dict[int, tuple[Repo, int] | None] = field(default_factory=dict)
+    """Issues that are no longer here: where they were transferred to, None when they were deleted."""
     check_runs: list[CheckRun] = field(default_factory=list)
     statuses: list[Status] = field(default_factory=list)
     created_at: datetime = field(default_factory=now)

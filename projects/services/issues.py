@@ -136,7 +136,7 @@ def cancel(issue: Issue, *, user: User | None = None, reason: str = "") -> None:
 
 def close(issue: Issue, *, user: User | None = None, reason: str = "") -> None:
     """Cancel without asking who may. Runs in the caller's transaction, under the lock of the issue."""
-    _cancel_runs(Run.objects.filter(assignment__issue=issue), reason or "the issue was cancelled")
+    end_runs(Run.objects.filter(assignment__issue=issue), reason or "the issue was cancelled")
     for task in issue.tasks.exclude(status__in=[TaskStatus.MERGED, TaskStatus.CANCELLED]):
         close_task(task, user=user, reason=reason)
     workflow.move_issue(issue, IssueStatus.CANCELLED, actor=user, reason=reason)
@@ -166,7 +166,7 @@ def complete(issue: Issue) -> None:
 
 def close_task(task: Task, *, user: User | None = None, reason: str = "") -> None:
     """Cancel one task with its runs, its questions and its pull request. Runs in the caller's transaction."""
-    _cancel_runs(Run.objects.filter(assignment__task=task), reason or "the task was cancelled")
+    end_runs(Run.objects.filter(assignment__task=task), reason or "the task was cancelled")
     workflow.move_task(task, TaskStatus.CANCELLED, actor=user, reason=reason)
     requests.withdraw(Request.objects.filter(task=task))
     for pull in PullRequest.objects.open().filter(task=task):
@@ -176,7 +176,7 @@ def close_task(task: Task, *, user: User | None = None, reason: str = "") -> Non
     errands.post(tidying.TASK_ERRAND, task.pk)
 
 
-def _cancel_runs(concerned: QuerySet[Run], reason: str) -> None:
+def end_runs(concerned: QuerySet[Run], reason: str) -> None:
     """End those that are open. All rows are locked before the first news: the runners lock runs before streams, too."""
     still_open = concerned.filter(status__in=Run.OPEN).select_for_update(of=("self",)).order_by("pk")
     for run in list(still_open):

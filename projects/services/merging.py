@@ -12,6 +12,7 @@ from functools import partial
 from django.db import transaction
 from django.utils import timezone
 
+from agents.models import Run
 from mcc.core import errands
 from mcc.core.errands import Later, Lease
 from mcc.core.models import Errand
@@ -19,7 +20,7 @@ from projects import workflow
 from projects.forge import Conflict, InTheWay, PullRef, forge_of
 from projects.git import Mirror, Workspace, squash_message
 from projects.models import Check, Issue, PullRequest, Request, Task, TaskStatus
-from projects.services import aftercare, checks, coding, news, requests, staffing, tidying
+from projects.services import aftercare, checks, coding, issues, news, requests, staffing, tidying
 from projects.services.handing_in import author_of
 from projects.services.requests import Option
 from projects.signals import pull_request_merged
@@ -91,7 +92,7 @@ def carry_out(pull_id: int, lease: Lease) -> None:
     except Conflict as conflict:
         logger.info("pull request %s: %s", pull.pk, conflict.detail)
         raise Later(0) from conflict
-    _write_down(pull, merged.sha, lease)
+    write_down(pull, merged.sha)
 
 
 def _load(pull_id: int) -> PullRequest:
@@ -141,15 +142,25 @@ def _send_back(pull: PullRequest, lease: Lease, conflict: coding.Conflict | None
         news.ring(issue.pk)
 
 
-def _write_down(pull: PullRequest, sha: str, lease: Lease) -> None:
-    """Record that the merge happened: a fact, whatever was decided about the task meanwhile."""
+def write_down(pull: PullRequest, sha: str, *, by: str = "") -> None:
+    """Record that the merge happened: a fact, whatever was decided about the task meanwhile. Twice does no harm.
+
+    ``by`` is who merged it at the forge, when it was not Mission Control.
+    """
     with transaction.atomic():
         issue = Issue.objects.select_for_update().get(pk=pull.issue_id)
+        pull = _load(pull.pk)
+        if pull.status == PullRequest.Status.MERGED:
+            return
         pull.status, pull.merged_sha, pull.merged_at = PullRequest.Status.MERGED, sha, timezone.now()
         pull.save(update_fields=["status", "merged_sha", "merged_at"])
         task = issue.tasks.select_related("issue__project").get(pk=pull.task_id)
-        if task.status == TaskStatus.MERGING:
-            workflow.move_task(task, TaskStatus.MERGED, reason=f"{sha[:12]} on {pull.base_branch}")
+        if task.is_open:
+            issues.end_runs(Run.objects.filter(assignment__task=task), "the work was merged")
+            reason = f"{sha[:12]} on {pull.base_branch}"
+            if by and task.status != TaskStatus.MERGING:
+                reason += f", merged by {by}"
+            workflow.move_task(task, TaskStatus.MERGED, reason=reason)
         requests.withdraw(Request.objects.filter(task=task))
         news.pull_changed(pull)
         news.ring(issue.pk)

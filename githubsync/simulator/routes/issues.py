@@ -57,7 +57,7 @@ def update(call: Call, issue_number: str) -> Answer:
         raise invalid("Issue", field="state", code="invalid")
     issue.title, issue.body = body.get("title", issue.title), body.get("body", issue.body)
     if "state" in body:
-        issue.turn(body["state"])
+        issue.turn(body["state"], call.account)
     if "labels" in body:
         issue.labels = [call.world.labelled(call.repo, name).name for name in body["labels"]]
     issue.touch()

@@ -67,7 +67,7 @@ def update(call: Call, pull_number: str) -> Answer:
         raise invalid("PullRequest", field="state", message="state cannot be changed.")
     issue.title, issue.body = body.get("title", issue.title), body.get("body", issue.body)
     if "state" in body:
-        issue.turn(body["state"])
+        issue.turn(body["state"], call.account)
     issue.touch()
     return Answer(200, _whole(call, issue))
 

@@ -80,6 +80,7 @@ class Work(Basics):
             "events_url": f"{url}/events",
             "comments": len(issue.comments),
             "active_lock_reason": None,
+            "closed_by": self.user(issue.closed_by) if issue.closed_by else None,
         }
         if issue.pull:
             html = self._html(repo, issue)

@@ -1,0 +1,23 @@
+"""A pull request of ours, as it is on GitHub now."""
+
+from githubsync.services.effects.look import Look, login
+from projects.forge import NotFound
+from projects.models import PullRequest
+from projects.services import outside
+
+
+def look_at(look: Look, number: int) -> None:
+    """Make MCC agree with what people did to pull request ``number``. Pull requests of others are not our business."""
+    pull = PullRequest.objects.filter(project=look.project, number=number).first()
+    if pull is None or pull.status == PullRequest.Status.MERGED:
+        return
+    try:
+        facts = look.client.get(f"{look.root}/pulls/{number}")
+    except NotFound:
+        look.client.get(look.root)  # raises when it is the repository that we do not see any more
+        raise
+    look.lease.check()
+    if facts["merged"]:
+        outside.pull_merged(pull, facts["merge_commit_sha"], by=login(facts["merged_by"]))
+    elif facts["state"] == "closed":
+        outside.pull_closed(pull)

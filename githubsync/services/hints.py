@@ -1,0 +1,132 @@
+"""What a delivery of GitHub's hints at: the things whose facts are to be fetched afresh.
+
+Nothing else of a payload is believed, and whoever signs it may still send nonsense: what is not as expected is no hint.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from githubsync.models import Connection
+
+LONGEST_REF: Final = 250
+LARGEST: Final = 2**63
+HEADS: Final = "refs/heads/"
+_SHA: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+
+
+class Kind(StrEnum):
+    ISSUE = "issue"
+    PULL = "pull"
+    COMMIT = "commit"
+    BRANCH = "branch"
+    REPOSITORY = "repository"
+    CONNECTION = "connection"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A thing on GitHub. ``repository`` is GitHub's id of where it is, 0 for a connection.
+
+    ``name`` is the number of an issue or a pull request, the id of a commit, the name of a branch, else "".
+    """
+
+    kind: Kind
+    repository: int
+    name: str = ""
+
+
+def subjects_of(connection: Connection, event: str, payload: object) -> list[Subject]:
+    """Return what ``payload`` (the parsed JSON of a delivery) hints at; nothing when it makes no sense."""
+    if event in OF_CONNECTION:
+        moved = [row for list_ in OF_CONNECTION[event] for row in _rows(payload, list_)]
+        seen = dict.fromkeys(_number(row, "id") for row in moved)
+        return [Subject(Kind.CONNECTION, 0), *(Subject(Kind.REPOSITORY, number) for number in seen if number)]
+    repository, reader = _number(payload, "repository", "id"), READERS.get(event)
+    if reader is None or not repository:
+        return []
+    kind, name = reader(payload)
+    return [Subject(kind, repository, name)] if name or kind == Kind.REPOSITORY else []
+
+
+def _issue(payload: object) -> tuple[Kind, str]:
+    """A comment on a pull request comes as one on an issue."""
+    kind = Kind.PULL if _at(payload, "issue", "pull_request") else Kind.ISSUE
+    return kind, _numeral(payload, "issue", "number")
+
+
+def _pull(payload: object) -> tuple[Kind, str]:
+    return Kind.PULL, _numeral(payload, "pull_request", "number")
+
+
+def _push(payload: object) -> tuple[Kind, str]:
+    ref = _text(payload, "ref")
+    return Kind.BRANCH, ref.removeprefix(HEADS) if ref.startswith(HEADS) else ""
+
+
+def _branch(payload: object) -> tuple[Kind, str]:
+    return Kind.BRANCH, _text(payload, "ref") if _text(payload, "ref_type") == "branch" else ""
+
+
+def _commit(*path: str) -> Callable[[object], tuple[Kind, str]]:
+    def read(payload: object) -> tuple[Kind, str]:
+        sha = _text(payload, *path)
+        return Kind.COMMIT, sha if _SHA.fullmatch(sha) else ""
+
+    return read
+
+
+def _repository(payload: object) -> tuple[Kind, str]:
+    return Kind.REPOSITORY, ""
+
+
+READERS: Final = {
+    "issues": _issue,
+    "issue_comment": _issue,
+    "pull_request": _pull,
+    "pull_request_review": _pull,
+    "pull_request_review_comment": _pull,
+    "pull_request_review_thread": _pull,
+    "push": _push,
+    "create": _branch,
+    "delete": _branch,
+    "check_run": _commit("check_run", "head_sha"),
+    "check_suite": _commit("check_suite", "head_sha"),
+    "workflow_run": _commit("workflow_run", "head_sha"),
+    "status": _commit("sha"),
+    "repository": _repository,
+    "label": _repository,
+    "member": _repository,
+}
+OF_CONNECTION: Final = {
+    "installation": ("repositories",),
+    "installation_repositories": ("repositories_added", "repositories_removed"),
+    "github_app_authorization": (),
+}
+
+
+def _at(payload: object, *path: str) -> object:
+    for name in path:
+        payload = payload.get(name) if isinstance(payload, dict) else None
+    return payload
+
+
+def _rows(payload: object, name: str) -> list[object]:
+    rows = _at(payload, name)
+    return rows if isinstance(rows, list) else []
+
+
+def _number(payload: object, *path: str) -> int:
+    found = _at(payload, *path)
+    return found if isinstance(found, int) and not isinstance(found, bool) and 0 < found < LARGEST else 0
+
+
+def _numeral(payload: object, *path: str) -> str:
+    return str(_number(payload, *path) or "")
+
+
+def _text(payload: object, *path: str) -> str:
+    found = _at(payload, *path)
+    return found if isinstance(found, str) and found.isprintable() and len(found) <= LONGEST_REF else ""
