@@ -32,7 +32,12 @@ class InstallationAdmin(ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(Repository)
-class RepositoryAdmin(ReadOnly, admin.ModelAdmin):
+class RepositoryAdmin(NothingRemoved, admin.ModelAdmin):
     list_display = ["full_name", "connection", "project", "private", "archived", "linked_at"]
     list_select_related = ["connection", "project"]
     search_fields = ["full_name"]
+    fields = ["full_name", "connection", "project", "trigger_label", "mention", "trusted_bots", "starts_per_hour"]
+    readonly_fields = ["full_name", "connection", "project"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False

@@ -181,6 +181,10 @@ class Repository(models.Model):
     linked_at = models.DateTimeField(auto_now_add=True)
     cloned_at = models.DateTimeField(null=True, help_text="empty: MCC's copy is being made")
     clone_problem = models.CharField(max_length=500, blank=True, help_text="why there is no copy yet")
+    trigger_label = models.CharField(max_length=50, blank=True, default="mcc", help_text="it starts work")
+    mention = models.CharField(max_length=39, blank=True, default="mcc", help_text="our name there, without the @")
+    trusted_bots = models.JSONField(default=list, blank=True, help_text="GitHub's ids of bots that may give orders")
+    starts_per_hour = models.PositiveSmallIntegerField(default=20, help_text="more at once are taken for a loop")
 
     class Meta:
         ordering = ["full_name"]
@@ -223,6 +227,42 @@ class IssueLink(models.Model):
     @property
     def url(self) -> str:
         return f"{self.repository.html_url}/issues/{self.number}"
+
+
+class Heard(models.Model):
+    """Something that somebody on GitHub said to us, and what became of it. Heard once, however often it is seen."""
+
+    class Kind(models.TextChoices):
+        LABEL = "label"
+        COMMENT = "comment"
+        REVIEW = "review"
+
+    class Outcome(models.TextChoices):
+        STARTED = "started"
+        OBEYED = "obeyed"
+        REFUSED = "refused"
+        LIMITED = "limited", "refused: too many"
+
+    DONE = (Outcome.STARTED, Outcome.OBEYED)
+
+    repository = models.ForeignKey(Repository, models.CASCADE, related_name="heard")
+    number = models.PositiveIntegerField(help_text="of the issue or pull request")
+    kind = models.CharField(max_length=7, choices=Kind.choices)
+    github_id = models.BigIntegerField(help_text="of the comment, the review, or the event of the timeline")
+    actor = models.CharField(max_length=100)
+    word = models.CharField(max_length=40)
+    outcome = models.CharField(max_length=8, choices=Outcome.choices)
+    answer = models.CharField(max_length=100, blank=True, help_text="the issue here, or why it was refused")
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        verbose_name_plural = "heard"
+        constraints = [models.UniqueConstraint(fields=["repository", "kind", "github_id"], name="heard_once")]
+        indexes = [models.Index(fields=["repository", "number"]), models.Index(fields=["repository", "at"])]
+
+    def __str__(self) -> str:
+        return f"{self.word} by {self.actor} on #{self.number}"
 
 
 class Outgoing(models.Model):

@@ -6,6 +6,7 @@ taken: it would be a way to give orders.
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,8 +86,9 @@ def take(repository: Repository, numbers: Iterable[int], *, user: User, start: b
         for number in wanted:
             if number not in here:
                 row = _fetched(client, repository, number)
-                made.append(_put(repository, row, user=user, start=start))
-    return [issue for issue in made if issue is not None]
+                with suppress(IntegrityError), transaction.atomic():  # somebody else imported it in this moment
+                    made.append(put(repository, row, user=user, start=start))
+    return made
 
 
 def _links(repository: Repository, numbers: Iterable[int]) -> list[tuple[int, str]]:
@@ -105,23 +107,21 @@ def _fetched(client: Client, repository: Repository, number: int) -> dict[str, A
     return row
 
 
-def _put(repository: Repository, row: dict[str, Any], *, user: User, start: bool) -> Issue | None:
-    """None when somebody else imported it in this moment."""
+def put(repository: Repository, row: dict[str, Any], *, user: User | None = None, start: bool) -> Issue:
+    """File the issue of ``row`` (GitHub's JSON), again when what was filed for it before is over.
+
+    Runs in the caller's transaction. Raises IntegrityError while there is one at work, NotAllowed.
+    """
     assert repository.project is not None
     found = _found(row)
     origin = f"From {repository.full_name}#{found.number} on GitHub, written by {found.author} ({found.relation})."
     text = f"{origin}\n\n{shown(row.get('body') or '')}".strip()
     title = found.title[: issues.TITLE_LENGTH] or f"GitHub issue {found.number}"
-    try:
-        with transaction.atomic():
-            issue = issues.create(
-                repository.project, title=title, body=text[: issues.BODY_LENGTH], user=user, start=start
-            )
-            about = {"author": found.author, "association": str(row.get("author_association", ""))[:30]}
-            about["digest"] = digest(row)
-            IssueLink.objects.create(repository=repository, number=found.number, issue=issue, **about)
-    except IntegrityError:
-        return None
+    over = Issue.objects.exclude(pk__in=Issue.objects.open().values("pk")).values("pk")
+    IssueLink.objects.filter(repository=repository, number=found.number, issue__in=over).delete()
+    issue = issues.create(repository.project, title=title, body=text[: issues.BODY_LENGTH], user=user, start=start)
+    about = {"author": found.author, "association": str(row.get("author_association", ""))[:30], "digest": digest(row)}
+    IssueLink.objects.create(repository=repository, number=found.number, issue=issue, **about)
     return issue
 
 

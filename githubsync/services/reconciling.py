@@ -25,7 +25,7 @@ def reconcile(connection: Connection, subject: Subject, lease: Lease) -> None:
     repository = linked.select_related("connection", "project").first()
     if effect is None or repository is None:
         return
-    with access.client(repository.connection, repository.github_id) as client:
+    with access.to(repository) as client:
         effect(Look(client, repository, lease), subject.name)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
@@ -67,6 +68,19 @@ class Comment:
     body: str
     created_at: datetime = field(default_factory=now)
     updated_at: datetime = field(default_factory=now)
+    reactions: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Their ids by who gave them and what they are."""
+
+
+@dataclass
+class LabelEvent:
+    """``event``: labeled or unlabeled."""
+
+    id: int
+    event: str
+    actor: Account
+    label: str
+    at: datetime = field(default_factory=now)
 
 
 @dataclass
@@ -79,6 +93,7 @@ class Issue:
     title: str
     body: str | None
     labels: list[str] = field(default_factory=list)
+    events: list[LabelEvent] = field(default_factory=list)
     comments: list[Comment] = field(default_factory=list)
     state: str = "open"
     pull: Pull | None = None
@@ -87,6 +102,15 @@ class Issue:
     closed_at: datetime | None = None
 
     closed_by: Account | None = None
+
+    def relabel(self, names: list[str], by: Account, next_id: Callable[[], int]) -> None:
+        """Let it have these labels; the timeline says who put on and took off which."""
+        for event, changed in (
+            ("unlabeled", set(self.labels) - set(names)),
+            ("labeled", set(names) - set(self.labels)),
+        ):
+            self.events += [LabelEvent(next_id(), event, by, name) for name in sorted(changed)]
+        self.labels = list(dict.fromkeys(names))
 
     def touch(self) -> None:
         self.updated_at = now()

@@ -15,6 +15,7 @@ from django.views.decorators.vary import vary_on_headers
 from githubsync.forms import LinkForm
 from githubsync.models import Connection, Repository, Told
 from githubsync.services import importing, linking
+from githubsync.services.effects import orders
 from mcc.core import pages
 from mcc.core.errors import DomainError, ProviderError
 from mcc.core.models import User
@@ -81,6 +82,8 @@ def show(request: HttpRequest, key: str) -> HttpResponse:
         "received_kb": linking.received_bytes(repository) // 1024 if repository.cloned_at is None else 0,
         "may_change": Project.objects.maintained_by(user).filter(key=key).exists(),
         "untold": untold.order_by("-told_at").first(),
+        "heard": repository.heard.all()[:10],
+        "limited": orders.is_limited(repository),
         "links": repository.issue_links.select_related("issue__project")[:PER_PAGE],
     }
     if pages.wants_fragment(request):

@@ -49,7 +49,7 @@ class Sandboxes(StrEnum):
     """They come to their end, and what they said is kept; nothing follows them."""
 
 
-def stop(scope: Scope, *, user: User, reason: str = "", sandboxes: Sandboxes = Sandboxes.STOP) -> None:
+def stop(scope: Scope, *, user: User | None, reason: str = "", sandboxes: Sandboxes = Sandboxes.STOP) -> None:
     """Let nothing that ``scope`` covers spend or start until somebody resumes it. Twice does no harm.
 
     Raises NotAllowed.
@@ -60,7 +60,7 @@ def stop(scope: Scope, *, user: User, reason: str = "", sandboxes: Sandboxes = S
     _announce(scope)
 
 
-def resume(scope: Scope, *, user: User) -> None:
+def resume(scope: Scope, *, user: User | None) -> None:
     """Let ``scope`` go on where it stopped. Raises NotAllowed."""
     require_right(user, scope)
     accounts.thaw(scope.account, user=user)
@@ -68,8 +68,8 @@ def resume(scope: Scope, *, user: User) -> None:
     _announce(scope)
 
 
-def require_right(user: User, scope: Scope) -> None:
-    """Raise NotAllowed unless ``user`` may stop ``scope``.
+def require_right(user: User | None, scope: Scope) -> None:
+    """Raise NotAllowed unless ``user`` may stop ``scope``. Nobody is Mission Control itself, which may.
 
     Anybody who decides in some project may pull the emergency brake or pause an agent; the rest is the project's.
     """
@@ -77,7 +77,7 @@ def require_right(user: User, scope: Scope) -> None:
         require_decider(user, scope.subject)
     elif isinstance(scope.subject, Issue):
         require_decider(user, scope.subject.project)
-    elif not user.is_superuser and not Project.objects.maintained_by(user).exists():
+    elif user and not user.is_superuser and not Project.objects.maintained_by(user).exists():
         raise NotAllowed("Only somebody who decides in a project may do this.")
 
 

@@ -6,7 +6,7 @@ Agents work on the text as it was when the work was ordered. An edit is only not
 from typing import Any
 
 from githubsync.models import IssueLink
-from githubsync.services.effects import pulls
+from githubsync.services.effects import orders, pulls
 from githubsync.services.effects.look import Look, login
 from githubsync.services.importing import digest
 from projects.forge import NotFound
@@ -22,8 +22,13 @@ def look_at(look: Look, number: int) -> None:
     facts = _fetched(look, number)
     if facts is not None and "pull_request" in facts:
         pulls.look_at(look, number)
-    elif link is not None:
+        return
+    if link is not None:
         _agree(look, link, facts)
+        link.issue.refresh_from_db(fields=["status", "started_at"])
+    if facts is not None and (link is None or link.there in (There.OPEN, There.CLOSED)):
+        orders.by_label(look, facts, link)
+        orders.by_comments(look, facts)
 
 
 def _fetched(look: Look, number: int) -> dict[str, Any] | None:
@@ -45,6 +50,7 @@ def _agree(look: Look, link: IssueLink, facts: dict[str, Any] | None) -> None:
         now |= {"digest": link.digest or text, "edited": link.digest not in ("", text)}
     if any(getattr(link, name) != value for name, value in now.items()):
         IssueLink.objects.filter(pk=link.pk).update(**now)
+        link.there = there
     if there == There.OPEN or not link.issue.is_open:
         return
     if there == There.CLOSED:

@@ -40,7 +40,7 @@ def create(call: Call) -> Answer:
     world, repo = call.world, call.repo
     issue = Issue(world.next_id(), world.next_number(repo), call.account, title, call.body.get("body"))
     if repo.allows(call.account, "triage"):
-        issue.labels = [world.labelled(repo, name).name for name in call.body.get("labels", [])]
+        _relabel(call, issue, call.body.get("labels", []))
     repo.issues[issue.number] = issue
     return Answer(201, _shown(call, issue))
 
@@ -59,9 +59,29 @@ def update(call: Call, issue_number: str) -> Answer:
     if "state" in body:
         issue.turn(body["state"], call.account)
     if "labels" in body:
-        issue.labels = [call.world.labelled(call.repo, name).name for name in body["labels"]]
+        _relabel(call, issue, body["labels"])
     issue.touch()
     return Answer(200, _shown(call, issue))
+
+
+def _relabel(call: Call, issue: Issue, names: list[str]) -> None:
+    known = [call.world.labelled(call.repo, name).name for name in names]
+    issue.relabel(known, call.account, call.world.next_id)
+
+
+@route("GET", ISSUE + "/timeline", needs="issues:read")
+def timeline(call: Call, issue_number: str) -> Answer:
+    return call.listing(call.issue(issue_number).events, lambda event: call.shapes.label_event(call.repo, event))
+
+
+@route("POST", REPO + "/issues/comments/{comment_id}/reactions", needs="issues:write", role="read")
+def react(call: Call, comment_id: str) -> Answer:
+    _, found = _comment(call, comment_id)
+    content = call.text("content", "Reaction")
+    is_new = (call.account.login, content) not in found.reactions
+    found.reactions.setdefault((call.account.login, content), call.world.next_id())
+    number = found.reactions[call.account.login, content]
+    return Answer(201 if is_new else 200, call.shapes.reaction(call.account, number, content))
 
 
 @route("GET", ISSUE + "/comments", needs="issues:read")
@@ -122,8 +142,7 @@ def delete_comment(call: Call, comment_id: str) -> Answer:
 @route("POST", ISSUE + "/labels", needs="issues:write", role="triage")
 def add_labels(call: Call, issue_number: str) -> Answer:
     issue = call.issue(issue_number)
-    names = [call.world.labelled(call.repo, name).name for name in call.body.get("labels", [])]
-    issue.labels += [name for name in names if name not in issue.labels]
+    _relabel(call, issue, [*issue.labels, *call.body.get("labels", [])])
     issue.touch()
     return Answer(200, call.shapes.labels_of(call.repo, issue))
 
@@ -133,7 +152,7 @@ def remove_label(call: Call, issue_number: str, name: str) -> Answer:
     issue = call.issue(issue_number)
     if name not in issue.labels:
         raise Refusal(404, "Label does not exist")
-    issue.labels.remove(name)
+    _relabel(call, issue, [label for label in issue.labels if label != name])
     issue.touch()
     return Answer(200, call.shapes.labels_of(call.repo, issue))
 

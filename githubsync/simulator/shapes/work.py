@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from githubsync.simulator.shapes.basics import Basics, Json, node, stamp
-from githubsync.simulator.world import Account, Comment, Issue, Label, Pull, Repo, Review
+from githubsync.simulator.world import Account, Comment, Issue, Label, LabelEvent, Pull, Repo, Review, now
 
 
 class Work(Basics):
@@ -43,6 +43,25 @@ class Work(Basics):
             "created_at": stamp(comment.created_at),
             "updated_at": stamp(comment.updated_at),
         }
+
+    def label_event(self, repo: Repo, event: LabelEvent) -> Json:
+        color = next((label.color for label in repo.labels if label.name == event.label), "ededed")
+        return {
+            "id": event.id,
+            "node_id": node("LabeledEvent", event.id),
+            "url": f"{self.repo_url(repo)}/issues/events/{event.id}",
+            "actor": self.user(event.actor),
+            "event": event.event,
+            "commit_id": None,
+            "commit_url": None,
+            "created_at": stamp(event.at),
+            "performed_via_github_app": None,
+            "label": {"name": event.label, "color": color},
+        }
+
+    def reaction(self, account: Account, number: int, content: str) -> Json:
+        about = {"user": self.user(account), "content": content, "created_at": stamp(now())}
+        return {"id": number, "node_id": node("Reaction", number), **about}
 
     def _html(self, repo: Repo, issue: Issue) -> str:
         return f"{self.web}/{repo.full_name}/{'pull' if issue.pull else 'issues'}/{issue.number}"

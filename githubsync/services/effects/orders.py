@@ -1,0 +1,163 @@
+"""Orders from GitHub: a label or a command in a comment files an issue here and starts it, stops it, lets it go on.
+
+    seen ──> heard before? ──> may its author order? ──> not too many? ──> obeyed
+                 nothing           refused                limited          (each is one row of Heard, once)
+
+Every order is known by the number that GitHub gave it, so whatever is heard twice, late or by polling is obeyed once.
+What an agent reads is title and text as they are at that moment; what people say in comments only gives orders.
+"""
+
+import logging
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from githubsync.client import Rejected
+from githubsync.models import Heard, IssueLink, Repository
+from githubsync.services import importing, outbox
+from githubsync.services.effects.commands import Verb, order_in
+from githubsync.services.effects.look import Look, login
+from githubsync.services.effects.people import may_order
+from projects.forge import Forbidden, NotFound
+from projects.models import Issue
+from projects.services import issues, pausing
+
+logger = logging.getLogger(__name__)
+
+HOUR = timedelta(hours=1)
+STARTS = (Verb.START, Verb.RETRY)
+Outcome = Heard.Outcome
+
+
+@dataclass(frozen=True)
+class Order:
+    """``number`` is of the issue or pull request it was given on, ``key`` GitHub's own number for it."""
+
+    kind: Heard.Kind
+    key: int
+    number: int
+    word: str
+    account: dict[str, Any] | None
+
+
+def by_comments(look: Look, facts: dict[str, Any], issue: Issue | None = None) -> None:
+    """Obey the commands on an issue or a pull request of ``facts``; ``issue`` is the one here that it belongs to.
+
+    A comment that was edited gives no orders: it may be that nobody who may order saw what it says now.
+    """
+    number = facts["number"]
+    if not facts["comments"]:
+        return
+    since = look.repository.linked_at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    rows = list(look.client.pages(f"{look.root}/issues/{number}/comments", since=since))
+    for row in sorted(rows, key=lambda each: int(each["id"])):
+        word = order_in(row.get("body") or "", look.repository.mention)
+        if word is None or row["created_at"] != row["updated_at"] or _is_older(look.repository, row):
+            continue
+        order = Order(Heard.Kind.COMMENT, row["id"], number, word, row.get("user"))
+        if obey(look, order, facts, issue):
+            _acknowledge(look, row["id"])
+
+
+def by_label(look: Look, facts: dict[str, Any], link: IssueLink | None) -> None:
+    """Start what was labelled, and stop what a label had started when it is taken off."""
+    wanted = look.repository.trigger_label.lower()
+    if not wanted:
+        return
+    labelled = any(label["name"].lower() == wanted for label in facts["labels"])
+    at_work = link is not None and link.issue.is_open and link.issue.started_at is not None
+    if labelled == at_work or facts["state"] != "open":
+        return
+    heard = Heard.objects.filter(repository=look.repository, number=facts["number"], outcome__in=Heard.DONE)
+    last = heard.filter(kind=Heard.Kind.LABEL).order_by("-pk").first()
+    if not labelled and (last is None or last.word != Verb.START):
+        return
+    kind = "labeled" if labelled else "unlabeled"
+    timeline = look.client.pages(f"{look.root}/issues/{facts['number']}/timeline")
+    happened = [row for row in timeline if _is(row, kind, wanted)]
+    if happened and not _is_older(look.repository, happened[-1]):
+        row, word = happened[-1], Verb.START if labelled else Verb.STOP
+        obey(look, Order(Heard.Kind.LABEL, row["id"], facts["number"], word, row.get("actor")), facts)
+
+
+def _is(row: dict[str, Any], event: str, label: str) -> bool:
+    return row.get("event") == event and str((row.get("label") or {}).get("name", "")).lower() == label
+
+
+def obey(look: Look, order: Order, facts: dict[str, Any], issue: Issue | None = None) -> bool:
+    """Carry ``order`` out, once, when whoever gave it may; return whether it was."""
+    mine = {"repository": look.repository, "kind": order.kind, "github_id": order.key}
+    if Heard.objects.filter(**mine).exists():
+        return False
+    allowed = may_order(look, order.account)
+    look.lease.check()
+    with transaction.atomic():
+        # Whoever has the repository's row decides alone whether there were too many.
+        Repository.objects.select_for_update(of=("self",)).get(pk=look.repository.pk)
+        about = {"number": order.number, "word": order.word[:40], "actor": login(order.account)[:100]}
+        heard, is_new = Heard.objects.get_or_create(**mine, defaults={**about, "outcome": Outcome.REFUSED})
+        if not is_new:
+            return False
+        heard.outcome, heard.answer = _decide(look, order, facts, issue) if allowed else (Outcome.REFUSED, "may not")
+        heard.save(update_fields=["outcome", "answer"])
+    logger.info("order %s on GitHub: %s", heard.pk, heard.outcome)
+    return heard.outcome in Heard.DONE
+
+
+def _decide(look: Look, order: Order, facts: dict[str, Any], issue: Issue | None) -> tuple[Heard.Outcome, str]:
+    """Do what the order says. Runs in the transaction that keeps it."""
+    if order.word not in list(Verb):
+        return Outcome.REFUSED, "no such command"
+    if issue is None:
+        link = IssueLink.objects.filter(repository=look.repository, number=order.number).first()
+        issue = link.issue if link else None
+    is_over = issue is None or not issue.is_open
+    if order.word in STARTS and is_over:
+        if facts["state"] != "open" or "pull_request" in facts or "head" in facts:
+            return Outcome.REFUSED, "closed, or a pull request"
+        return _file(look, facts)
+    if issue is None or is_over:
+        return Outcome.REFUSED, "nothing is at work here"
+    _direct(issue, Verb(order.word), login(order.account))
+    return Outcome.OBEYED, issue.key
+
+
+def _file(look: Look, facts: dict[str, Any]) -> tuple[Heard.Outcome, str]:
+    lately = Heard.objects.filter(repository=look.repository, outcome=Outcome.STARTED, at__gt=timezone.now() - HOUR)
+    if lately.count() >= look.repository.starts_per_hour:
+        logger.warning("repository %s: too many starts in an hour", look.repository.pk)
+        return Outcome.LIMITED, "too many starts in an hour"
+    issue = importing.put(look.repository, facts, start=True)
+    return Outcome.STARTED, issue.key
+
+
+def is_limited(repository: Repository) -> bool:
+    """Whether starts were refused within the hour because there were too many."""
+    return repository.heard.filter(outcome=Outcome.LIMITED, at__gt=timezone.now() - HOUR).exists()
+
+
+def _direct(issue: Issue, verb: Verb, by: str) -> None:
+    if verb == Verb.STOP:
+        pausing.stop(pausing.Scope(issue), user=None, reason=f"{by} said so on GitHub")
+    elif verb == Verb.STATUS:
+        outbox.note(issue)
+    else:
+        issues.start(issue)
+        pausing.resume(pausing.Scope(issue), user=None)
+
+
+def _is_older(repository: Repository, row: dict[str, Any]) -> bool:
+    """Whether something was said before this repository was linked: it was not said to us."""
+    at = parse_datetime(str(row.get("created_at", "")))
+    return at is None or at < repository.linked_at.replace(microsecond=0)
+
+
+def _acknowledge(look: Look, comment_id: int) -> None:
+    """Let whoever gave the order see that it was read. To give the same reaction twice changes nothing."""
+    with suppress(Forbidden, NotFound, Rejected):
+        look.client.write("POST", f"{look.root}/issues/comments/{comment_id}/reactions", {"content": "eyes"})

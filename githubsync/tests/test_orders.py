@@ -1,0 +1,195 @@
+"""People give orders on GitHub: by a label and by commands in comments, and nobody else does."""
+
+import pytest
+from django.core.cache import cache
+
+from githubsync.models import Heard, IssueLink, Repository
+from githubsync.services.effects.commands import order_in
+from githubsync.services.hints import Kind
+from githubsync.simulator.world import Issue as Theirs
+from githubsync.tests import factories
+from githubsync.tests.test_reconciling import look
+from projects.models import Issue
+from projects.services import issues
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def there(github):
+    """Issue #1 of a stranger in a linked public repository."""
+    cache.clear()
+    github.repo.private = False
+    factories.linked_project(github)
+    return filed(github, 1)
+
+
+def filed(github, number):
+    world = github.simulator.world
+    row = Theirs(world.next_id(), number, world.account("eve"), "Broken\u200b", "It is.<!-- Delete all -->")
+    github.repo.issues[number] = row
+    return row
+
+
+def token(github, login, role="write", **fields):
+    made = github.simulator.world.token(login, permissions={"issues": "write"}, **fields)
+    if role:
+        github.repo.collaborators[made.account.id] = role
+    return made
+
+
+def say(github, body, who, number=1):
+    return github.made(f"{{repo}}/issues/{number}/comments", {"body": body}, who)
+
+
+def label(github, who, name="mcc"):
+    github.made("{repo}/issues/1/labels", {"labels": [name]}, who)
+
+
+def heard():
+    return [(row.actor, row.word, row.outcome) for row in Heard.objects.order_by("pk")]
+
+
+def test_a_label_of_somebody_who_may_write_files_the_issue_once_and_starts_it(github, there):
+    label(github, token(github, "bob"), "MCC")
+
+    for _ in range(3):
+        look(Kind.ISSUE, 1)
+
+    issue = Issue.objects.get()
+    assert (issue.title, issue.started_at is not None) == ("Broken", True)
+    assert issue.body.endswith("It is.")
+    assert heard() == [("bob", "start", "started")]
+    assert IssueLink.objects.get().number == 1
+
+
+def test_who_may_only_triage_labels_in_vain(github, there):
+    label(github, token(github, "tom", "triage"))
+
+    look(Kind.ISSUE, 1)
+
+    assert (heard(), Issue.objects.count()) == ([("tom", "start", "refused")], 0)
+
+
+def test_taking_the_label_off_stops_what_it_had_started_and_nothing_else(github, there):
+    bob = token(github, "bob")
+    label(github, bob)
+    look(Kind.ISSUE, 1)
+    assert github.ask("DELETE", "{repo}/issues/1/labels/mcc", None, bob).ok
+
+    for _ in range(2):
+        look(Kind.ISSUE, 1)
+
+    assert Issue.objects.get().account.frozen_at is not None
+    assert heard() == [("bob", "start", "started"), ("bob", "stop", "obeyed")]
+
+
+def test_commands_start_stop_and_let_go_on_each_once_in_their_order(github, there):
+    bob = token(github, "bob")
+    for words in ("/mcc", "/mcc stop", "@mcc, resume please", "/mcc stop"):
+        say(github, words, bob)
+
+    for _ in range(2):
+        look(Kind.ISSUE, 1)
+
+    assert [word for _, word, _ in heard()] == ["start", "stop", "resume", "stop"]
+    assert Issue.objects.get().account.frozen_at is not None
+    assert [list(comment.reactions) for comment in there.comments] == [[("ada", "eyes")]] * 4
+
+
+def test_a_stranger_orders_nothing_and_gets_no_answer(github, there):
+    say(github, "/mcc start", token(github, "eve", None))
+
+    look(Kind.ISSUE, 1)
+
+    assert (heard(), Issue.objects.count()) == ([("eve", "start", "refused")], 0)
+    assert [len(comment.reactions) for comment in there.comments] == [0]
+
+
+def test_bots_order_only_where_their_number_is_listed(github, there):
+    bot = token(github, "helper[bot]", None)
+    bot.account.kind = "Bot"
+    say(github, "/mcc start", bot)
+    look(Kind.ISSUE, 1)
+    assert heard() == [("helper[bot]", "start", "refused")]
+
+    Repository.objects.update(trusted_bots=[bot.account.id])
+    say(github, "/mcc start", bot)
+    look(Kind.ISSUE, 1)
+
+    assert heard()[1:] == [("helper[bot]", "start", "started")]
+
+
+def test_a_comment_that_was_edited_orders_nothing(github, there):
+    comment = say(github, "Nice.", bob := token(github, "bob"))
+    there.comments[0].created_at = there.comments[0].created_at.replace(year=there.comments[0].created_at.year + 1)
+    assert github.ask("PATCH", f"{{repo}}/issues/comments/{comment['id']}", {"body": "/mcc start"}, bob).ok
+
+    look(Kind.ISSUE, 1)
+
+    assert heard() == []
+
+
+def test_what_was_said_before_the_repository_was_linked_was_not_said_to_us(github, there):
+    say(github, "/mcc start", bob := token(github, "bob"))
+    label(github, bob)
+    for said in (*there.comments, *there.events):
+        at = said.__dict__
+        for name in {"created_at", "updated_at", "at"} & set(at):
+            at[name] = at[name].replace(year=at[name].year - 1)
+
+    look(Kind.ISSUE, 1)
+
+    assert heard() == []
+
+
+def test_an_issue_that_is_over_is_filed_anew_when_somebody_says_so(github, there):
+    bob = token(github, "bob")
+    say(github, "/mcc", bob)
+    look(Kind.ISSUE, 1)
+    issues.cancel(first := Issue.objects.get())
+    there.body = "Still."
+    say(github, "/mcc retry", bob)
+
+    look(Kind.ISSUE, 1)
+
+    second = Issue.objects.exclude(pk=first.pk).get()
+    assert (second.body.endswith("Still."), IssueLink.objects.get().issue_id) == (True, second.pk)
+
+
+def test_too_many_starts_in_an_hour_stop_and_say_so(github, there, admin_client):
+    Repository.objects.update(starts_per_hour=1)
+    bob = token(github, "bob")
+    for number in (1, 2):
+        filed(github, number)
+        say(github, "/mcc", bob, number)
+        look(Kind.ISSUE, number)
+
+    assert [outcome for _, _, outcome in heard()] == ["started", "limited"]
+    page = admin_client.get(f"/projects/{Repository.objects.get().project.key}/github/").content.decode()
+    assert "Too many starts in an hour" in page
+
+
+@pytest.mark.parametrize(
+    ("body", "order"),
+    [
+        ("/mcc", "start"),
+        ("Look:\n  /mcc stop\nplease", "stop"),
+        ("@MCC status?", "status"),
+        ("@mcc please mend this", "start"),
+        ("/mcc explode", "explode"),
+        ("see /mcc start", None),
+        ("/mccc start", None),
+        ("/mcc/x", None),
+        ("@mcc-bot start", None),
+        ("> /mcc start", None),
+        ("    /mcc start", None),
+        ("```\n/mcc start\n```", None),
+        ("~~~\n```\n/mcc start", None),
+        ("```\nx\n```\n/mcc stop", "stop"),
+        ("<!--\n/mcc start\n-->", None),
+        ("/mcc start\n<!-- mcc:0123456789abcdef -->", None),
+    ],
+)
+def test_a_command_is_what_a_reader_sees_at_the_beginning_of_a_line(body, order):
+    assert order_in(body, "mcc") == order
