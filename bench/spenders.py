@@ -84,7 +84,6 @@ def _spend(order: Order, chance: random.Random, reference: str) -> bool:
     fate = "captured" if order.same_nanousd else chance.choices(FATES, SHARES)[0]
     if fate == "left":
         return True
-    ledger.mark_sent(hold)
     time.sleep(chance.choice((0, 0.001, 0.003)))
     if fate == "released":
         ledger.release(hold)

@@ -75,7 +75,7 @@ class AccountFrozen(DomainError):
 
 
 class HoldNotOpen(DomainError):
-    """The hold is not in a state that allows this: somebody settled it first, or it was never sent."""
+    """The hold is not in a state that allows this: somebody sent or settled it first."""
 
     code = "hold_not_open"
 
@@ -83,16 +83,6 @@ class HoldNotOpen(DomainError):
         super().__init__(f"The hold {reference} is {state}.")
         self.reference = reference
         self.state = state
-
-
-class ReferenceReused(DomainError):
-    """An open hold has this reference for another amount: what would be sent is not what was set aside."""
-
-    code = "reference_reused"
-
-    def __init__(self, reference: str) -> None:
-        super().__init__(f"The hold {reference} exists for another amount.")
-        self.reference = reference
 
 
 class GenerationReused(DomainError):

@@ -17,7 +17,7 @@ from agents.gateway.draft import MOST_CHARS, Draft
 from agents.meter import Metered
 from agents.models import Charge, Message
 from agents.services import reconcile, runs
-from budgets.errors import BudgetExceeded, GenerationReused, HoldNotOpen, ReferenceReused
+from budgets.errors import BudgetExceeded, GenerationReused, HoldNotOpen
 from budgets.models import Account, Hold
 from budgets.services import ledger
 from budgets.services import pricing as price_list
@@ -91,7 +91,7 @@ class Attempt:
         reference = self._next_reference()
         try:
             hold = self._hold_what_fits(reference)
-        except (HoldNotOpen, ReferenceReused) as refusal:
+        except HoldNotOpen as refusal:
             raise LeaseLost(f"{reference} is made by somebody else") from refusal
         self._hold = hold
         return hold
@@ -106,7 +106,6 @@ class Attempt:
                     reference=reference,
                     model=self._model.model,
                     provider=self._model.endpoint.name,
-                    sent=True,
                 )
             except BudgetExceeded as refusal:
                 if not tries_left or not self._shrink():

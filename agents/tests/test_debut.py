@@ -8,7 +8,7 @@ from agents.tests import workbench
 from agents.tests.calls import make_card
 from budgets.models import Usage
 from budgets.services import ledger
-from budgets.tests.factories import make_bill, make_sent
+from budgets.tests.factories import make_bill, make_hold
 from mcc.core.errors import InvalidInput
 from mcc.core.models import AuditEntry, User
 
@@ -35,7 +35,7 @@ def router(fake):
 
 def test_from_the_first_key_to_a_team_at_work_in_two_clicks(client, router, boss):
     ada, bea = workbench.make_agent(max_tokens=4_096), workbench.make_agent(max_tokens=1_000)
-    hold = make_sent(ada.account, amount=10**9)
+    hold = make_hold(ada.account, amount=10**9)
     ledger.capture(hold, make_bill(5, input_tokens=200_000, output_tokens=10_000))
     client.force_login(boss)
     page = f"/providers/{router.pk}/"

@@ -49,7 +49,7 @@ def measure(scale: Scale) -> Iterator[Finding]:
     yield Finding("stop to last closed stream", "ms", streams, second, note)
     yield Finding("stop to last request", "ms", requests, second, "0: none came after it")
     yield Finding("answer to the POST", "ms", posts)
-    left = Hold.objects.filter(state__in=[Hold.State.HELD, Hold.State.SENT]).count()
+    left = Hold.objects.filter(state=Hold.State.SENT).count()
     yield Finding("calls that nobody gave up", "holds", [left], None, "the sweeper settles the others")
     assert not Account.objects.filter(frozen_at__isnull=False).exists()
 

@@ -1,10 +1,11 @@
 """The book of money: holds before calls, usages after them.
 
-HELD ── mark_sent (committed BEFORE the request leaves) ──> SENT ── capture ──> CAPTURED
-  |     (calls do it in the commit of the hold)              |
-  |                                                          |── release (refused before generation) ──> RELEASED
-  |── release (never sent) ──> RELEASED                      |── lost sight of ──> UNRESOLVED (still counts)
-                                                                   UNRESOLVED ── sweep ──> CAPTURED or RELEASED
+hold (committed BEFORE the request leaves) ──> SENT ── capture ──> CAPTURED
+                                                |── release (refused before generation) ──> RELEASED
+                                                |── lost sight of ──> UNRESOLVED (still counts)
+                                                                        |── sweep ──> CAPTURED or RELEASED
+
+Nothing is set aside without being sent: a worker that dies in between leaves what may have been sent, as any other.
 """
 
 from django.db import models
@@ -19,16 +20,15 @@ class Hold(models.Model):
     """Money set aside before one attempt at a model call. It is also the record of that attempt."""
 
     class State(models.TextChoices):
-        HELD = "held"
         SENT = "sent"
         UNRESOLVED = "unresolved"
         CAPTURED = "captured"
         RELEASED = "released"
 
-    OPEN = (State.HELD, State.SENT, State.UNRESOLVED)
+    OPEN = (State.SENT, State.UNRESOLVED)
 
     reference = models.CharField(max_length=120, unique=True, help_text="idempotency key: run:5/step:3/attempt:1")
-    state = models.CharField(max_length=10, choices=State.choices, default=State.HELD)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.SENT)
     amount_nanousd = models.BigIntegerField()
     model = models.CharField(max_length=200)
     provider = models.CharField(max_length=100, blank=True)
@@ -44,7 +44,7 @@ class Hold(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(amount_nanousd__gte=0), name="hold_not_negative"),
             models.CheckConstraint(
-                condition=Q(state__in=["held", "sent", "unresolved", "captured", "released"]), name="hold_state_known"
+                condition=Q(state__in=["sent", "unresolved", "captured", "released"]), name="hold_state_known"
             ),
         ]
         indexes = [

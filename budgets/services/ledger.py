@@ -16,7 +16,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from budgets import periods, queries
-from budgets.errors import AccountFrozen, BudgetExceeded, GenerationReused, HoldNotOpen, ReferenceReused
+from budgets.errors import AccountFrozen, BudgetExceeded, GenerationReused, HoldNotOpen
 from budgets.models import Account, Bucket, Hold, Usage
 from budgets.services import alerts, buckets, locks, pricing, statements
 from budgets.services.accounts import global_account
@@ -41,30 +41,28 @@ def hold(
     provider: str = "",
     lease_s: float = 120,
     at: datetime | None = None,
-    sent: bool = False,
 ) -> Hold:
-    """Set money aside on ``accounts`` and on the global one before a call whose price is not known yet. Commits.
+    """Set money aside on ``accounts`` and on the global one for a call that leaves now, price unknown. Commits.
+
+    Only whoever gets the hold back may send the request: once it is committed, it may have been sent.
 
     ``amount_nanousd`` must be an upper bound: it is never clamped to what is left. The whole amount counts against
-    each account, in the period of ``at`` (now, except in tests). Asked again with the same ``reference`` it
-    returns the open hold of that reference. With ``sent`` it also does what `mark_sent` does, in the same commit; then
-    a hold of that reference was sent by somebody else.
+    each account, in the period of ``at`` (now, except in tests).
 
-    Raises AccountFrozen or BudgetExceeded, and sets nothing aside; HoldNotOpen when the hold of that reference is
-    settled or sent, ReferenceReused when it is for another amount. RuntimeError inside a transaction: a hold that could
-    still be rolled back protects nobody.
+    Raises AccountFrozen or BudgetExceeded, and sets nothing aside; HoldNotOpen when there is a hold of that reference:
+    somebody else sent it. RuntimeError inside a transaction: a hold that could still be rolled back protects nobody.
     """
     if amount_nanousd < 0:
         raise InvalidInput("A hold cannot be negative.")
     at = at or timezone.now()
     wanted = Hold(
         reference=reference,
-        state=State.SENT if sent else State.HELD,
+        state=State.SENT,
         amount_nanousd=amount_nanousd,
         model=model,
         provider=provider,
         created_at=at,
-        sent_at=at if sent else None,
+        sent_at=at,
         lease_until=at + timedelta(seconds=lease_s),
     )
     account_ids = sorted({account.pk for account in accounts})
@@ -72,14 +70,14 @@ def hold(
         sqlitefile.wait_for_turn()
         try:
             # What is set aside for a request that leaves must not be forgotten, even if the power goes.
-            with sqlitefile.flushed() if sent else nullcontext():
+            with sqlitefile.flushed():
                 return _admit(wanted, account_ids)
         except buckets.BucketMissing:
             buckets.open_missing([global_account().pk, *account_ids], at)
         except (IntegrityError, BudgetExceeded):
             # Looked for only now: almost every reference is new, and every call waits for what is asked before it.
             if existing := Hold.objects.filter(reference=reference).first():
-                return _same(existing, wanted)
+                raise HoldNotOpen(existing.reference, existing.state) from None
             raise
     raise RuntimeError(f"no bucket stays open for {reference}")
 
@@ -101,14 +99,6 @@ def _admit(wanted: Hold, account_ids: list[int]) -> Hold:
     statements.add(rooms, held_nanousd=wanted.amount_nanousd)
     statements.insert_hold(wanted, sorted({term.account_id for term in terms}))
     return wanted
-
-
-def _same(existing: Hold, wanted: Hold) -> Hold:
-    if existing.state not in Hold.OPEN or wanted.state == State.SENT:
-        raise HoldNotOpen(existing.reference, existing.state)
-    if existing.amount_nanousd != wanted.amount_nanousd:
-        raise ReferenceReused(existing.reference)
-    return existing
 
 
 def _refuse_too_much(rooms: list[Room], amount_nanousd: int) -> None:
@@ -136,15 +126,6 @@ def taken(references: Sequence[str]) -> set[str]:
     return statements.taken(references)
 
 
-def mark_sent(hold: Hold) -> None:
-    """Write down, committed, that the request leaves now. Only then write to the socket.
-
-    Raises HoldNotOpen if the hold was sent, swept or settled before; RuntimeError inside a transaction.
-    """
-    with sqlitefile.flushed(), transaction.atomic(durable=True):
-        _move(hold, {State.HELD}, State.SENT, sent_at=timezone.now())
-
-
 def note_generation(hold: Hold, generation_id: str) -> None:
     """Keep the provider's name for what ``hold`` pays, by which a lost answer can be found. Raises GenerationReused."""
     try:
@@ -160,7 +141,7 @@ def capture(hold: Hold, bill: Bill, *, savepoint: bool = True) -> Usage:
     """Charge ``bill`` to every account of ``hold``, in the period in which the hold was admitted. Once.
 
     Joins the transaction of the caller. A hold that is charged already gives its Usage back. More than was set aside
-    is charged too: it is spent. Raises HoldNotOpen if the hold was never sent or was released, GenerationReused; then
+    is charged too: it is spent. Raises HoldNotOpen if the hold was released, GenerationReused; then
     the caller's transaction can go on, unless it did without the ``savepoint``, which takes two statements.
     """
     with transaction.atomic(savepoint=savepoint):
@@ -208,17 +189,12 @@ def release(hold: Hold, note: str = "") -> None:
     Joins the transaction of the caller. Raises HoldNotOpen when it was charged.
     """
     try:
-        give_back(hold, Hold.OPEN, note=note)
+        with transaction.atomic():
+            _move(hold, Hold.OPEN, State.RELEASED, settled_at=timezone.now(), note=note[:300])
+            _free(hold)
     except HoldNotOpen as refusal:
         if refusal.state != State.RELEASED:
             raise
-
-
-@transaction.atomic
-def give_back(hold: Hold, source: Collection[str], *, note: str) -> None:
-    """Release ``hold`` from one of the states ``source``. Raises HoldNotOpen when it is in another."""
-    _move(hold, source, State.RELEASED, settled_at=timezone.now(), note=note[:300])
-    _free(hold)
 
 
 def _free(hold: Hold, *, spent_nanousd: int = 0, overrun: bool = False) -> None:
@@ -240,11 +216,11 @@ def _free(hold: Hold, *, spent_nanousd: int = 0, overrun: bool = False) -> None:
 def lose(hold: Hold, note: str = "") -> None:
     """Admit that nobody here knows what became of a request that was sent. It counts until the sweeper finds out.
 
-    Again does nothing. Raises HoldNotOpen if it was never sent or is settled.
+    Again does nothing. Raises HoldNotOpen if it is settled.
     """
     now = timezone.now()
     lost_at = Coalesce(F("lost_at"), Value(now))
-    _move(hold, {State.SENT, State.UNRESOLVED}, State.UNRESOLVED, lease_until=now, lost_at=lost_at, note=note[:300])
+    _move(hold, Hold.OPEN, State.UNRESOLVED, lease_until=now, lost_at=lost_at, note=note[:300])
 
 
 def renew(references_prefix: str, lease_s: float) -> int:
@@ -252,9 +228,7 @@ def renew(references_prefix: str, lease_s: float) -> int:
 
     Returns how many there are.
     """
-    attempts = Hold.objects.filter(
-        state__in=[State.HELD, State.SENT], reference__startswith=references_prefix.rstrip("/") + "/"
-    )
+    attempts = Hold.objects.filter(state=State.SENT, reference__startswith=references_prefix.rstrip("/") + "/")
     return attempts.update(lease_until=timezone.now() + timedelta(seconds=lease_s))
 
 

@@ -1,6 +1,5 @@
 """Settles what nobody settles: holds whose worker died, and calls whose answer was lost.
 
-    HELD past its lease       -> RELEASED     nothing was sent
     SENT past its lease       -> UNRESOLVED   it may have been served: it keeps counting
     UNRESOLVED                -> CAPTURED or RELEASED as soon as the provider can tell, and after the horizon
                                  CAPTURED as PRESUMED, at the hold: the only amount that cannot be too little
@@ -70,8 +69,6 @@ def sweep(
     now = now or timezone.now()
     swept = Swept()
     over = Hold.objects.filter(lease_until__lt=now).order_by("lease_until")
-    for hold in over.filter(state=State.HELD)[:BATCH]:
-        swept.released += _release_unsent(hold)
     for hold in over.filter(state=State.SENT)[:BATCH]:
         swept.lost += _give_up_waiting(hold, now)
     for hold in over.filter(state=State.UNRESOLVED)[:BATCH]:
@@ -81,14 +78,6 @@ def sweep(
                 answer = _presumed(hold)
             _settle(hold, answer, swept, charged)
     return swept
-
-
-def _release_unsent(hold: Hold) -> bool:
-    try:
-        ledger.give_back(hold, {State.HELD}, note="never sent")
-    except HoldNotOpen:
-        return False
-    return True
 
 
 def _give_up_waiting(hold: Hold, now: datetime) -> int:

@@ -45,14 +45,8 @@ def make_hold(*accounts_held: Account, amount: int = 10, reference: str = "", **
     )
 
 
-def make_sent(*accounts_held: Account, amount: int = 10, **options: object) -> Hold:
-    hold = make_hold(*accounts_held, amount=amount, **options)
-    ledger.mark_sent(hold)
-    return hold
-
-
 def spend(*accounts_held: Account, cost: int = 10, **options: object) -> Usage:
-    return ledger.capture(make_sent(*accounts_held, amount=cost, **options), make_bill(cost))
+    return ledger.capture(make_hold(*accounts_held, amount=cost, **options), make_bill(cost))
 
 
 def make_price(**prices: int | None) -> Price:

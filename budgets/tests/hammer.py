@@ -102,7 +102,6 @@ def spend_one_by_one(
             except (BudgetExceeded, AccountFrozen):
                 outcome += Outcome(refused=1, least_refused=cost + spare_nanousd)
                 continue
-            do(ledger.mark_sent, hold)
             do(ledger.capture, hold, make_bill(cost, generation_id=f"gen-{reference}"))
             outcome += Outcome(admitted=1)
     except Exception as error:

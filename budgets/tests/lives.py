@@ -46,7 +46,7 @@ class Call:
     accounts: list[Account]
     amount: int
     at: datetime
-    state: str = State.HELD
+    state: str = State.SENT
     cost: int = 0
     model: str = "acme/large"
     is_dead: bool = False
@@ -166,17 +166,9 @@ class Life(RuleBasedStateMachine):
             if self.frozen & {account.pk for account in call.accounts}:
                 with pytest.raises(AccountFrozen):
                     ledger.hold(call.accounts, call.amount, **again)
-            elif call.state in Hold.OPEN:
-                assert ledger.hold(call.accounts, call.amount, **again) == call.row
             else:
                 with pytest.raises(HoldNotOpen):
                     ledger.hold(call.accounts, call.amount, **again)
-
-    @rule(data=st.data())
-    def send(self, data) -> None:
-        if call := self.pick(data, State.HELD):
-            ledger.mark_sent(call.row)
-            call.state = State.SENT
 
     @rule(data=st.data(), part=st.integers(0, 100), model=st.sampled_from(["acme/large", "acme/small"]))
     def capture(self, data, part: int, model: str) -> None:
@@ -189,7 +181,6 @@ class Life(RuleBasedStateMachine):
         before = len(self.calls)
         self.hold_the_last_nano_dollar_or_one_more(0, issue, others)
         for call in self.calls[before:]:
-            ledger.mark_sent(call.row)
             self.charge(call, call.amount)
 
     @rule(data=st.data(), extra=st.integers(1, 40))
@@ -237,7 +228,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def crash(self, data) -> None:
-        """The worker dies: before or after it sent, before or after somebody lost sight of the call."""
+        """The worker dies: before or after somebody lost sight of the call."""
         if call := self.pick(data, *Hold.OPEN):
             call.is_dead = True
 
@@ -271,9 +262,7 @@ class Life(RuleBasedStateMachine):
 
         sweep(resolve, horizon_s=HORIZON_S, now=self.now)
         for call in self.calls:
-            if call.state == State.HELD and call.at + timedelta(seconds=LEASE_S) < self.now:
-                call.state = State.RELEASED
-            elif call.state == State.SENT and call.at + timedelta(seconds=LEASE_S) < self.now:
+            if call.state == State.SENT and call.at + timedelta(seconds=LEASE_S) < self.now:
                 call.state = State.UNRESOLVED
             if call.row.pk in asked:
                 self.answered(call, answer)

@@ -8,7 +8,7 @@ from budgets.errors import BudgetExceeded
 from budgets.models import Account, Bucket, Limit
 from budgets.services import accounts
 from budgets.signals import account_frozen, account_thawed
-from budgets.tests.factories import NOON, limited, make_account, make_hold, make_sent, spend
+from budgets.tests.factories import NOON, limited, make_account, make_hold, spend
 from mcc.core.errors import InvalidInput
 from mcc.core.models import AuditEntry
 
@@ -69,7 +69,7 @@ def test_a_limit_set_mid_month_counts_what_was_spent_and_what_is_in_flight() -> 
     account = make_account()
     spend(account, cost=30, at=NOON - timedelta(days=3))
     spend(account, cost=1000, at=NOON - timedelta(days=30))
-    make_sent(account, amount=50, at=NOON - timedelta(days=1))
+    make_hold(account, amount=50, at=NOON - timedelta(days=1))
 
     accounts.set_limit(account, 100, period=Limit.Period.MONTHLY, at=NOON)
 

@@ -7,7 +7,7 @@ from django.db import transaction
 from budgets.models import Alert, Limit
 from budgets.services import accounts, ledger
 from budgets.signals import limit_crossed
-from budgets.tests.factories import NOON, limited, make_account, make_bill, make_hold, make_sent, spend
+from budgets.tests.factories import NOON, limited, make_account, make_bill, make_hold, spend
 
 pytestmark = pytest.mark.django_db
 
@@ -40,7 +40,7 @@ def test_each_level_is_told_once_per_bucket(heard, django_capture_on_commit_call
 def test_one_dear_call_crosses_both_levels_and_its_overrun_is_told() -> None:
     account = limited(100)
 
-    ledger.capture(make_sent(account, amount=10), make_bill(150))
+    ledger.capture(make_hold(account, amount=10), make_bill(150))
 
     assert sorted(Alert.objects.values_list("level", flat=True)) == ["overrun", "reached", "warn"]
 
@@ -103,7 +103,7 @@ def test_a_cleared_limit_is_silent() -> None:
 
 def test_an_alert_of_a_charge_that_was_rolled_back_is_not_told(heard, django_capture_on_commit_callbacks) -> None:
     account = limited(100)
-    hold = make_sent(account, amount=90)
+    hold = make_hold(account, amount=90)
 
     with django_capture_on_commit_callbacks(execute=True), pytest.raises(ZeroDivisionError), transaction.atomic():
         ledger.capture(hold, make_bill(90))

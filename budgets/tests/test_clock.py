@@ -9,7 +9,7 @@ from budgets.errors import BudgetExceeded
 from budgets.models import Bucket, Limit
 from budgets.services import accounts, ledger
 from budgets.services.sweep import sweep
-from budgets.tests.factories import limited, make_bill, make_hold, make_sent, spend
+from budgets.tests.factories import limited, make_bill, make_hold, spend
 
 pytestmark = pytest.mark.django_db
 
@@ -62,9 +62,8 @@ def test_a_call_is_charged_to_the_period_that_admitted_it(end, period) -> None:
     at, over = end
     account = limited(100, period=period, at=at - TENTH)
 
-    late = make_sent(account, amount=60, at=at - TENTH)
+    late = make_hold(account, amount=60, at=at - TENTH)
     early = make_hold(account, amount=40, at=at)
-    ledger.mark_sent(early)
     ledger.capture(late, make_bill(55))
     ledger.capture(early, make_bill(40))
 
@@ -81,7 +80,7 @@ def test_a_call_is_charged_to_the_period_that_admitted_it(end, period) -> None:
 def test_the_new_period_is_free_of_what_the_old_one_still_holds(end) -> None:
     at, _ = end
     account = limited(100, period="daily", at=at - TENTH)
-    make_sent(account, amount=100, at=at - TENTH)
+    make_hold(account, amount=100, at=at - TENTH)
 
     with pytest.raises(BudgetExceeded):
         make_hold(account, amount=1, at=at - timedelta(microseconds=1))
@@ -93,7 +92,7 @@ def test_the_new_period_is_free_of_what_the_old_one_still_holds(end) -> None:
 def test_a_call_lost_before_midnight_is_presumed_in_the_old_day(end) -> None:
     at, _ = end
     account = limited(100, period="daily", at=at - TENTH)
-    make_sent(account, amount=30, at=at - TENTH)
+    make_hold(account, amount=30, at=at - TENTH)
     spend(account, cost=7, at=at)
 
     sweep(lambda _: None, now=at + timedelta(days=3), horizon_s=86_400)

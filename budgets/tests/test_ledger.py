@@ -5,10 +5,10 @@ import pytest
 from django.db import transaction
 
 from budgets import audit, queries
-from budgets.errors import AccountFrozen, BudgetExceeded, GenerationReused, HoldNotOpen, ReferenceReused
-from budgets.models import Bucket, Hold, Limit, Posting, Usage
+from budgets.errors import AccountFrozen, BudgetExceeded, GenerationReused, HoldNotOpen
+from budgets.models import Bucket, Hold, Limit, Usage
 from budgets.services import accounts, ledger
-from budgets.tests.factories import NOON, limited, make_account, make_bill, make_hold, make_sent, spend
+from budgets.tests.factories import NOON, limited, make_account, make_bill, make_hold, spend
 from mcc.core.errors import InvalidInput
 
 pytestmark = pytest.mark.django_db
@@ -35,7 +35,7 @@ def test_a_hold_counts_against_each_account_and_the_global_one() -> None:
     held_by = set(hold.lines.values_list("account", flat=True))
     assert held_by == {project.pk, issue.pk, accounts.global_account().pk}
     assert bucket_of(project) == (0, 40)
-    assert hold.state == State.HELD
+    assert hold.state == State.SENT
 
 
 def test_check_then_add_lets_nothing_pass_the_limit() -> None:
@@ -109,23 +109,6 @@ def test_a_frozen_account_admits_no_hold_not_even_a_known_one() -> None:
         assert refusal.value.account == account
 
 
-def test_the_same_reference_returns_the_open_hold() -> None:
-    account = limited(10)
-    first = make_hold(account, reference="run:1/step:1/attempt:1")
-
-    again = make_hold(account, reference="run:1/step:1/attempt:1")
-
-    assert again == first
-    assert bucket_of(account) == (0, 10)
-
-
-def test_the_same_reference_for_another_amount_is_refused() -> None:
-    make_hold(amount=10, reference="run:1/step:1/attempt:1")
-
-    with pytest.raises(ReferenceReused):
-        make_hold(amount=11, reference="run:1/step:1/attempt:1")
-
-
 def test_the_reference_of_a_settled_hold_is_refused() -> None:
     ledger.release(make_hold(reference="run:1/step:1/attempt:1"))
 
@@ -142,7 +125,7 @@ def test_a_free_call_is_admitted_on_an_exhausted_limit() -> None:
     account = limited(10)
     spend(account, cost=10)
 
-    assert make_hold(account, amount=0).state == State.HELD
+    assert make_hold(account, amount=0).state == State.SENT
 
 
 @pytest.mark.django_db(transaction=True)
@@ -150,25 +133,12 @@ def test_a_hold_refuses_to_be_part_of_a_transaction_that_may_roll_back() -> None
     with pytest.raises(RuntimeError), transaction.atomic():
         make_hold()
 
-    hold = make_hold()
-    with pytest.raises(RuntimeError), transaction.atomic():
-        ledger.mark_sent(hold)
-    assert Hold.objects.get().state == State.HELD
-
-
-def test_a_request_is_sent_once() -> None:
-    hold = make_sent()
-
-    with pytest.raises(HoldNotOpen):
-        ledger.mark_sent(hold)
-
-    hold.refresh_from_db()
-    assert (hold.state, hold.sent_at is not None) == (State.SENT, True)
+    assert not Hold.objects.exists()
 
 
 def test_a_charge_replaces_the_hold_on_every_account() -> None:
     project, issue = limited(100), make_account()
-    hold = make_sent(project, issue, amount=40)
+    hold = make_hold(project, issue, amount=40)
 
     usage = ledger.capture(hold, make_bill(25, cached_tokens=50))
 
@@ -180,7 +150,7 @@ def test_a_charge_replaces_the_hold_on_every_account() -> None:
 
 def test_double_charge_settling_twice_returns_the_same_usage() -> None:
     account = limited(100)
-    hold = make_sent(account)
+    hold = make_hold(account)
     first = ledger.capture(hold, make_bill(7))
 
     again = ledger.capture(Hold.objects.get(), make_bill(7))
@@ -191,8 +161,8 @@ def test_double_charge_settling_twice_returns_the_same_usage() -> None:
 
 def test_double_charge_a_generation_is_charged_to_one_hold() -> None:
     account = limited(100)
-    ledger.capture(make_sent(account), make_bill(7, generation_id="gen-twice"))
-    second = make_sent(account)
+    ledger.capture(make_hold(account), make_bill(7, generation_id="gen-twice"))
+    second = make_hold(account)
 
     with pytest.raises(GenerationReused):
         ledger.capture(second, make_bill(7, generation_id="gen-twice"))
@@ -204,13 +174,13 @@ def test_double_charge_a_generation_is_charged_to_one_hold() -> None:
 
 def test_calls_without_a_generation_id_are_each_charged() -> None:
     for _ in range(2):
-        ledger.capture(make_sent(), make_bill(7, generation_id=None))
+        ledger.capture(make_hold(), make_bill(7, generation_id=None))
 
     assert Usage.objects.count() == 2
 
 
 def test_a_generation_is_noted_on_one_hold() -> None:
-    first, second = make_sent(), make_sent()
+    first, second = make_hold(), make_hold()
     ledger.note_generation(first, "gen-noted")
 
     with pytest.raises(GenerationReused):
@@ -219,18 +189,9 @@ def test_a_generation_is_noted_on_one_hold() -> None:
     assert list(Hold.objects.order_by("pk").values_list("generation_id", flat=True)) == ["gen-noted", None]
 
 
-def test_what_was_never_sent_is_not_charged() -> None:
-    hold = make_hold()
-
-    with pytest.raises(HoldNotOpen):
-        ledger.capture(hold, make_bill(7))
-
-    assert (Usage.objects.count(), Posting.objects.count()) == (0, 0)
-
-
 def test_more_than_was_set_aside_is_charged_and_logged(caplog) -> None:
     account = limited(100)
-    hold = make_sent(account, amount=90)
+    hold = make_hold(account, amount=90)
 
     with caplog.at_level(logging.WARNING):
         ledger.capture(hold, make_bill(130))
@@ -244,7 +205,7 @@ def test_more_than_was_set_aside_is_charged_and_logged(caplog) -> None:
 
 def test_a_charge_rolls_back_with_the_transaction_it_joined() -> None:
     account = limited(100)
-    hold = make_sent(account, amount=40)
+    hold = make_hold(account, amount=40)
 
     with pytest.raises(ZeroDivisionError), transaction.atomic():
         ledger.capture(hold, make_bill(25))
@@ -255,8 +216,8 @@ def test_a_charge_rolls_back_with_the_transaction_it_joined() -> None:
 
 
 def test_a_refused_charge_leaves_the_transaction_it_joined_usable() -> None:
-    ledger.capture(make_sent(), make_bill(7, generation_id="gen-twice"))
-    second = make_sent()
+    ledger.capture(make_hold(), make_bill(7, generation_id="gen-twice"))
+    second = make_hold()
 
     with transaction.atomic():
         with pytest.raises(GenerationReused):
@@ -266,10 +227,9 @@ def test_a_refused_charge_leaves_the_transaction_it_joined_usable() -> None:
     assert Hold.objects.get(pk=second.pk).state == State.RELEASED
 
 
-@pytest.mark.parametrize("make", [make_hold, make_sent])
-def test_leaked_hold_release_gives_everything_back_once(make) -> None:
+def test_leaked_hold_release_gives_everything_back_once() -> None:
     account = limited(100)
-    hold = make(account, amount=40)
+    hold = make_hold(account, amount=40)
 
     ledger.release(hold, "refused by the provider")
     ledger.release(hold)
@@ -279,7 +239,7 @@ def test_leaked_hold_release_gives_everything_back_once(make) -> None:
 
 
 def test_what_was_charged_is_not_released() -> None:
-    hold = make_sent()
+    hold = make_hold()
     ledger.capture(hold, make_bill(7))
 
     with pytest.raises(HoldNotOpen):
@@ -288,7 +248,7 @@ def test_what_was_charged_is_not_released() -> None:
 
 def test_a_lost_call_still_counts_and_can_be_charged_later() -> None:
     account = limited(100)
-    hold = make_sent(account, amount=40)
+    hold = make_hold(account, amount=40)
 
     ledger.lose(hold, "stream broke")
     ledger.lose(hold, "stream broke")
@@ -298,22 +258,17 @@ def test_a_lost_call_still_counts_and_can_be_charged_later() -> None:
     assert bucket_of(account) == (12, 0)
 
 
-def test_what_was_never_sent_cannot_be_lost() -> None:
-    with pytest.raises(HoldNotOpen):
-        ledger.lose(make_hold())
-
-
 def test_a_charge_counts_in_the_period_of_its_hold() -> None:
     account = limited(100, Limit.Period.DAILY, at=NOON)
     late = datetime(2031, 3, 12, 23, 59, 59, 999_999, tzinfo=UTC)
-    hold = make_sent(account, amount=40, at=late)
+    hold = make_hold(account, amount=40, at=late)
     tomorrow = make_hold(account, amount=100, at=late + timedelta(microseconds=1))
 
     ledger.capture(hold, make_bill(30))
 
     spent = Bucket.objects.filter(limit__account=account).order_by("period_start")
     assert list(spent.values_list("spent_nanousd", "held_nanousd")) == [(30, 0), (0, 100)]
-    assert tomorrow.state == State.HELD
+    assert tomorrow.state == State.SENT
 
 
 def test_reset_job_there_is_none_a_new_period_begins_empty() -> None:
@@ -362,15 +317,15 @@ def test_headroom_knows_a_period_that_no_hold_has_opened() -> None:
     assert ledger.headroom([account], at=NOON + timedelta(days=1)) == 100
 
 
-def test_only_one_caller_gets_a_hold_that_is_marked_sent_at_once() -> None:
+def test_only_one_caller_gets_a_hold() -> None:
     account = limited(100)
 
-    hold = make_hold(account, amount=40, reference="run:1/step:1/attempt:1", sent=True)
+    hold = make_hold(account, amount=40, reference="run:1/step:1/attempt:1")
 
     kept = Hold.objects.get(pk=hold.pk)
     assert (kept.state, kept.sent_at, kept.created_at) == (State.SENT, hold.created_at, hold.created_at)
     for amount in (40, 90):
         with pytest.raises(HoldNotOpen):
-            make_hold(account, amount=amount, reference="run:1/step:1/attempt:1", sent=True)
+            make_hold(account, amount=amount, reference="run:1/step:1/attempt:1")
     assert bucket_of(account) == (0, 40)
     assert ledger.capture(hold, make_bill(30)).cost_nanousd == 30

@@ -8,7 +8,7 @@ from budgets import queries, reading, vitals
 from budgets.models import Alert, Hold, Posting, Reconciliation, Usage
 from budgets.services import accounts, ledger, reconciling
 from budgets.signals import bill_differs, hold_overrun, limit_crossed
-from budgets.tests.factories import limited, make_account, make_bill, make_sent
+from budgets.tests.factories import limited, make_account, make_bill, make_hold
 from mcc.core.money import NANOUSD
 
 pytestmark = pytest.mark.django_db
@@ -22,7 +22,7 @@ def sent(
     at: datetime, cost: int | None, *, settled: datetime | None = None, model="acme/large", upstream="Acme"
 ) -> Hold:
     """A call sent at ``at``; None: nobody knows its cost yet, and 2 dollars are set aside."""
-    hold = make_sent(make_account(), amount=2 * DOLLAR, provider="acme")
+    hold = make_hold(make_account(), amount=2 * DOLLAR, provider="acme")
     Hold.objects.filter(pk=hold.pk).update(sent_at=at)
     if cost is not None:
         usage = ledger.capture(hold, make_bill(cost, model_used=model, provider="Acme"))
@@ -123,8 +123,8 @@ def test_only_days_that_are_over_with_calls_and_without_a_check_are_asked_about(
 
 
 def test_what_the_book_is_not_sure_of_is_listed():
-    usage = ledger.capture(make_sent(make_account()), make_bill(10, source=Usage.Source.PRESUMED))
-    lost = make_sent(make_account())
+    usage = ledger.capture(make_hold(make_account()), make_bill(10, source=Usage.Source.PRESUMED))
+    lost = make_hold(make_account())
     ledger.lose(lost)
     Hold.objects.filter(pk=lost.pk).update(created_at=usage.at - timedelta(hours=2))
 
@@ -146,7 +146,7 @@ def test_overruns_are_summed_up_by_account_and_told_once_a_period(django_capture
     hold_overrun.connect(hear)
     with django_capture_on_commit_callbacks(execute=True):
         for cost in (10, 15, 12):
-            ledger.capture(make_sent(account, amount=10), make_bill(cost))
+            ledger.capture(make_hold(account, amount=10), make_bill(cost))
     limit_crossed.disconnect(hear)
     hold_overrun.disconnect(hear)
 

@@ -8,7 +8,7 @@ from budgets import audit
 from budgets.models import Bucket, Hold, Usage
 from budgets.services import ledger
 from budgets.services.sweep import Released, Swept, sweep
-from budgets.tests.factories import limited, make_bill, make_hold, make_sent
+from budgets.tests.factories import limited, make_bill, make_hold
 from mcc.core.errors import ProviderError
 
 pytestmark = pytest.mark.django_db
@@ -30,7 +30,7 @@ def later(seconds: float):
 
 
 def make_unresolved(*accounts, **options) -> Hold:
-    hold = make_sent(*accounts, **options)
+    hold = make_hold(*accounts, **options)
     ledger.lose(hold)
     return hold
 
@@ -40,25 +40,8 @@ def only_bucket() -> tuple[int, int]:
     return bucket.spent_nanousd, bucket.held_nanousd
 
 
-def test_leaked_hold_a_dead_worker_gives_back_what_it_never_sent() -> None:
-    make_hold(limited(100), amount=40, lease_s=10)
-
-    assert sweep(nobody_knows) == Swept()
-    assert sweep(nobody_knows, now=later(11)) == Swept(released=1)
-
-    assert (Hold.objects.get().state, only_bucket()) == (State.RELEASED, (0, 0))
-
-
-def test_a_swept_hold_cannot_be_sent_by_a_worker_that_woke_up() -> None:
-    hold = make_hold(lease_s=10)
-    sweep(nobody_knows, now=later(11))
-
-    with pytest.raises(ledger.HoldNotOpen):
-        ledger.mark_sent(hold)
-
-
 def test_a_call_whose_worker_died_keeps_counting() -> None:
-    make_sent(limited(100), amount=40, lease_s=10)
+    make_hold(limited(100), amount=40, lease_s=10)
 
     assert sweep(nobody_knows, now=later(11)) == Swept(lost=1, waiting=1)
 
@@ -66,7 +49,7 @@ def test_a_call_whose_worker_died_keeps_counting() -> None:
 
 
 def test_a_renewed_attempt_is_left_alone() -> None:
-    make_sent(reference="run:1/step:1/attempt:1", lease_s=10)
+    make_hold(reference="run:1/step:1/attempt:1", lease_s=10)
     ledger.renew("run:1", 60)
 
     assert sweep(nobody_knows, now=later(11)) == Swept()
@@ -143,7 +126,7 @@ def test_a_hold_settled_while_the_provider_was_asked_is_left_as_it_is() -> None:
 
 def test_double_charge_a_lost_call_whose_generation_is_charged_elsewhere_is_released() -> None:
     account = limited(100)
-    ledger.capture(make_sent(account), make_bill(7, generation_id="gen-twice"))
+    ledger.capture(make_hold(account), make_bill(7, generation_id="gen-twice"))
     make_unresolved(account)
 
     assert sweep(lambda _: make_bill(7, generation_id="gen-twice"), now=later(1)) == Swept(released=1)

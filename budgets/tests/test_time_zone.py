@@ -13,7 +13,7 @@ from budgets import audit, forms, periods, queries, vitals
 from budgets.errors import BudgetExceeded
 from budgets.models import Bucket, DaySpend, Limit, Unfolded
 from budgets.services import accounts, ledger, rollups
-from budgets.tests.factories import limited, make_account, make_bill, make_hold, make_sent, spend
+from budgets.tests.factories import limited, make_account, make_bill, make_hold, spend
 from budgets.tests.rollback import rolled_back
 
 BERLIN, NEW_YORK = "Europe/Berlin", "America/New_York"
@@ -183,7 +183,7 @@ def test_a_running_period_goes_on_until_its_end_though_the_zone_changes(zones, p
     rollups.follow_zone()
     account = limited(100, period, at=at)
     spend(account, cost=30, at=at)
-    hanging = make_sent(account, amount=20, at=at)
+    hanging = make_hold(account, amount=20, at=at)
 
     live_in(after)
     rollups.follow_zone()
@@ -269,7 +269,7 @@ def move_about(live_in, data) -> None:
         room = ledger.headroom([account], at=now)
         with pytest.raises(BudgetExceeded):
             make_hold(account, amount=room + 1, at=now)
-        opened.append(make_sent(account, amount=min(room, data.draw(st.integers(0, 80))), at=now))
+        opened.append(make_hold(account, amount=min(room, data.draw(st.integers(0, 80))), at=now))
         if data.draw(st.booleans()):
             hold = opened.pop(0)
             ledger.capture(hold, make_bill(hold.amount_nanousd))

@@ -40,7 +40,7 @@ def running(**fields) -> Run:
 def test_who_stopped_when_why_and_how_long_it_took_is_kept(boss):
     run = running()
     issue = run.assignment.issue
-    hold = books.make_sent(issue.account, amount=NANOUSD)
+    hold = books.make_hold(issue.account, amount=NANOUSD)
     pausing.stop(Scope(), user=boss, reason="fire drill")
     freeze = Freeze.objects.get()
     assert (freeze.user, freeze.reason, freeze.gently) == (boss, "fire drill", False)
@@ -67,7 +67,7 @@ def test_who_stopped_when_why_and_how_long_it_took_is_kept(boss):
 
 def test_what_ended_before_the_stop_or_belongs_to_others_is_not_counted(boss):
     run, other = running(), running()
-    ledger.lose(books.make_sent(run.assignment.issue.account))
+    ledger.lose(books.make_hold(run.assignment.issue.account))
     pausing.stop(Scope(run.assignment.issue), user=boss)
     books.spend(other.assignment.issue.account)
     Run.objects.filter(pk=run.pk).update(status="queued")

@@ -13,7 +13,7 @@ from budgets import periods, queries
 from budgets.models import Posting, Usage
 from budgets.queries import Totals
 from budgets.services import accounts, ledger, rollups
-from budgets.tests.factories import make_bill, make_sent, spend
+from budgets.tests.factories import make_bill, make_hold, spend
 from budgets.tests.rollback import rolled_back
 from mcc.core.errors import InvalidInput
 from mcc.core.money import nanousd, usd_string
@@ -48,7 +48,7 @@ class Company:
         issue = data.draw(st.sampled_from([None, *(each for each in self.issues if each.project == project)]))
         owners = [owner.account for owner in (project, issue, agent) if owner]
         at = START + timedelta(hours=data.draw(st.integers(0, 100)))
-        hold = make_sent(*owners, accounts.agent_type_account(agent.role), amount=50, at=at)
+        hold = make_hold(*owners, accounts.agent_type_account(agent.role), amount=50, at=at)
         bill = make_bill(
             data.draw(st.integers(0, 60)),
             model_used=data.draw(st.sampled_from(MODELS)),
@@ -170,8 +170,8 @@ def test_a_line_says_what_was_set_aside_what_it_was_for_and_which_message_it_pai
     conversation = Conversation.objects.create(title="talk", agent=agent)
     run = Run.objects.create(agent=agent, model=agent.model, conversation=conversation, purpose="fix")
     paid = [issue.account, issue.project.account, agent.account, role]
-    step = ledger.capture(make_sent(*paid, amount=90, reference=f"run:{run.pk}/step:1/attempt:1"), make_bill(10))
-    cut = ledger.capture(make_sent(*paid, amount=80, reference=f"run:{run.pk}/condense:7/attempt:1"), make_bill(20))
+    step = ledger.capture(make_hold(*paid, amount=90, reference=f"run:{run.pk}/step:1/attempt:1"), make_bill(10))
+    cut = ledger.capture(make_hold(*paid, amount=80, reference=f"run:{run.pk}/condense:7/attempt:1"), make_bill(20))
     Charge.objects.create(usage=step, run=run)
     Charge.objects.create(usage=cut, run=run)
     message = Message.objects.create(conversation=conversation, run=run, step=1, role="assistant", usage=step)
@@ -204,9 +204,9 @@ def test_a_page_takes_the_same_queries_however_many_rows_it_has(number, django_a
 def test_calls_whose_cost_nobody_knows_stand_apart_with_what_they_may_cost() -> None:
     owner = factories.user()
     ours, theirs = factories.project(owner=owner), factories.project()
-    hold = make_sent(ours.account, amount=70)
-    make_sent(theirs.account, amount=500)
-    lost = make_sent(ours.account, amount=30)
+    hold = make_hold(ours.account, amount=70)
+    make_hold(theirs.account, amount=500)
+    lost = make_hold(ours.account, amount=30)
     ledger.lose(lost)
     spend(ours.account, cost=9)
 
@@ -219,7 +219,7 @@ def test_calls_whose_cost_nobody_knows_stand_apart_with_what_they_may_cost() -> 
 
 @pytest.mark.parametrize("text", ["=HYPERLINK(1)", "+1", "-1", "@cmd", "\tx", "\rx"])
 def test_a_name_that_a_spreadsheet_would_run_is_defused(text) -> None:
-    hold = make_sent(amount=5)
+    hold = make_hold(amount=5)
     ledger.capture(hold, make_bill(5, model_used=text, provider="plain"))
 
     [row] = csv.DictReader(io.StringIO("".join(usage_csv.table(Posting.objects.all())), newline=""))

@@ -43,7 +43,7 @@ def run(issue) -> Run:
 
 def used(input_tokens: int, cached_tokens: int) -> Usage:
     bill = money.make_bill(10, input_tokens=input_tokens, cached_tokens=cached_tokens)
-    return ledger.capture(money.make_sent(money.make_account()), bill)
+    return ledger.capture(money.make_hold(money.make_account()), bill)
 
 
 @pytest.fixture

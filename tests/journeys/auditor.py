@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.journeys.company import ROOT, Company, Process, descendants, wait_until
 
 STEPS = "select m.*, r.purpose from agents_message m join agents_run r on r.id = m.run_id"
-OPEN_HOLDS = "select reference, amount_nanousd from budgets_hold where state in ('held', 'sent', 'unresolved')"
+OPEN_HOLDS = "select reference, amount_nanousd from budgets_hold where state in ('sent', 'unresolved')"
 
 
 SWEEPING = """

@@ -14,7 +14,7 @@ TWO_AT_WORK = """
     select count(*) = 2 from agents_run r where status = 'running' and purpose = 'implement'
     and exists (select 1 from agents_message m where m.run_id = r.id and m.role = 'tool')"""
 TWO_STREAM = "select count(*) = 2 from budgets_hold where state = 'sent' and generation_id is not null"
-NOBODY_STREAMS = "select count(*) = 0 from budgets_hold where state in ('held', 'sent')"
+NOBODY_STREAMS = "select count(*) = 0 from budgets_hold where state = 'sent'"
 NOBODY_RUNS = "select count(*) = 0 from agents_run where status = 'running'"
 
 

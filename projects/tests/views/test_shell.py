@@ -107,7 +107,7 @@ def test_the_list_of_agents_says_who_paused_one_in_one_query(client, people, pro
 
 
 def test_the_banner_says_who_stopped_how_long_it_took_and_what_is_at_risk(client, people, project):
-    hold = books.make_sent(project.account, amount=120_000_000)
+    hold = books.make_hold(project.account, amount=120_000_000)
     pausing.stop(Scope(), user=people.owner, reason="coffee")
     freeze = Freeze.objects.get()
     client.force_login(people.viewer)

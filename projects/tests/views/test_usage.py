@@ -9,7 +9,7 @@ from django.test import AsyncClient
 from rest_framework.test import APIClient
 
 from budgets.services import accounts, ledger
-from budgets.tests.factories import make_bill, make_sent, spend
+from budgets.tests.factories import make_bill, make_hold, spend
 from mcc.core.money import usd_string
 from projects.models import Membership
 from projects.tests import factories
@@ -89,7 +89,7 @@ def test_the_address_holds_the_filter(client, cast) -> None:
 
 def test_calls_that_nobody_can_price_yet_stand_apart(client, cast) -> None:
     client.force_login(cast["alice"])
-    ledger.lose(make_sent(cast["ours"].account, amount=5_000_000_000))
+    ledger.lose(make_hold(cast["ours"].account, amount=5_000_000_000))
 
     page = client.get(PAGE)
 
@@ -143,7 +143,7 @@ def test_times_of_the_api_are_utc_wherever_the_deployment_is(cast, settings) -> 
 
 
 def test_who_filters_for_a_bill_hears_who_said_what_it_cost(client, cast) -> None:
-    ledger.capture(make_sent(cast["ours"].account, amount=9), make_bill(9, source="presumed"))
+    ledger.capture(make_hold(cast["ours"].account, amount=9), make_bill(9, source="presumed"))
     client.force_login(cast["alice"])
 
     assert client.get(f"{PAGE}?source=presumed").context["totals"].generations == 1
