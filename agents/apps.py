@@ -5,7 +5,7 @@ class AgentsConfig(AppConfig):
     name = "agents"
 
     def ready(self) -> None:
-        from agents import vitals  # noqa: F401 - it registers itself
+        from agents import receivers, vitals  # noqa: F401 - they register themselves
         from agents.runner.runner import Runner
         from agents.services import catalogue
         from agents.tools import apply_patch, files, shell  # noqa: F401 - they register themselves
@@ -17,6 +17,7 @@ class AgentsConfig(AppConfig):
         schedules.every_minute("agents.tasks.sweep_holds")
         schedules.every_minute("agents.tasks.reap_sandboxes")
         schedules.every_minutes(5, "agents.tasks.check_suspended")
+        schedules.every_minutes(5, "agents.tasks.follow_walls")
         schedules.every_minutes(60, "agents.tasks.reconcile_bills")
         schedules.cron("40 4 * * *", "agents.tasks.reconcile_days")
         schedules.every_minutes(360, "agents.tasks.refresh_catalogue")

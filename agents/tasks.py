@@ -10,7 +10,7 @@ from agents.endpoint import Endpoint
 from agents.models import Provider
 from agents.runner import claims
 from agents.sandbox import reaping
-from agents.services import catalogue, reconcile, runs, suspensions
+from agents.services import catalogue, reconcile, runs, suspensions, walls
 from budgets.services import reconciling, sweep
 from mcc.core import worker
 from mcc.core.errors import ProviderError
@@ -31,6 +31,12 @@ def check_suspended() -> None:
         if suspensions.check(provider):
             logger.info("%s can be called again", provider)
     suspensions.wake_waiting()
+
+
+def follow_walls() -> None:
+    """Let the limits that providers keep on our keys follow the company's, and try again where that failed."""
+    for provider in Provider.objects.filter(wall_period__gt=""):
+        walls.follow(provider)
 
 
 def reap_sandboxes() -> None:

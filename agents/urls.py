@@ -24,6 +24,7 @@ urlpatterns = [
     path("providers/<int:pk>/management-key/remove/", providers.remove_management_key, name="remove_management_key"),
     path("providers/<int:pk>/debut/", providers.begin_debut, name="begin_debut"),
     path("providers/<int:pk>/wall/", providers.build_wall, name="build_wall"),
+    path("providers/<int:pk>/wall/leave/", providers.leave_wall, name="leave_wall"),
     path("providers/<int:pk>/switch/", providers.switch, name="switch_provider"),
     path("providers/<int:pk>/check/", providers.check, name="check_health"),
     path("providers/<int:pk>/refresh/", providers.refresh, name="refresh_models"),

@@ -48,6 +48,14 @@ def supplied() -> Finding:
     return ok("every provider and model can be called")
 
 
+@check("Limits at providers")
+def walls() -> Finding:
+    followers = Provider.objects.filter(wall_period__gt="")
+    if behind := followers.exclude(wall_problem="").first():
+        return warn(f"{behind}'s limit on our key does not follow ours: {behind.wall_problem}", "See its page.")
+    return ok(f"{followers.count()} follow the company's limit")
+
+
 @check("Sandbox")
 def sandbox() -> Finding:
     try:

@@ -50,6 +50,19 @@ class Provider(models.Model):
     api_key_set_at = models.DateTimeField(null=True, editable=False)
     management_key = EncryptedTextField(help_text="reads bills and limits the API key; can call no model")
     management_key_set_at = models.DateTimeField(null=True, editable=False)
+    wall_period = models.CharField(
+        max_length=7,
+        blank=True,
+        editable=False,
+        help_text="which limit of the company its own one on our key follows",
+    )
+    wall_nanousd = models.BigIntegerField(
+        null=True,
+        editable=False,
+        help_text="what that was when its own one was last set; null: nobody knows",
+    )
+    wall_set_at = models.DateTimeField(null=True, editable=False)
+    wall_problem = models.CharField(max_length=400, blank=True, editable=False, help_text="why it does not follow now")
     active = models.BooleanField(default=True)
     changes = models.PositiveBigIntegerField(
         default=0, editable=False, help_text="how often it, its models or its prices changed: runs under way look again"

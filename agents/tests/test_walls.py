@@ -1,8 +1,11 @@
 """The provider's own limit on our key: set to ours with a management key, seen from there, and kept by it."""
 
-import pytest
+from decimal import Decimal
 
-from agents import tasks
+import pytest
+from django_q.models import OrmQ
+
+from agents import tasks, vitals
 from agents.endpoint import MANAGEMENT_KEY, Endpoint
 from agents.errors import CallFailed, ProviderSuspended
 from agents.models import Provider
@@ -13,6 +16,7 @@ from mcc.core.errors import InvalidInput
 from mcc.core.models import AuditEntry, User
 from mcc.core.money import NANOUSD
 from tests.provider import modes
+from tests.provider.walls import HASH
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MANAGER = "sk-manager-0815"
@@ -112,6 +116,111 @@ def test_the_management_key_goes_to_no_other_server(fake, boss, monkeypatch):
     assert Endpoint.managing(typed).key() == MANAGER
     with pytest.raises(InvalidInput, match="The management key is for"):
         providers.change(typed, base_url="https://two.example/v1", api_key="sk-two", user=boss)
+
+
+def change_ours(dollars, **terms):
+    accounts.set_limit(accounts.global_account(), dollars * NANOUSD, period="daily", **terms)
+
+
+def test_it_follows_our_limit_by_itself_once_it_was_set(fake, managed, boss):
+    change_ours(6)
+    tasks.follow_walls()
+    assert fake.wall.limit is None, "nobody asked for a wall yet"
+    walls.build(managed, "daily", user=boss)
+    OrmQ.objects.all().delete()
+
+    change_ours(7)
+
+    [job] = OrmQ.objects.all()
+    assert job.func() == "agents.tasks.follow_walls"
+    tasks.follow_walls()
+    found = Provider.objects.get()
+    assert (fake.wall.limit, found.wall_nanousd, found.wall_problem) == (7, 7 * NANOUSD, "")
+    assert health.last(found).limit_nanousd == 7 * NANOUSD
+    last = AuditEntry.objects.filter(action="agents.set_wall").latest("pk")
+    assert (last.user, last.detail["limit"]) == (None, ["6.00", "7.00"])
+
+
+def test_what_somebody_sets_there_by_hand_stays_until_the_limit_that_it_follows_changes(fake, managed, boss):
+    walls.build(managed, "total", user=boss)
+    fake.wall.limit = Decimal(3)
+
+    change_ours(9)
+    tasks.follow_walls()
+
+    assert fake.wall.limit == 3
+    accounts.set_limit(accounts.global_account(), 60 * NANOUSD, period="total")
+    tasks.follow_walls()
+    assert fake.wall.limit == 60
+
+
+def test_why_it_does_not_follow_is_told_until_it_does(client, fake, managed, boss):
+    walls.build(managed, "daily", user=boss)
+    fake.manager = "another"
+    change_ours(8)
+    tasks.follow_walls()
+    client.force_login(boss)
+    html = client.get(f"/providers/{managed.pk}/").content.decode()
+    assert (fake.wall.limit, "It does not follow our limit now" in html, MANAGER in html) == (5, True, False)
+    assert "does not follow ours" in vitals.walls().text
+
+    fake.manager = MANAGER
+    tasks.follow_walls()
+
+    assert (fake.wall.limit, Provider.objects.get().wall_problem) == (8, "")
+    assert "It does not follow" not in client.get(f"/providers/{managed.pk}/").content.decode()
+
+
+def test_an_order_whose_answer_was_lost_is_given_again_though_our_limit_is_as_before(fake, managed, boss):
+    walls.build(managed, "daily", user=boss)
+    fake.told[HASH] = (502, {"error": {"code": 502, "message": "upstream is gone"}})
+    change_ours(8)
+    tasks.follow_walls()
+    assert (fake.wall.limit, "upstream is gone" in Provider.objects.get().wall_problem) == (8, True)
+    del fake.told[HASH]
+
+    change_ours(5)
+    tasks.follow_walls()
+
+    assert (fake.wall.limit, Provider.objects.get().wall_problem) == (5, "")
+
+
+@pytest.mark.parametrize("warns_only", [True, False])
+def test_a_limit_that_stops_nothing_any_more_leaves_the_wall_standing_and_says_so(fake, managed, boss, warns_only):
+    walls.build(managed, "daily", user=boss)
+    if warns_only:
+        change_ours(5, action="warn")
+    else:
+        accounts.clear_limit(accounts.global_account().limits.get(period="daily"), user=boss)
+
+    tasks.follow_walls()
+
+    assert (fake.wall.limit, Provider.objects.get().wall_problem) == (
+        5,
+        "The company has no such limit that stops work.",
+    )
+    change_ours(5)
+    tasks.follow_walls()
+    assert Provider.objects.get().wall_problem == ""
+
+
+def test_it_follows_no_longer_when_somebody_says_so(client, fake, managed, boss):
+    walls.build(managed, "daily", user=boss)
+    address = f"/providers/{managed.pk}/wall/leave/"
+    client.force_login(User.objects.create_user("ada"))
+    assert client.post(address).status_code == 403
+    assert client.delete(f"/api/v1/providers/{managed.pk}/wall/").status_code == 403
+    client.force_login(boss)
+    assert client.post(address).status_code == 302
+
+    change_ours(9)
+    tasks.follow_walls()
+
+    assert (fake.wall.limit, Provider.objects.get().wall_period) == (5, "")
+    assert AuditEntry.objects.filter(action="agents.leave_wall", user=boss).count() == 1
+    walls.build(managed, "daily", user=boss)
+    assert client.delete(f"/api/v1/providers/{managed.pk}/wall/").status_code == 204
+    assert Provider.objects.get().wall_period == ""
 
 
 def test_only_openrouter_has_such_a_key(boss):

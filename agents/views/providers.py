@@ -159,6 +159,14 @@ def build_wall(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
+def leave_wall(request: HttpRequest, pk: int) -> HttpResponse:
+    """Let the provider's own limit on our key be, whatever becomes of ours."""
+    user, provider = pages.administrator(request), _provider(pk)
+    walls.leave(provider, user=user)
+    return _to(request, provider)
+
+
+@require_POST
 def switch(request: HttpRequest, pk: int) -> HttpResponse:
     """Let a provider be called, or not any more."""
     user, provider = pages.administrator(request), _provider(pk)

@@ -101,6 +101,9 @@ class ProviderOut(serializers.Serializer):
     models = serializers.IntegerField(source="model_count")
     refreshed_at = serializers.DateTimeField(allow_null=True)
     refresh_problem = serializers.CharField()
+    wall_period = serializers.CharField(help_text="which of the company's limits its own one on our key follows, or ''")
+    wall_set_at = serializers.DateTimeField(allow_null=True)
+    wall_problem = serializers.CharField(help_text="why it does not follow now, or ''")
     suspended_for = serializers.CharField()
     suspended_why = serializers.CharField()
     checked_at = serializers.DateTimeField(source="health_at", allow_null=True)
@@ -289,6 +292,13 @@ class ProviderWall(ProviderEndpoint):
         provider = get_object_or_404(Provider, pk=pk)
         walls.build(provider, given.validated_data["period"], user=user)
         return Response(HealthOut(health.last(provider)).data)
+
+    @extend_schema(operation_id="providers_leave_wall", responses={204: None})
+    def delete(self, request: Request, pk: int) -> Response:
+        """Let that limit be, whatever becomes of the company's: it stays as it was set last."""
+        user = administrator(request)
+        walls.leave(get_object_or_404(Provider, pk=pk), user=user)
+        return Response(status=204)
 
 
 class ProviderRefresh(ProviderEndpoint):

@@ -70,13 +70,13 @@ def _record(found: Generation) -> dict:
 
 
 def change_key(server: "Server", path: str, body: dict) -> Told:
-    """Limit the key that calls models, and return what it is by then."""
+    """Limit the key that calls models, and return what it is by then, or what is to be told in its place."""
     if path.rpartition("/")[2] != HASH:
         return NOT_FOUND
     limit = body.get("limit")
     server.wall.limit = None if limit is None else Decimal(str(limit))
     server.wall.resets = body.get("limit_reset")
-    return 200, {"data": _listed(server)}
+    return server.told.get(HASH, (200, {"data": _listed(server)}))
 
 
 def _listed(server: "Server") -> dict:
