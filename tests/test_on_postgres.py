@@ -34,7 +34,7 @@ DELIVERIES = ["githubsync/tests/test_webhooks.py"]
 @pytest.mark.parametrize(
     "files", [MONEY] if SOAK else [MONEY, [*SHOWN, *DELIVERIES]], ids=["books"] if SOAK else ["books", "shown"]
 )
-@pytest.mark.timeout(7_200 if SOAK else 600)
+@pytest.mark.timeout(7_200 if SOAK else 1_800)
 def test_they_pass_on_postgresql(files, postgres_url, record_property):
     # This pytest's own options and workers are none of that one's.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}

@@ -125,7 +125,7 @@ def added_up(usages: list[Usage]) -> Totals:
     )
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 @given(data=st.data())
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 def test_totals_groups_rows_and_export_are_the_sums_of_the_postings(data, settings) -> None:
