@@ -1,11 +1,12 @@
 """Connections are changed on their page, where tokens are looked after; here they can be seen and switched off."""
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.forms import BaseModelForm
 from django.http import HttpRequest
 
 from budgets.admin import NothingRemoved, ReadOnly
-from githubsync.models import Connection, Installation, Repository
+from githubsync.models import Connection, Delivery, Installation, Repository, Webhook
 from githubsync.services import connections
 from mcc.core.models import User
 
@@ -41,3 +42,22 @@ class RepositoryAdmin(NothingRemoved, admin.ModelAdmin):
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
+
+
+@admin.register(Webhook)
+class WebhookAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["connection", "secret_set_at", "verified_at"]
+    list_select_related = ["connection"]
+    fields = ["connection", "secret_set_at", "verified_at"]
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnly, admin.ModelAdmin):
+    """Its body is not shown: it may be 25 MB, and anything may be in it."""
+
+    list_display = ["guid", "event", "action", "repository", "number", "status", "attempts", "received_at"]
+    list_filter = ["status", "event"]
+    exclude = ["body"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
+        return super().get_queryset(request).defer("body")

@@ -17,5 +17,6 @@ class GitHubSyncConfig(AppConfig):
         forge.register(Project.Forge.GITHUB, GitHubForge)
         news.book(outbox.note)
         schedules.every_minute("githubsync.tasks.tell_what_waits")
+        schedules.every_minute("githubsync.tasks.work_on_deliveries")
         schedules.cron("25 3 * * *", "githubsync.tasks.purge_deliveries")
         founding.register(founding.Way("On GitHub", "github:choose", Connection.may_be_used_by, rank=1))

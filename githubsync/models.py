@@ -4,6 +4,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.utils import timezone
 
 from mcc.core.encryption import EncryptedTextField
 from mcc.core.models import User
@@ -12,6 +13,8 @@ from projects.models import Issue, Project
 
 GITHUB_API = "https://api.github.com"
 EVENT_LENGTH = 100
+ACTION_LENGTH = 60
+NAME_LENGTH = 200
 
 
 def validate_api_url(url: str) -> None:
@@ -305,6 +308,14 @@ class Webhook(models.Model):
         return f"webhook of {self.connection}"
 
 
+class DeliveryQuerySet(models.QuerySet["Delivery"]):
+    def due(self) -> Self:
+        """Those to be worked on now."""
+        now = timezone.now()
+        soon = models.Q(next_try_at__isnull=True) | models.Q(next_try_at__lte=now)
+        return self.filter(soon, status=Delivery.Status.RECEIVED)
+
+
 class Delivery(models.Model):
     """A signed delivery of GitHub's, as it came in. A redelivery has the same GUID and is counted, not kept again."""
 
@@ -312,6 +323,7 @@ class Delivery(models.Model):
         RECEIVED = "received", "received"
         IGNORED = "ignored", "ignored"
         DONE = "done", "done"
+        DEAD = "dead", "given up"
 
     webhook = models.ForeignKey(Webhook, models.CASCADE, related_name="deliveries")
     guid = models.UUIDField()
@@ -322,10 +334,25 @@ class Delivery(models.Model):
     received_at = models.DateTimeField(auto_now_add=True, db_index=True)
     times = models.PositiveIntegerField(default=1, help_text="how often it came in")
 
+    action = models.CharField(
+        max_length=ACTION_LENGTH, blank=True, help_text="as it says; like the next two for people"
+    )
+    repository = models.CharField(max_length=NAME_LENGTH, blank=True)
+    number = models.PositiveIntegerField(null=True, help_text="of the issue or pull request")
+    attempts = models.PositiveIntegerField(default=0)
+    next_try_at = models.DateTimeField(null=True, help_text="not to be tried before")
+    settled_at = models.DateTimeField(null=True, help_text="when it was done or given up")
+    error = models.CharField(max_length=500, blank=True, help_text="why the last attempt failed")
+
+    objects = DeliveryQuerySet.as_manager()
+
     class Meta:
         ordering = ["-pk"]
         verbose_name_plural = "deliveries"
         constraints = [models.UniqueConstraint(fields=["webhook", "guid"], name="delivery_once")]
+        indexes = [
+            models.Index(fields=["webhook"], condition=models.Q(status="received"), name="delivery_to_be_worked_on")
+        ]
 
     def __str__(self) -> str:
         return f"{self.event} {self.guid}"

@@ -2,7 +2,7 @@
 
 import logging
 
-from githubsync.services import outbox, webhooks
+from githubsync.services import deliveries, outbox, webhooks
 
 logger = logging.getLogger(__name__)
 
@@ -10,6 +10,11 @@ logger = logging.getLogger(__name__)
 def tell_what_waits() -> None:
     """Tell GitHub what a process that died left untold."""
     outbox.sweep()
+
+
+def work_on_deliveries() -> None:
+    """Let what GitHub delivered be worked on once more, where the last attempt failed or was cut off."""
+    deliveries.sweep()
 
 
 def purge_deliveries() -> None:

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from githubsync.views import apps, connections, repositories, webhooks
+from githubsync.views import apps, connections, deliveries, repositories, webhooks
 
 app_name = "github"
 urlpatterns = [
@@ -16,6 +16,8 @@ urlpatterns = [
     path("connections/<int:pk>/test/", connections.test, name="test_connection"),
     path("connections/<int:pk>/switch/", connections.switch, name="switch_connection"),
     path("connections/<int:pk>/remove/", connections.remove, name="remove_connection"),
+    path("connections/<int:pk>/deliveries/", deliveries.index, name="deliveries"),
+    path("connections/<int:pk>/deliveries/<int:delivery_pk>/replay/", deliveries.replay, name="replay"),
     path("projects/new/github/", repositories.choose, name="choose"),
     path("projects/new/github/<int:connection_id>/<int:github_id>/", repositories.link, name="link"),
     path("projects/<str:key>/github/", repositories.show, name="repository"),

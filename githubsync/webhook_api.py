@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from django.shortcuts import get_object_or_404
 from django.urls import path, reverse
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from githubsync.models import Connection, Delivery, Webhook
-from githubsync.services import webhooks
+from githubsync.services import deliveries, webhooks
 from projects.api.endpoint import Endpoint, administrator
 
 
@@ -45,6 +45,13 @@ class DeliveryOut(serializers.Serializer):
     body_bytes = serializers.IntegerField()
     received_at = serializers.DateTimeField()
     times = serializers.IntegerField(help_text="how often it came in")
+    action = serializers.CharField(help_text="empty until it was looked at, like the next two")
+    repository = serializers.CharField()
+    number = serializers.IntegerField(allow_null=True, help_text="of the issue or pull request")
+    attempts = serializers.IntegerField()
+    next_try_at = serializers.DateTimeField(allow_null=True)
+    settled_at = serializers.DateTimeField(allow_null=True, help_text="when it was done or given up")
+    error = serializers.CharField(help_text="why the last attempt failed")
 
 
 class WebhookDetail(Endpoint):
@@ -81,12 +88,31 @@ class DeliveryList(Endpoint):
     queryset = Delivery.objects.none()
     serializer_class = DeliveryOut
 
-    @extend_schema(operation_id="connections_deliveries_list", responses=DeliveryOut(many=True))
+    @extend_schema(
+        operation_id="connections_deliveries_list",
+        parameters=[OpenApiParameter("status", str, enum=Delivery.Status.values)],
+        responses=DeliveryOut(many=True),
+    )
     def get(self, request: Request, pk: int) -> Response:
-        """Newest first."""
+        """Newest first; ``status`` chooses."""
         administrator(request)
         rows = _webhook(pk).deliveries.defer("body")
+        if status := request.query_params.get("status"):
+            rows = rows.filter(status=status)
         return self.paged(rows, lambda page: DeliveryOut(page, many=True).data)
+
+
+class Replay(Endpoint):
+    queryset = Delivery.objects.none()
+    serializer_class = DeliveryOut
+
+    @extend_schema(operation_id="connections_deliveries_replay", request=None, responses={202: DeliveryOut})
+    def post(self, request: Request, pk: int, delivery_pk: int) -> Response:
+        """Have a delivery that is done or dead worked on once more."""
+        user = administrator(request)
+        rows = _webhook(pk).deliveries.defer("body")
+        deliveries.replay(get_object_or_404(rows, pk=delivery_pk), user=user)
+        return Response(DeliveryOut(get_object_or_404(rows, pk=delivery_pk)).data, status=202)
 
 
 def _webhook(pk: int) -> Webhook:
@@ -97,4 +123,5 @@ urlpatterns = [
     path("connections/<int:pk>/webhook/", WebhookDetail.as_view()),
     path("connections/<int:pk>/webhook/previous-secret/", PreviousSecret.as_view()),
     path("connections/<int:pk>/deliveries/", DeliveryList.as_view()),
+    path("connections/<int:pk>/deliveries/<int:delivery_pk>/replay/", Replay.as_view()),
 ]

@@ -14,11 +14,11 @@ from functools import lru_cache
 from django.conf import settings
 from django.db import connection as database
 from django.db import transaction
-from django.db.models import F
 from django.utils import timezone
 
 from githubsync.models import EVENT_LENGTH, Connection, Delivery, Webhook
-from mcc.core import audit, rows
+from githubsync.services import deliveries
+from mcc.core import audit, errands, rows
 from mcc.core.encryption import Secret, Undecipherable
 from mcc.core.errors import InvalidInput, NotAllowed
 from mcc.core.models import User
@@ -146,8 +146,11 @@ def _number(guid: str) -> uuid.UUID:
 def _keep(row: Delivery, *, is_first: bool) -> None:
     new = rows.insert(row, ignore_conflicts=True)
     if not new:
-        Delivery.objects.filter(webhook=row.webhook_id, guid=row.guid).update(times=F("times") + 1)
-    elif is_first or row.event == PING:
+        deliveries.come_again(row.webhook_id, row.guid)
+        return
+    if row.status == Delivery.Status.RECEIVED:
+        errands.ensure(deliveries.ERRAND, row.webhook_id)
+    if is_first or row.event == PING:
         Webhook.objects.filter(pk=row.webhook_id).update(verified_at=timezone.now())
 
 
