@@ -15,7 +15,6 @@ from agents.catalogue_forms import ModelForm
 from agents.models import ModelCard, Provider
 from agents.services import cards
 from mcc.core import pages
-from mcc.core.errors import InvalidInput
 
 MODELS_SHOWN = 50
 HISTORY_SHOWN = 50
@@ -57,11 +56,8 @@ def change(request: HttpRequest, pk: int) -> HttpResponse:
     user, card = pages.administrator(request), _card(pk)
     form = ModelForm(request.POST)
     if form.is_valid():
-        try:
+        with pages.explained(form):
             cards.change(card, form.typed, user=user)
-        except InvalidInput as refusal:
-            pages.explain(form, refusal)
-        else:
             return _to(request, card)
     context = _page(_card(pk)) | {"form": form}
     return pages.answer(request, "models/model.html", "models/_form.html", context)

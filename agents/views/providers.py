@@ -42,11 +42,8 @@ def new(request: HttpRequest) -> HttpResponse:
     form = NewProviderForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         values = form.cleaned_data
-        try:
+        with pages.explained(form):
             provider = providers.add(**values | {"kind": Provider.Kind(values["kind"])}, user=user)
-        except InvalidInput as refusal:
-            pages.explain(form, refusal)
-        else:
             _look_at(provider)
             return _to(request, provider)
     return pages.answer(request, "providers/new.html", "providers/_new_form.html", {"form": form})
@@ -67,11 +64,8 @@ def change(request: HttpRequest, pk: int) -> HttpResponse:
     user, provider = pages.administrator(request), _provider(pk)
     form = ProviderForm(request.POST, provider=provider)
     if form.is_valid():
-        try:
+        with pages.explained(form):
             providers.change(provider, user=user, **form.cleaned_data)
-        except InvalidInput as refusal:
-            pages.explain(form, refusal)
-        else:
             return _to(request, provider)
     context = _page(_provider(pk)) | {"form": form, "address_form": form}
     return pages.answer(request, "providers/provider.html", "providers/_address.html", context)
@@ -85,11 +79,8 @@ def set_key(request: HttpRequest, pk: int) -> HttpResponse:
     user, provider = pages.administrator(request), _provider(pk)
     form = KeyForm(request.POST)
     if form.is_valid():
-        try:
+        with pages.explained(form):
             providers.set_key(provider, form.cleaned_data["api_key"], user=user)
-        except InvalidInput as refusal:
-            pages.explain(form, refusal)
-        else:
             _look_at(provider)
             return _to(request, provider)
     context = _page(_provider(pk)) | {"form": form, "key_form": form}
@@ -112,11 +103,8 @@ def set_management_key(request: HttpRequest, pk: int) -> HttpResponse:
     user, provider = pages.administrator(request), _provider(pk)
     form = ManagementKeyForm(request.POST)
     if form.is_valid():
-        try:
+        with pages.explained(form):
             providers.set_management_key(provider, form.cleaned_data["management_key"], user=user)
-        except InvalidInput as refusal:
-            pages.explain(form, refusal)
-        else:
             return _to(request, provider)
     context = _page(_provider(pk)) | {"form": form, "management_form": form}
     return pages.answer(request, "providers/provider.html", "providers/_wall.html", context)
@@ -206,11 +194,8 @@ def new_model(request: HttpRequest, pk: int) -> HttpResponse:
     user, provider = pages.administrator(request), _provider(pk)
     form = NewModelForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        try:
+        with pages.explained(form):
             card = cards.add(provider, form.cleaned_data["name"], form.typed, user=user)
-        except InvalidInput as refusal:
-            pages.explain(form, refusal)
-        else:
             return pages.go(request, reverse("agents:model", args=[card.pk]))
     context = {"form": form, "provider": provider}
     return pages.answer(request, "providers/new_model.html", "providers/_new_model_form.html", context)

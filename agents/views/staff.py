@@ -18,7 +18,6 @@ from agents.models import Agent, Provider, Role, Run
 from agents.services import staff, suspensions
 from budgets import access, queries
 from mcc.core import pages
-from mcc.core.errors import InvalidInput
 
 RUNS_SHOWN = 20
 CACHE_SHOWN = timedelta(days=30)
@@ -51,11 +50,8 @@ def change(request: HttpRequest, name: str) -> HttpResponse:
         raise PermissionDenied
     form = AgentForm(request.POST, agent=agent)
     if form.is_valid():
-        try:
+        with pages.explained(form):
             staff.change(agent, user=user, **form.cleaned_data)
-        except InvalidInput as refusal:
-            pages.explain(form, refusal)
-        else:
             return pages.go(request, reverse("agents:agent", args=[agent.name]))
     return _page(request, agent, form)
 
@@ -70,11 +66,8 @@ def hire(request: HttpRequest) -> HttpResponse:
     form = HireForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         values = form.cleaned_data
-        try:
+        with pages.explained(form):
             agent = staff.hire(name=values["name"], role=Role(values["role"]), model=values["model"], user=user)
-        except InvalidInput as refusal:
-            pages.explain(form, refusal)
-        else:
             return pages.go(request, reverse("agents:agent", args=[agent.name]))
     return pages.answer(request, "agents/hire.html", "agents/_hire_form.html", {"form": form})
 

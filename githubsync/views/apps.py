@@ -35,11 +35,8 @@ def new(request: HttpRequest) -> HttpResponse:
     user = pages.administrator(request)
     form = AppForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        try:
+        with pages.explained(form, DomainError):
             connection = apps.begin(**form.cleaned_data, user=user)
-        except DomainError as refusal:
-            pages.explain(form, refusal)
-        else:
             return pages.go(request, reverse("github:make_app", args=[connection.pk]))
     return pages.answer(request, "github/new_app.html", "github/_new_app_form.html", {"form": form})
 

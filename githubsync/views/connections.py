@@ -37,11 +37,8 @@ def new(request: HttpRequest) -> HttpResponse:
     user = pages.administrator(request)
     form = ConnectionForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        try:
+        with pages.explained(form, DomainError):
             connection = connections.add(**form.cleaned_data, user=user)
-        except DomainError as refusal:
-            pages.explain(form, refusal)
-        else:
             inspection.check(connection)
             return _to(request, connection)
     return pages.answer(request, "github/new.html", "github/_new_form.html", {"form": form})
@@ -62,11 +59,8 @@ def change(request: HttpRequest, pk: int) -> HttpResponse:
     user, connection = pages.administrator(request), _connection(pk)
     form = EditConnectionForm(request.POST, connection=connection)
     if form.is_valid():
-        try:
+        with pages.explained(form, DomainError):
             connections.change(connection, user=user, **form.cleaned_data)
-        except DomainError as refusal:
-            pages.explain(form, refusal)
-        else:
             if form.cleaned_data.get("token"):
                 inspection.check(connection)
             return _to(request, connection)

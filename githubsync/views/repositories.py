@@ -60,11 +60,8 @@ def link(request: HttpRequest, connection_id: int, github_id: int) -> HttpRespon
         return render(request, "github/link.html", context | {"problem": str(refusal)}, status=422)
     form = LinkForm(request.POST or None, full_name=candidate.full_name)
     if request.method == "POST" and form.is_valid():
-        try:
+        with pages.explained(form, DomainError, ProviderError):
             project = linking.link(connection, github_id, user=user, **form.cleaned_data)
-        except (DomainError, ProviderError) as refusal:
-            pages.explain(form, refusal)
-        else:
             return pages.go(request, reverse("github:repository", args=[project.key]))
     return pages.answer(request, "github/link.html", "github/_link_form.html", context | {"form": form})
 

@@ -1,5 +1,7 @@
 """What every page shares, whoever owns it: whole page or fragment, the theme, the live socket."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -14,7 +16,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from mcc.core import live
-from mcc.core.errors import DomainError, ProviderError
+from mcc.core.errors import DomainError, InvalidInput, ProviderError
 from mcc.core.models import User
 
 THEMES = ("system", "light", "dark")
@@ -75,6 +77,16 @@ def explain(form: forms.BaseForm, refusal: DomainError | ProviderError) -> None:
     for field, sentences in reasons.items():
         for sentence in sentences:
             form.add_error(field if field in form.fields else None, sentence)
+
+
+@contextmanager
+def explained(form: forms.BaseForm, *kinds: type[DomainError] | type[ProviderError]) -> Iterator[None]:
+    """Let the form say why a service refuses. ``kinds`` of refusals are only InvalidInput unless others are named."""
+    refusals = kinds or (InvalidInput,)
+    try:
+        yield
+    except refusals as refusal:
+        explain(form, refusal)
 
 
 def back(request: HttpRequest, fallback: str) -> str:

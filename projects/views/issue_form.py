@@ -10,7 +10,6 @@ from django.views.decorators.http import require_GET, require_http_methods
 from django.views.decorators.vary import vary_on_headers
 
 from mcc.core import pages
-from mcc.core.errors import InvalidInput
 from mcc.core.models import User
 from projects import forecasts
 from projects.forms import EditIssueForm, IssueForm
@@ -27,11 +26,8 @@ def new(request: HttpRequest) -> HttpResponse:
     project = mine.filter(key=request.GET.get("project", "")).first()
     form = IssueForm(request.POST or None, user=user, project=project)
     if request.method == "POST" and form.is_valid():
-        try:
+        with pages.explained(form):
             issue = issues.create(form.cleaned_data["project"], user=user, **form.values())
-        except InvalidInput as refusal:
-            pages.explain(form, refusal)
-        else:
             return pages.go(request, reverse("projects:issue", args=[issue.key]))
     chosen = form.cleaned_data.get("project") if form.is_bound else project
     context = _forecast(chosen or mine.first()) | {
@@ -64,11 +60,8 @@ def edit(request: HttpRequest, key: str) -> HttpResponse:
     issue = _issue(user, key)
     form = EditIssueForm(request.POST or None, issue=issue)
     if request.method == "POST" and form.is_valid():
-        try:
+        with pages.explained(form):
             issues.edit(issue, user=user, **form.cleaned_data)
-        except InvalidInput as refusal:
-            pages.explain(form, refusal)
-        else:
             return pages.go(request, reverse("projects:issue", args=[issue.key]))
     return pages.answer(
         request, "projects/issue_edit.html", "projects/_edit_issue_form.html", {"form": form, "issue": issue}

@@ -11,7 +11,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from budgets import queries
 from mcc.core import pages
-from mcc.core.errors import DomainError, InvalidInput, ProviderError
+from mcc.core.errors import DomainError, ProviderError
 from mcc.core.models import User
 from projects import founding
 from projects.forms import MemberForm, NewProjectForm
@@ -34,11 +34,8 @@ def new(request: HttpRequest) -> HttpResponse:
         return redirect(ways[0].url)
     form = NewProjectForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        try:
+        with pages.explained(form, DomainError, ProviderError):
             project = projects.create(user=user, **form.cleaned_data)
-        except (DomainError, ProviderError) as refusal:
-            pages.explain(form, refusal)
-        else:
             return pages.go(request, reverse("projects:settings", args=[project.key]))
     return pages.answer(
         request, "projects/settings/new.html", "projects/settings/_new_form.html", {"form": form, "ways": ways}
@@ -62,11 +59,8 @@ def change(request: HttpRequest, key: str, section: str) -> HttpResponse:
         raise Http404
     form = SECTIONS[section](request.POST, project=project)
     if form.is_valid():
-        try:
+        with pages.explained(form):
             projects.configure(project, user=user, **form.rules())
-        except InvalidInput as refusal:
-            pages.explain(form, refusal)
-        else:
             return _saved(request, project)
     return _answer(request, project, user, form)
 
@@ -80,13 +74,10 @@ def set_member(request: HttpRequest, key: str) -> HttpResponse:
     form = MemberForm(request.POST)
     if form.is_valid():
         role = form.cleaned_data["role"]
-        try:
+        with pages.explained(form):
             projects.set_member(
                 project, form.cleaned_data["username"], Membership.Role(role) if role else None, user=user
             )
-        except InvalidInput as refusal:
-            pages.explain(form, refusal)
-        else:
             return _saved(request, project)
     return _answer(request, project, user, form)
 
