@@ -9,6 +9,7 @@ from projects.models import (
     Issue,
     Knowledge,
     Membership,
+    OutsideCheck,
     Project,
     ProjectTemplate,
     PullRequest,
@@ -88,6 +89,13 @@ class PullRequestAdmin(ReadOnlyAdmin):
 class CheckAdmin(ReadOnlyAdmin):
     list_display = ("name", "pull_request", "on", "status", "exit_code", "finished_at")
     list_filter = ("status",)
+    list_select_related = ("pull_request",)
+
+
+@admin.register(OutsideCheck)
+class OutsideCheckAdmin(ReadOnlyAdmin):
+    list_display = ("name", "source", "pull_request", "state", "conclusion", "noted_at")
+    list_filter = ("state",)
     list_select_related = ("pull_request",)
 
 

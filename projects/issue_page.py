@@ -20,6 +20,7 @@ from projects.models import (
     Check,
     Issue,
     IssueStatus,
+    OutsideCheck,
     PullRequest,
     Request,
     Task,
@@ -46,6 +47,10 @@ class TaskLine:
     checks: Sequence[Check] = ()
     votes: Sequence[Vote] = ()
     runs: Sequence[Run] = ()
+
+    @property
+    def outside(self) -> list[OutsideCheck]:
+        return outside_of(self.pull) if self.pull else []
 
     @property
     def tone(self) -> str:
@@ -155,10 +160,16 @@ def of_head(pull: PullRequest) -> tuple[list[Check], list[Vote]]:
     return [*on_head, *merged], [vote for vote in pull.votes.all() if vote.head_sha == pull.head_sha]
 
 
+def outside_of(pull: PullRequest) -> list[OutsideCheck]:
+    """Return what CI says of the head of ``pull``; it must be loaded already."""
+    return [check for check in pull.outside_checks.all() if check.sha == pull.head_sha]
+
+
 def with_evidence(pulls: QuerySet[PullRequest]) -> QuerySet[PullRequest]:
-    """Load checks, of their logs only the ``tail``, and votes with ``pulls``: two queries more."""
+    """Load checks, of their logs only the ``tail``, what CI says, and votes with ``pulls``: three queries more."""
     return pulls.select_related("project").prefetch_related(
         Prefetch("checks", Check.objects.defer("log").annotate(tail=Right("log", LOG_TAIL))),
+        Prefetch("outside_checks", OutsideCheck.objects.order_by("source", "name")),
         Prefetch("votes", Vote.objects.select_related("user", "agent")),
     )
 

@@ -1,5 +1,6 @@
 """What the page of a pull request shows: where it stands with the quorum, its evidence, its files."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,9 +8,9 @@ from mcc.core import highlight
 from mcc.core.highlight import FileDiff
 from projects import diffs
 from projects.diffs import FileChange
-from projects.issue_page import of_head, with_evidence
-from projects.models import Check, PullRequest, Request, Vote
-from projects.services import proof
+from projects.issue_page import of_head, outside_of, with_evidence
+from projects.models import Check, OutsideCheck, PullRequest, Request, Vote
+from projects.services import outside_checks, proof
 
 LINES_DRAWN = 1_500
 """Lines of diff in one page; the files after them are fetched when they come into view."""
@@ -41,6 +42,7 @@ class FileBox:
 class PullPage:
     pull: PullRequest
     checks: Sequence[Check]
+    outside: Sequence[OutsideCheck]
     votes: Sequence[Vote]
     older_votes: Sequence[Vote]
     conditions: Sequence[Condition]
@@ -52,7 +54,7 @@ class PullPage:
 
 
 def pull_page(pull: PullRequest) -> PullPage:
-    """Return what speaks about ``pull``. About eight queries; the diff is read by ``files``."""
+    """Return what speaks about ``pull``. About nine queries; the diff is read by ``files``."""
     row = with_evidence(PullRequest.objects.select_related("issue__project", "task__assignee")).get(pk=pull.pk)
     checks, votes = of_head(row)
     requests = Request.objects.filter(pull_request=row).select_related(
@@ -61,6 +63,7 @@ def pull_page(pull: PullRequest) -> PullPage:
     return PullPage(
         pull=row,
         checks=checks,
+        outside=outside_of(row),
         votes=votes,
         older_votes=[vote for vote in row.votes.all() if vote.head_sha != row.head_sha],
         conditions=_conditions(row, checks),
@@ -89,6 +92,8 @@ def _conditions(pull: PullRequest, checks: Sequence[Check]) -> list[Condition]:
     if standing.needs_tester:
         found.append(_vote("Tester", standing.tester))
     found.append(_vote("Reviewer", standing.reviewer))
+    if outside := outside_of(pull):
+        found.append(_outside(outside))
     if standing.needs_person:
         found.append(_vote("A person", standing.person))
     return found
@@ -101,6 +106,18 @@ def _checks(checks: Sequence[Check]) -> Condition:
     if passed < len(checks):
         return Condition("Checks", "wait", f"{passed} of {len(checks)} passed so far")
     return Condition("Checks", "ok", f"{passed} passed" if checks else "none asked for")
+
+
+def _outside(checks: Sequence[OutsideCheck]) -> Condition:
+    count = Counter(check.state for check in checks)
+    green = count[OutsideCheck.State.GREEN]
+    if red := count[OutsideCheck.State.RED]:
+        return Condition("CI at the forge", "bad", f"{red} of {len(checks)} red")
+    if outside_checks.state_of(checks) == OutsideCheck.State.PENDING:
+        return Condition(
+            "CI at the forge", "wait", f"{green} of {len(checks)} green so far: waits if the forge says so"
+        )
+    return Condition("CI at the forge", "ok", f"{green} green")
 
 
 def _vote(name: str, vote: Vote | None) -> Condition:

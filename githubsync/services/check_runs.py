@@ -14,7 +14,7 @@ from django.urls import reverse
 from githubsync.client import Client
 from githubsync.models import App
 from githubsync.services.telling import Memory
-from githubsync.services.verdicts import sum_of
+from githubsync.services.verdicts import CHECKS, sum_of
 from githubsync.wording import quiet
 from mcc.core.redaction import redact
 from projects.models import Check, PullRequest, Vote
@@ -80,7 +80,7 @@ def _runs(pull: PullRequest, app: App) -> Iterator[CheckRun]:
     checks = list(pull.checks.filter(on=Check.On.HEAD, sha=pull.head_sha))
     if checks:
         state, title = sum_of(checks)
-        yield _run("mcc/checks", f"mcc:{pull.pk}:checks", pull.head_sha, details, state, title, _logs(checks))
+        yield _run(CHECKS, f"mcc:{pull.pk}:checks", pull.head_sha, details, state, title, _logs(checks))
     votes = pull.votes.filter(head_sha=pull.head_sha).exclude(kind=Vote.Kind.PERSON).select_related("agent")
     for vote in votes:
         state = "success" if vote.verdict == Vote.Verdict.APPROVE else "failure"

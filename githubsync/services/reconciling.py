@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from githubsync import access
 from githubsync.models import Connection, Repository
-from githubsync.services.effects import issues, pulls
+from githubsync.services.effects import commits, issues, pulls
 from githubsync.services.effects.look import Look
 from githubsync.services.hints import Kind, Subject
 from mcc.core.errands import Lease
@@ -36,4 +36,5 @@ def _numbered(effect: Callable[[Look, int], None]) -> Callable[[Look, str], None
 EFFECTS: dict[Kind, Callable[[Look, str], None]] = {
     Kind.ISSUE: _numbered(issues.look_at),
     Kind.PULL: _numbered(pulls.look_at),
+    Kind.COMMIT: commits.look_at,
 }

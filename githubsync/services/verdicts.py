@@ -15,6 +15,9 @@ from projects.models import Check, PullRequest, Vote
 
 LONGEST_DESCRIPTION = 140
 MOST_INLINE = 30
+CHECKS = "mcc/checks"
+CONTEXTS = frozenset({CHECKS, *(f"mcc/{kind}" for kind in Vote.Kind)})
+"""The names of what we say: nothing that we have to hear."""
 STATES = {Vote.Verdict.APPROVE: "success", Vote.Verdict.REJECT: "failure"}
 
 
@@ -83,7 +86,7 @@ def _statuses(pull: PullRequest) -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
     checks = list(pull.checks.filter(on=Check.On.HEAD, sha=pull.head_sha))
     if checks:
-        found["mcc/checks"] = sum_of(checks)
+        found[CHECKS] = sum_of(checks)
     for vote in pull.votes.filter(head_sha=pull.head_sha).exclude(kind=Vote.Kind.PERSON).select_related("agent"):
         words = f"{vote.actor}: {vote.get_verdict_display().lower()}"
         found[f"mcc/{vote.kind}"] = (STATES[Vote.Verdict(vote.verdict)], words)

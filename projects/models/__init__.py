@@ -2,6 +2,7 @@ from projects.models.assignment import Assignment
 from projects.models.blob_tags import BlobTags
 from projects.models.issue import Issue, IssueStatus, Task, TaskStatus, Transition
 from projects.models.knowledge import Knowledge, Report, Suggestion
+from projects.models.outside_check import OutsideCheck
 from projects.models.project import Membership, Project, ProjectTemplate
 from projects.models.pull_request import Check, PullRequest, Vote
 from projects.models.request import Request
@@ -15,6 +16,7 @@ __all__ = [
     "IssueStatus",
     "Knowledge",
     "Membership",
+    "OutsideCheck",
     "Project",
     "ProjectTemplate",
     "PullRequest",

@@ -43,6 +43,9 @@ class PullRequest(models.Model):
     additions = models.PositiveIntegerField(default=0)
     deletions = models.PositiveIntegerField(default=0)
     diff = models.TextField(blank=True, help_text="from base to head, cut when it is huge")
+    outside_fixes = models.PositiveSmallIntegerField(
+        default=0, help_text="rounds because a CI that is not ours was red"
+    )
     created_at = models.DateTimeField(default=timezone.now)
     merged_at = models.DateTimeField(null=True)
 

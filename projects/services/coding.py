@@ -11,7 +11,7 @@ from projects.services.requests import Option
 
 SETTLED = (TaskStatus.MERGED, TaskStatus.CANCELLED)
 UNMERGED = (TaskStatus.CODING, TaskStatus.TESTING, TaskStatus.REVIEW, TaskStatus.MERGING)
-WITHOUT = Option("without", "Go on without it")
+WITHOUT = Option(proof.WITHOUT, "Go on without it")
 CODING_PURPOSES = (Purpose.IMPLEMENT, Purpose.FIX, Purpose.RESOLVE)
 
 

@@ -20,7 +20,7 @@ from projects import workflow
 from projects.forge import Conflict, InTheWay, PullRef, forge_of
 from projects.git import Mirror, Workspace, squash_message
 from projects.models import Check, Issue, PullRequest, Request, Task, TaskStatus
-from projects.services import aftercare, checks, coding, issues, news, requests, staffing, tidying
+from projects.services import aftercare, checks, coding, issues, news, proof, requests, staffing, tidying
 from projects.services.handing_in import author_of
 from projects.services.requests import Option
 from projects.signals import pull_request_merged
@@ -69,7 +69,7 @@ def carry_out(pull_id: int, lease: Lease) -> None:
     Raises Later while it is stopped and when the base moved under it; what the forge raises else is tried again.
     """
     pull = _load(pull_id)
-    if pull.task.status != TaskStatus.MERGING:
+    if pull.task.status != TaskStatus.MERGING or proof.standing(pull).outside_red:
         return
     staffing.wait_while_stopped(pull.issue)
     forge, mirror = forge_of(pull.project), Mirror(pull.project_id)

@@ -10,12 +10,14 @@ from django.db import transaction
 
 from agents.models import Run
 from mcc.core.models import User
-from projects.models import Check, PullRequest, Vote
+from projects import orders
+from projects.models import Check, OutsideCheck, PullRequest, Request, Vote
 from projects.models.issue import Size
 from projects.orders import fenced
 from projects.services import checks, news
 
 Finding = dict[str, object]
+WITHOUT = "without"
 
 
 @transaction.atomic
@@ -65,6 +67,8 @@ class Standing:
     person: Vote | None
     needs_tester: bool
     needs_person: bool
+    outside_red: bool = False
+    """A CI that is not ours is red, and no person said to go on without it. That it is green is never needed."""
 
     @property
     def checks_passed(self) -> bool:
@@ -85,12 +89,13 @@ class Standing:
 
     @property
     def may_merge(self) -> bool:
-        """The quorum: green checks, a passing test, an approving review, and a person where the project wants one."""
-        return self.reviewed and not self.rejected and (not self.needs_person or _approves(self.person))
+        """The quorum: green checks, a passing test, an approving review, a person where the project wants one."""
+        refused = self.rejected or self.outside_red
+        return self.reviewed and not refused and (not self.needs_person or _approves(self.person))
 
 
 def standing(pull: PullRequest) -> Standing:
-    """Return where the head of ``pull`` stands: three queries, the last vote of each kind counts."""
+    """Return where the head of ``pull`` stands: four queries, the last vote of each kind counts."""
     last = {vote.kind: vote for vote in pull.votes.filter(head_sha=pull.head_sha).order_by("pk")}
     return Standing(
         checks=tuple(checks.on(pull, Check.On.HEAD, pull.head_sha)),
@@ -99,7 +104,17 @@ def standing(pull: PullRequest) -> Standing:
         person=last.get(Vote.Kind.PERSON),
         needs_tester=not takes_fast_lane(pull),
         needs_person=pull.project.merge_needs_approval,
+        outside_red=OutsideCheck.objects.of_head(pull).red().exists() and not _goes_on_without(pull),
     )
+
+
+def outside_key(pull: PullRequest) -> str:
+    """Return the key of the question what to do about a CI that stays red on the head."""
+    return f"ci:{pull.pk}:{pull.head_sha}"
+
+
+def _goes_on_without(pull: PullRequest) -> bool:
+    return Request.objects.filter(key=outside_key(pull), answer=WITHOUT).exists()
 
 
 def takes_fast_lane(pull: PullRequest) -> bool:
@@ -112,6 +127,8 @@ def findings(pull: PullRequest) -> str:
     parts = [_failed_check(check) for check in failures(pull)]
     against = pull.votes.filter(head_sha=pull.head_sha, verdict=Vote.Verdict.REJECT)
     parts += [_rejection(vote) for vote in against.select_related("agent", "user")]
+    if red := list(OutsideCheck.objects.of_head(pull).red()):
+        parts.append(orders.outside(red))
     return "\n\n".join(parts)
 
 

@@ -30,6 +30,7 @@ from projects.services import (
     judging,
     merging,
     money,
+    outside_checks,
     planning,
     proof,
     requests,
@@ -118,6 +119,8 @@ def _look_at_testing(task: Task) -> None:
         coding.send_back(task, "checks are red")
     elif standing.rejected:
         coding.send_back(task, "the Tester rejected it")
+    elif standing.outside_red:
+        outside_checks.have_mended(pull)
     elif standing.tested:
         workflow.move_task(task, TaskStatus.REVIEW, reason=_why_tested(standing))
     elif judging.latest(pull, Purpose.TEST) is None:
@@ -130,6 +133,8 @@ def _look_at_review(task: Task) -> None:
     if standing.rejected:
         by_person = standing.person is not None and standing.person.verdict == "reject"
         coding.send_back(task, "a person sent it back" if by_person else "the Reviewer requests changes")
+    elif standing.outside_red:
+        outside_checks.have_mended(pull)
     elif standing.may_merge:
         workflow.move_task(task, TaskStatus.MERGING, actor=standing.person.user if standing.person else None)
     elif standing.reviewed:
@@ -139,7 +144,11 @@ def _look_at_review(task: Task) -> None:
 
 
 def _look_at_merging(task: Task) -> None:
-    merging.order(_pull_of(task))
+    pull = _pull_of(task)
+    if proof.standing(pull).outside_red:
+        outside_checks.have_mended(pull)
+    else:
+        merging.order(pull)
 
 
 def _nothing(task: Task) -> None:

@@ -13,6 +13,8 @@ def listed(call: Call, ref: str) -> Answer:
     sha = call.commit(ref)
     name = call.query.get("check_name")
     found = [run for run in call.repo.check_runs if run.sha == sha and name in (None, run.name)]
+    if call.query.get("filter", "latest") == "latest":
+        found = list({(run.app.id, run.name): run for run in found}.values())
     chosen, headers = call.page(found)
     body = {"total_count": len(found), "check_runs": [call.shapes.check_run(call.repo, run) for run in chosen]}
     return Answer(200, body, headers)
@@ -54,6 +56,17 @@ def update(call: Call, check_run_id: str) -> Answer:
         raise Refusal(403, "Invalid app_id `%s` - check run can only be modified by the GitHub App that created it.")
     _set(call, run)
     return Answer(200, call.shapes.check_run(call.repo, run))
+
+
+@route("GET", REPO + "/check-runs/{check_run_id}/annotations", needs="checks:read")
+def annotations(call: Call, check_run_id: str) -> Answer:
+    run = next((run for run in call.repo.check_runs if str(run.id) == check_run_id), None)
+    if run is None:
+        raise Refusal(404, "Not Found")
+    notes = (run.fields.get("output") or {}).get("annotations", [])
+    chosen, headers = call.page(notes)
+    unsaid = dict.fromkeys(("start_column", "end_column", "title", "raw_details"))
+    return Answer(200, [{**unsaid, **note, "blob_href": call.shapes.repo_url(call.repo)} for note in chosen], headers)
 
 
 @route("GET", REPO + "/commits/{ref}/status", needs="statuses:read")

@@ -1,0 +1,102 @@
+"""What CI on GitHub says of the head of one of our open pull requests: check runs and commit statuses, not our own.
+
+Both become one kind of evidence in ``projects``, which decides what follows. Names, words and addresses are written by
+whoever runs the CI, or by a change that an agent made to it.
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from githubsync.services.effects.look import Look
+from githubsync.services.verdicts import CONTEXTS
+from projects.forge import Forbidden
+from projects.models import OutsideCheck, PullRequest
+from projects.services import outside_checks
+from projects.services.outside_checks import Report
+
+State = OutsideCheck.State
+
+CONCLUSIONS: Final = {
+    "success": State.GREEN,
+    "neutral": State.GREEN,
+    "skipped": State.GREEN,
+    "failure": State.RED,
+    "timed_out": State.RED,
+    "startup_failure": State.RED,
+}
+"""Cancelled, stale and "action required" are none of these: no change to the code mends them, they wait for people."""
+STATUSES: Final = {"success": State.GREEN, "failure": State.RED, "error": State.RED}
+MOST_ANNOTATED: Final = 10
+
+
+def look_at(look: Look, sha: str) -> None:
+    """Take note of what CI says of commit ``sha`` when it is the head of a pull request of ours."""
+    pulls = list(PullRequest.objects.open().filter(project=look.project, head_sha=sha))
+    if not pulls:
+        return
+    reports = [*_runs(look, sha), *_statuses(look, sha)]
+    look.lease.check()
+    for pull in pulls:
+        outside_checks.take_note(pull, sha, reports)
+
+
+def _runs(look: Look, sha: str) -> list[Report]:
+    """Return the check runs; none where a personal token may not read them, which it need not."""
+    connection = look.client.connection
+    ours = connection.app.app_id if connection.is_app else None
+    try:
+        rows = list(look.client.pages(f"{look.root}/commits/{sha}/check-runs", inside="check_runs"))
+    except Forbidden:
+        if ours is not None:
+            raise
+        return []
+    found, annotated = [], 0
+    for row in rows:
+        app = row["app"] or {}
+        if ours is not None and app.get("id") == ours:
+            continue
+        state = CONCLUSIONS.get(row["conclusion"] or "", State.PENDING)
+        notes = ""
+        if state == State.RED and row["output"]["annotations_count"] and annotated < MOST_ANNOTATED:
+            annotated += 1
+            notes = _annotations(look, row["id"])
+        said = row["conclusion"] or row["status"]
+        where = _place(look, row["html_url"] or row["details_url"])
+        words = "\n".join(_words(row["output"], notes))
+        found.append(Report(app.get("slug") or "check run", row["name"], state, said, *where, output=words))
+    return found
+
+
+def _words(output: dict[str, Any], notes: str) -> Iterator[str]:
+    yield from filter(None, (output["title"], output["summary"], notes, output["text"]))
+
+
+def _annotations(look: Look, run_id: int) -> str:
+    """Return the lines that a run complains about. GitHub's own CI says there what failed, and nothing elsewhere."""
+    rows: list[dict[str, Any]] = []
+    with suppress(Forbidden):
+        rows = look.client.get(f"{look.root}/check-runs/{run_id}/annotations", per_page="50")
+    return "\n".join(f"{row['path']}:{row['start_line']}: {row['message'] or ''}" for row in rows)
+
+
+def _statuses(look: Look, sha: str) -> Iterator[Report]:
+    """Give the last status of each context."""
+    for row in look.client.pages(f"{look.root}/commits/{sha}/status", inside="statuses"):
+        if row["context"] in CONTEXTS:
+            continue
+        state = STATUSES.get(row["state"], State.PENDING)
+        where = _place(look, row["target_url"])
+        yield Report("status", row["context"], state, row["state"], *where, output=row["description"] or "")
+
+
+def _place(look: Look, address: str | None) -> tuple[str, str]:
+    """Return ``address`` as a link when it is on the connection's own site, else as text."""
+    try:
+        there, own = urlsplit(address or ""), urlsplit(look.client.connection.web_url)
+    except ValueError:
+        return "", ""
+    address = address or ""
+    is_own = (there.scheme, there.netloc) == (own.scheme, own.netloc) and address.isprintable()
+    return (address, "") if is_own else ("", address)

@@ -1,0 +1,194 @@
+"""What CI on GitHub says of a commit of ours: evidence on the page, and red sends the work back. Over real HTTP."""
+
+import pytest
+
+from agents.models import Message, Purpose
+from githubsync.models import Repository
+from githubsync.services.hints import Kind, Subject
+from githubsync.services.reconciling import reconcile
+from githubsync.simulator.world import CheckRun, Status
+from githubsync.tests import factories
+from githubsync.tests.test_linking import AtWork
+from githubsync.tests.test_outbox import opened
+from mcc.core import redaction
+from projects import workflow
+from projects.forge import RateLimited
+from projects.models import OutsideCheck, PullRequest, TaskStatus
+from projects.services import scheduling
+from projects.tests.factories import finish, latest, planned
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def task(github):
+    """A task whose pull request is being tested, in a repository that an App reaches."""
+    issue = planned(factories.linked_project(github, by=factories.app_connection(github)))
+    row = issue.tasks.get()
+    workflow.move_task(row, TaskStatus.CODING)
+    opened(github, issue)
+    workflow.move_task(row, TaskStatus.TESTING)
+    return row
+
+
+def look(sha: str) -> None:
+    row = Repository.objects.select_related("connection").get()
+    reconcile(row.connection, Subject(Kind.COMMIT, row.github_id, sha), AtWork())
+
+
+def runs(github, sha: str, name: str = "build", **fields) -> CheckRun:
+    """Let a CI that is not ours say something, in place of what it said before under this name."""
+    world = github.simulator.world
+    row = CheckRun(world.next_id(), world.account("ci"), name, sha, {"status": "completed", **fields})
+    github.repo.check_runs.append(row)
+    return row
+
+
+def says(github, sha: str, context: str, state: str, **about) -> None:
+    world = github.simulator.world
+    about = {"description": None, "target_url": None, **about}
+    github.repo.statuses.append(Status(world.next_id(), world.account("ci"), sha, state, context, **about))
+
+
+def kept() -> list[tuple[str, str, str, str]]:
+    rows = OutsideCheck.objects.of_head(PullRequest.objects.get()).order_by("source", "name")
+    return [(row.source, row.name, row.state, row.conclusion) for row in rows]
+
+
+def page(admin_client) -> str:
+    pull = PullRequest.objects.get()
+    return admin_client.get(f"/projects/{pull.project.key}/pull-requests/{pull.number}/").content.decode()
+
+
+def test_red_sends_the_work_back_once_and_green_lets_it_go_on(github, task, admin_client):
+    pull = PullRequest.objects.get()
+    scheduling.advance(task.issue_id)
+    judge = latest(task).run
+    runs(github, pull.head_sha, status="in_progress")
+    look(pull.head_sha)
+    assert kept() == [("ci", "build", "pending", "in_progress")]
+    note = {"path": "one.txt", "start_line": 3, "end_line": 3, "annotation_level": "failure", "message": "3 is odd"}
+    runs(
+        github, pull.head_sha, conclusion="failure", output={"title": "1 failed", "summary": "", "annotations": [note]}
+    )
+
+    for _ in range(2):
+        look(pull.head_sha)
+        scheduling.advance(task.issue_id)
+    assert kept() == [("ci", "build", "red", "failure")]
+    task.refresh_from_db()
+    assert task.status == "testing", "the Tester has not finished: all findings come at once"
+    pull.votes.create(kind="tester", verdict="approve", head_sha=pull.head_sha, run=judge, agent=judge.agent)
+    task.assignments.filter(run=judge).update(submitted_key="call")
+    finish(judge, "submitted")
+    for _ in range(2):
+        scheduling.advance(task.issue_id)
+        look(pull.head_sha)
+
+    task.refresh_from_db()
+    pull.refresh_from_db()
+    assert (task.status, task.rework, pull.outside_fixes) == ("coding", 1, 1)
+    fix = latest(task).run
+    order = Message.objects.get(run=fix, is_order=True).content
+    assert fix.purpose == Purpose.FIX
+    assert "```\nbuild (ci): failure\n1 failed\none.txt:3: 3 is odd\n```" in order
+    assert "1 of 1 red" in page(admin_client)
+
+    mended = github.commit({"one.txt": "2\n"}, pull.branch)
+    PullRequest.objects.update(head_sha=mended)
+    task.assignments.filter(run=fix).update(submitted_key="call")
+    finish(fix, "submitted")
+    runs(github, mended, conclusion="success")
+    look(pull.head_sha)  # late news of the commit before
+    look(mended)
+    scheduling.advance(task.issue_id)
+
+    task.refresh_from_db()
+    pull.refresh_from_db()
+    assert (task.status, task.rework, pull.outside_fixes) == ("testing", 1, 1)
+    assert latest(task).run.purpose == Purpose.TEST
+    assert kept() == [("ci", "build", "green", "success")]
+    assert "1 green" in page(admin_client)
+
+
+def test_our_own_words_are_not_heard_and_the_last_word_of_others_counts(github, task):
+    sha = PullRequest.objects.get().head_sha
+    world = github.simulator.world
+    ours = next(iter(world.apps.values()))
+    said = {"status": "completed", "conclusion": "failure", "external_id": "mcc:1:checks"}
+    github.repo.check_runs.append(CheckRun(world.next_id(), world.account("ours[bot]"), "mcc/checks", sha, said, ours))
+    for context in ("mcc/checks", "mcc/reviewer"):
+        says(github, sha, context, "failure")
+    says(github, sha, "lint", "error", description="out of memory")
+    says(github, sha, "lint", "success")
+    says(github, sha, "slow", "pending")
+    for name, conclusion in (("a", "skipped"), ("b", "cancelled"), ("c", "action_required"), ("d", "timed_out")):
+        runs(github, sha, name, conclusion=conclusion)
+
+    look(sha)
+
+    assert kept() == [
+        ("ci", "a", "green", "skipped"),
+        ("ci", "b", "pending", "cancelled"),
+        ("ci", "c", "pending", "action_required"),
+        ("ci", "d", "red", "timed_out"),
+        ("status", "lint", "green", "success"),
+        ("status", "slow", "pending", "pending"),
+    ]
+
+
+def test_hostile_words_are_bounded_redacted_and_no_link(github, task, admin_client):
+    sha = PullRequest.objects.get().head_sha
+    redaction.register("plantedsecret4711")
+    evil = "``` \n<script>\u202eobey me</script> planted\u200bsecret4711 " + "x" * 50_000 + " plantedsecret4711\nend"
+    runs(github, sha, "<b>`evil`</b>\n" * 40, conclusion="failure", output={"title": "t", "summary": evil})
+    says(github, sha, "elsewhere", "failure", target_url="javascript:alert(1)")
+    says(github, sha, "other", "failure", target_url="https://evil.example.org/")
+
+    look(sha)
+    html = page(admin_client)
+
+    for row in OutsideCheck.objects.all():
+        assert len(row.output) < 4_100
+        assert "plantedsecret4711" not in row.output
+        assert "\n" not in row.name
+    assert "end" in OutsideCheck.objects.get(source="ci").output
+    assert "<script>\u202e" not in html
+    assert "&lt;script&gt;obey me" in html
+    assert 'href="javascript:' not in html
+    assert 'href="https://evil' not in html
+    assert "https://evil.example.org/" in html
+    assert f'href="{Repository.objects.get().connection.web_url}/ada/atlas/runs/' in html
+
+
+def test_a_commit_that_is_no_head_of_ours_costs_no_request(github, task):
+    other = github.commit({"two.txt": "2\n"})
+
+    look(other)
+
+    assert not github.simulator.requests("GET", "/commits/")
+    assert not OutsideCheck.objects.exists()
+
+
+def test_a_token_that_may_not_read_check_runs_still_hears_statuses(github):
+    issue = planned(factories.linked_project(github))
+    workflow.move_task(issue.tasks.get(), TaskStatus.CODING)
+    sha = opened(github, issue).head_sha
+    runs(github, sha, conclusion="failure")
+    says(github, sha, "lint", "failure")
+
+    look(sha)
+
+    assert kept() == [("status", "lint", "red", "failure")]
+
+
+def test_nothing_is_forgotten_while_github_wants_to_be_left_alone(github, task):
+    sha = PullRequest.objects.get().head_sha
+    says(github, sha, "lint", "failure")
+    look(sha)
+    github.simulator.fail(r"GET .*/check-runs", "secondary")
+
+    with pytest.raises(RateLimited):
+        look(sha)
+
+    assert kept() == [("status", "lint", "red", "failure")]
