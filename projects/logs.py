@@ -24,6 +24,14 @@ def head_and_tail(output: bytes) -> str:
     return output.decode(errors="replace").replace("\0", "\ufffd")
 
 
+def ends(text: str, longest: int) -> str:
+    """Return ``text``, or about ``longest`` characters of it: a quarter from its beginning, the rest from its end."""
+    if len(text) <= longest:
+        return text
+    head = longest // 4
+    return f"{text[:head]}\n…\n{text[head - longest :]}"
+
+
 def tail(log: str) -> str:
     """Return the end of a log, where programs say what failed."""
     return log[-TAIL_CHARACTERS:]

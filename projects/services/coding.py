@@ -108,9 +108,13 @@ def in_this_round(task: Task) -> Assignment | None:
     return rounds.select_related("run").last()
 
 
-def send_back(task: Task, reason: str, *, conflict: Conflict | None = None) -> None:
-    """Give the task back to its Coder with all findings at once, or ask a person when it came back too often."""
-    if task.rework >= task.issue.project.max_rework and not _may_go_on(task):
+def send_back(task: Task, reason: str, *, conflict: Conflict | None = None, however_often: bool = False) -> None:
+    """Give the task back to its Coder with all findings at once, or ask a person when it came back too often.
+
+    ``however_often``: whoever sends it back has asked already, if that was needed.
+    """
+    too_often = task.rework >= task.issue.project.max_rework and not however_often
+    if too_often and not _may_go_on(task):
         _ask_whether_to_go_on(task, reason)
         return
     task.rework += 1

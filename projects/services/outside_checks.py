@@ -1,8 +1,8 @@
 """CI that is not ours: what the forge says of a commit is kept as evidence, and red sends the work back.
 
 A round of rework takes what is red on the head once, however often and in whatever order it is heard of; the next round
-needs a new commit, and after ``MOST_FIXES`` of them a person is asked. Green and pending change nothing else: whether a
-merge needs them is for the forge's own rules.
+needs a new commit. After ``MOST_FIXES`` of them, or as many of all kinds as the project allows, a person is asked.
+Green and pending change nothing else: whether a merge needs them is for the forge's own rules.
 """
 
 from collections.abc import Sequence
@@ -13,13 +13,14 @@ from django.db.models import F
 
 from agents.models import Purpose, Run
 from mcc.core import redaction
+from projects import logs
 from projects.instructions import shown
 from projects.models import Issue, OutsideCheck, PullRequest, Request, Task
 from projects.services import coding, news, proof, requests, staffing
 
 MOST_FIXES = 3
 MOST_KEPT = 100
-HEAD_CHARACTERS, TAIL_CHARACTERS = 1_000, 3_000
+KEPT_CHARACTERS = 4_000
 JUDGING = (Purpose.TEST, Purpose.REVIEW)
 WORST_FIRST = (OutsideCheck.State.RED, OutsideCheck.State.PENDING, OutsideCheck.State.GREEN)
 
@@ -97,10 +98,7 @@ def _line(text: str, longest: int) -> str:
 
 def _bounded(text: str) -> str:
     """Return beginning and end of ``text`` without secrets, also those that hidden characters had parted."""
-    text = redaction.redact(text)
-    if len(text) > HEAD_CHARACTERS + TAIL_CHARACTERS:
-        text = f"{text[:HEAD_CHARACTERS]}\n…\n{text[-TAIL_CHARACTERS:]}"
-    return redaction.redact(shown(text))
+    return redaction.redact(shown(logs.ends(redaction.redact(text), KEPT_CHARACTERS)))
 
 
 def have_mended(pull: PullRequest) -> None:
@@ -111,13 +109,12 @@ def have_mended(pull: PullRequest) -> None:
     task = pull.task
     if task.assignments.filter(run__purpose__in=JUDGING, run__status__in=Run.OPEN).exists():
         return
-    if pull.outside_fixes >= MOST_FIXES and not _may_go_on(pull):
+    too_often = pull.outside_fixes >= MOST_FIXES or task.rework >= pull.project.max_rework
+    if too_often and not _may_go_on(pull):
         _ask(task, pull)
         return
-    rounds = task.rework
-    coding.send_back(task, "CI at the forge is red")
-    if task.rework > rounds:
-        PullRequest.objects.filter(pk=pull.pk).update(outside_fixes=F("outside_fixes") + 1)
+    PullRequest.objects.filter(pk=pull.pk).update(outside_fixes=F("outside_fixes") + 1)
+    coding.send_back(task, "CI at the forge is red", however_often=True)
 
 
 def _may_go_on(pull: PullRequest) -> bool:
@@ -131,7 +128,7 @@ def _ask(task: Task, pull: PullRequest) -> None:
         key=proof.outside_key(pull),
         task=task,
         pull_request=pull,
-        question=f"CI is still red on #{pull.number} {pull.title!r} after {pull.outside_fixes} rounds. What now?",
+        question=f"CI is red on #{pull.number} {pull.title!r}, which came back {task.rework} times. What now?",
         detail=proof.findings(pull),
         options=[staffing.AGAIN, coding.WITHOUT, staffing.CANCEL_TASK, staffing.CANCEL_ISSUE],
         default=staffing.AGAIN.value,

@@ -30,7 +30,7 @@ def handed_in(task, round_: int) -> PullRequest:
 
 def at_the_limit(**fields) -> tuple[Issue, PullRequest]:
     """An issue whose pull request is red again after three rounds because of CI."""
-    issue = at_work(max_rework=10, **fields)
+    issue = at_work(**{"max_rework": 10, **fields})
     task = issue.tasks.get()
     for round_ in range(outside_checks.MOST_FIXES):
         pull = handed_in(task, round_ + 1)
@@ -43,12 +43,13 @@ def at_the_limit(**fields) -> tuple[Issue, PullRequest]:
     return issue, PullRequest.objects.get()
 
 
-def test_after_three_rounds_a_person_is_asked_and_may_have_it_tried_again():
-    issue, pull = at_the_limit()
+@pytest.mark.parametrize("allowed", [3, 10])
+def test_after_three_rounds_a_person_is_asked_once_and_may_have_it_tried_again(allowed):
+    issue, pull = at_the_limit(max_rework=allowed)
     assert (pull.outside_fixes, statuses(issue)) == (3, {"one": "testing"})
     request = open_request(issue)
     assert (request.kind, Issue.objects.get().blocked) == ("blocked", True)
-    assert "after 3 rounds" in request.question
+    assert "came back 3 times" in request.question
     assert "job 0 (ci)" in request.detail
     ci(pull, State.RED, State.RED)
     assert Request.objects.filter(issue=issue).count() == 1, "asked once for each commit"
@@ -57,6 +58,17 @@ def test_after_three_rounds_a_person_is_asked_and_may_have_it_tried_again():
 
     assert statuses(issue) == {"one": "coding"}
     assert PullRequest.objects.get().outside_fixes == 4
+
+
+def test_a_project_that_allows_fewer_rounds_asks_earlier():
+    issue = at_work(max_rework=1)
+    task = issue.tasks.get()
+    for round_ in (1, 2):
+        pull = handed_in(task, round_)
+        ci(pull, State.RED)
+        judge(task, "approve")
+
+    assert [option["value"] for option in open_request(issue).options][:2] == ["again", "without"]
 
 
 def test_a_person_may_go_on_without_it():
@@ -129,4 +141,7 @@ def test_a_hundred_red_jobs_make_a_short_order():
 
     rows = list(pull.outside_checks.all())
     assert len(rows) == outside_checks.MOST_KEPT
-    assert len(orders.outside(rows)) < orders.OUTSIDE_CHARACTERS + 400
+    said = orders.outside(rows)
+    assert len(said) < 4_200
+    assert "job 9 (ci)" in said
+    assert "90 more: job 10, job 11" in said

@@ -1,7 +1,8 @@
 """What CI on GitHub says of the head of one of our open pull requests: check runs and commit statuses, not our own.
 
 Both become one kind of evidence in ``projects``, which decides what follows. Names, words and addresses are written by
-whoever runs the CI, or by a change that an agent made to it.
+whoever runs the CI, or by a change that an agent made to it. News that come before the push is written down here are
+about no head yet, and left alone; what MCC says of the commit soon after is delivered too, and a reason to look again.
 """
 
 from collections.abc import Iterator
