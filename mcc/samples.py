@@ -13,7 +13,7 @@ from mcc.core.models import User
 from mcc.core.money import nanousd
 from projects import calls
 from projects.conversation import RunEntry, Step
-from projects.models import Check, Issue, IssueStatus, Project, PullRequest, Request, Task, Vote
+from projects.models import Check, Issue, IssueStatus, OutsideCheck, Project, PullRequest, Request, Task, Vote
 from projects.queries import IssueLine
 
 CRITERIA = [
@@ -146,6 +146,21 @@ class Samples:
                 self._issue(22, titles[1], IssueStatus.PLANNING, priority=2), nanousd("0.08"), None, 0, 0, [], [asking]
             ),
             IssueLine(self._issue(23, "Write sizes", IssueStatus.DONE), nanousd("1.12"), nanousd(5), 2, 2),
+        ]
+
+    def outside_checks(self) -> list[OutsideCheck]:
+        ci = {"sha": "0a307aa1e4f4", "source": "github-actions"}
+        return [
+            OutsideCheck(**ci, name="build (3.12)", state="red", conclusion="failure", url="#ci", output=LOG),
+            OutsideCheck(**ci, name="build (3.13)", state="pending", conclusion="in_progress", url="#ci"),
+            OutsideCheck(
+                sha="0a307aa1e4f4",
+                source="status",
+                name="coverage/a-name-without-any-place-to-break-it-" * 3,
+                state="green",
+                conclusion="success",
+                address="https://coverage.example.org/atlas/0a307aa1e4f4",
+            ),
         ]
 
     def checks(self) -> list[Check]:

@@ -115,7 +115,7 @@ def _outside(checks: Sequence[OutsideCheck]) -> Condition:
         return Condition("CI at the forge", "bad", f"{red} of {len(checks)} red")
     if outside_checks.state_of(checks) == OutsideCheck.State.PENDING:
         return Condition(
-            "CI at the forge", "wait", f"{green} of {len(checks)} green so far: waits if the forge says so"
+            "CI at the forge", "wait", f"{green} of {len(checks)} green; needed only if the forge's rules say so"
         )
     return Condition("CI at the forge", "ok", f"{green} green")
 
