@@ -6,6 +6,7 @@ from django.http import HttpRequest
 
 from projects.models import (
     Check,
+    Feedback,
     Issue,
     Knowledge,
     Membership,
@@ -104,6 +105,12 @@ class VoteAdmin(ReadOnlyAdmin):
     list_display = ("pull_request", "kind", "verdict", "actor_name", "head_sha", "at")
     list_filter = ("kind", "verdict")
     list_select_related = ("pull_request", "user", "agent")
+
+
+@admin.register(Feedback)
+class FeedbackAdmin(ReadOnlyAdmin):
+    list_display = ("pull_request", "author", "head_sha", "round", "at")
+    list_select_related = ("pull_request",)
 
 
 @admin.register(Request)

@@ -4,7 +4,7 @@ from projects.models.issue import Issue, IssueStatus, Task, TaskStatus, Transiti
 from projects.models.knowledge import Knowledge, Report, Suggestion
 from projects.models.outside_check import OutsideCheck
 from projects.models.project import Membership, Project, ProjectTemplate
-from projects.models.pull_request import Check, PullRequest, Vote
+from projects.models.pull_request import Check, Feedback, PullRequest, Vote
 from projects.models.request import Request
 from projects.models.setup import Setup
 
@@ -12,6 +12,7 @@ __all__ = [
     "Assignment",
     "BlobTags",
     "Check",
+    "Feedback",
     "Issue",
     "IssueStatus",
     "Knowledge",

@@ -64,6 +64,11 @@ class PullRequest(models.Model):
     def __str__(self) -> str:
         return f"#{self.number} {self.title}"
 
+    def has_been_at(self, sha: str) -> bool:
+        """Whether its head is, or was judged or checked at, commit ``sha``."""
+        was_checked = self.checks.filter(on=Check.On.HEAD, sha=sha)
+        return sha == self.head_sha or was_checked.exists() or self.votes.filter(head_sha=sha).exists()
+
 
 class Check(models.Model):
     """A command that MCC itself ran on one commit. "Tests pass" means a row of these."""
@@ -143,3 +148,25 @@ class Vote(AppendOnly, Acted):
     def counts(self) -> bool:
         """Whether it speaks about the commit that would be merged."""
         return self.head_sha == self.pull_request.head_sha
+
+
+class Feedback(models.Model):
+    """What somebody who read the pull request at the forge wants changed. It waits for a round of rework to take it."""
+
+    pull_request = models.ForeignKey(PullRequest, models.CASCADE, related_name="feedback")
+    reference = models.CharField(max_length=100, help_text="what the forge knows it by")
+    author = models.CharField(max_length=100, help_text="as the forge calls them")
+    head_sha = models.CharField(max_length=64, help_text="the commit that was read")
+    text = models.TextField(blank=True)
+    findings = models.JSONField(default=list, help_text="[{path, line, comment}]")
+    left_out = models.PositiveIntegerField(default=0, help_text="findings that were too many")
+    round = models.PositiveSmallIntegerField(null=True, help_text="of rework that took it up; null while it waits")
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["pk"]
+        verbose_name_plural = "feedback"
+        constraints = [models.UniqueConstraint(fields=["pull_request", "reference"], name="feedback_once")]
+
+    def __str__(self) -> str:
+        return f"{self.author} on #{self.pull_request.number}"

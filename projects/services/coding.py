@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from agents.models import Purpose, Role, Run
 from projects import orders, workflow
 from projects.models import Assignment, Issue, Project, PullRequest, Request, Task, TaskStatus
-from projects.services import news, proof, requests, staffing
+from projects.services import feedback, news, proof, requests, staffing
 from projects.services.requests import Option
 
 SETTLED = (TaskStatus.MERGED, TaskStatus.CANCELLED)
@@ -88,7 +88,7 @@ def start_round(task: Task, conflict: Conflict | None = None) -> None:
         order = orders.resolve(task, conflict.files, task.issue.project.default_branch)
         _start_run(task, Purpose.RESOLVE, order, merge_sha=conflict.base_sha)
     elif task.rework:
-        _start_run(task, Purpose.FIX, orders.fix(task, proof.findings(task.pull_request)))
+        _start_run(task, Purpose.FIX, orders.fix(task, proof.findings(task.pull_request, feedback.of_round(task))))
     else:
         _start_run(task, Purpose.IMPLEMENT, orders.implement(task))
 
@@ -119,6 +119,8 @@ def send_back(task: Task, reason: str, *, conflict: Conflict | None = None, howe
         return
     task.rework += 1
     task.save(update_fields=["rework"])
+    if conflict is None:
+        feedback.take(task)
     workflow.move_task(task, TaskStatus.CODING, reason=reason)
     requests.withdraw(Request.objects.filter(task=task, kind=Request.Kind.MERGE))
     PullRequest.objects.filter(pk=task.pull_request.pk).update(status=PullRequest.Status.DRAFT)
@@ -168,7 +170,7 @@ def _ask_whether_to_go_on(task: Task, reason: str) -> None:
         task=task,
         pull_request=task.pull_request,
         question=f"{task.title!r} came back {task.rework} times, and again: {reason}. How shall it go on?",
-        detail=proof.findings(task.pull_request),
+        detail=proof.findings(task.pull_request, feedback.waiting(task)),
         options=[staffing.AGAIN, staffing.CANCEL_TASK, staffing.CANCEL_ISSUE],
         default=staffing.AGAIN.value,
     )

@@ -3,7 +3,8 @@
 from django.db import transaction
 
 from projects.models import Issue, PullRequest, TaskStatus
-from projects.services import issues, merging, news
+from projects.services import feedback, issues, merging, news
+from projects.services.feedback import Said
 
 CARRIED_THROUGH = (TaskStatus.MERGING, TaskStatus.MERGED, TaskStatus.CANCELLED)
 
@@ -21,6 +22,19 @@ def pull_closed(pull: PullRequest) -> None:
     if task.is_open and PullRequest.objects.open().filter(pk=pull.pk).exists():
         issues.close_task(task, reason=f"#{pull.number} was closed without a merge")
         news.ring(issue.pk)
+
+
+@transaction.atomic
+def changes_requested(pull: PullRequest, said: Said) -> bool:
+    """Have the task of ``pull`` see to what a person wants changed; return whether there is still work on it."""
+    issue = Issue.objects.select_for_update().get(pk=pull.issue_id)
+    task = issue.tasks.get(pk=pull.task_id)
+    if not task.is_open or not PullRequest.objects.open().filter(pk=pull.pk).exists():
+        return False
+    feedback.keep(pull, said)
+    news.pull_changed(pull)
+    news.ring(issue.pk)
+    return True
 
 
 @transaction.atomic

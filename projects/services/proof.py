@@ -3,7 +3,7 @@
 A vote speaks about one ``head_sha``. A push moves the head away and so voids the votes; nothing is ever deleted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.db import transaction
@@ -11,10 +11,10 @@ from django.db import transaction
 from agents.models import Run
 from mcc.core.models import User
 from projects import orders
-from projects.models import Check, OutsideCheck, PullRequest, Request, Vote
+from projects.models import Check, Feedback, OutsideCheck, PullRequest, Request, Vote
 from projects.models.issue import Size
 from projects.orders import fenced
-from projects.services import checks, news
+from projects.services import checks, feedback, news
 
 Finding = dict[str, object]
 WITHOUT = "without"
@@ -122,11 +122,12 @@ def takes_fast_lane(pull: PullRequest) -> bool:
     return pull.project.fast_lane and pull.issue.size == Size.SMALL
 
 
-def findings(pull: PullRequest) -> str:
-    """Return all that is wrong with the head of ``pull``, gathered into one text for the Coder."""
+def findings(pull: PullRequest, wishes: Iterable[Feedback] = ()) -> str:
+    """Return all that is wrong with the head of ``pull``, and ``wishes``, gathered into one text for the Coder."""
     parts = [_failed_check(check) for check in failures(pull)]
     against = pull.votes.filter(head_sha=pull.head_sha, verdict=Vote.Verdict.REJECT)
     parts += [_rejection(vote) for vote in against.select_related("agent", "user")]
+    parts += [feedback.in_words(row) for row in wishes]
     if red := list(OutsideCheck.objects.of_head(pull).red()):
         parts.append(orders.outside(red))
     return "\n\n".join(parts)

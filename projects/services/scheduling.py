@@ -26,6 +26,7 @@ from projects.services import (
     checks,
     coding,
     endings,
+    feedback,
     issues,
     judging,
     merging,
@@ -119,6 +120,8 @@ def _look_at_testing(task: Task) -> None:
         coding.send_back(task, "checks are red")
     elif standing.rejected:
         coding.send_back(task, "the Tester rejected it")
+    elif wanted := _wanted(task):
+        _send_back_for(wanted, task)
     elif standing.outside_red:
         outside_checks.have_mended(pull)
     elif standing.tested:
@@ -133,6 +136,8 @@ def _look_at_review(task: Task) -> None:
     if standing.rejected:
         by_person = standing.person is not None and standing.person.verdict == "reject"
         coding.send_back(task, "a person sent it back" if by_person else "the Reviewer requests changes")
+    elif wanted := _wanted(task):
+        _send_back_for(wanted, task)
     elif standing.outside_red:
         outside_checks.have_mended(pull)
     elif standing.may_merge:
@@ -144,11 +149,27 @@ def _look_at_review(task: Task) -> None:
 
 
 def _look_at_merging(task: Task) -> None:
+    """Past this point a merge may be on its way already: where it was faster, it is written down as what happened."""
     pull = _pull_of(task)
-    if proof.standing(pull).outside_red:
+    if wanted := _wanted(task):
+        _send_back_for(wanted, task)
+    elif proof.standing(pull).outside_red:
         outside_checks.have_mended(pull)
     else:
         merging.order(pull)
+
+
+def _wanted(task: Task) -> str:
+    """Return who wants the task changed and waits for it, "" when nobody does."""
+    return feedback.authors(feedback.waiting(task))
+
+
+def _send_back_for(wanted: str, task: Task) -> None:
+    """Send it back once nobody is judging it and no question about it is open, whose findings would come too late."""
+    judging_now = task.assignments.filter(run__status__in=Run.OPEN).exists()
+    asked = Request.objects.open().filter(task=task, kind=Request.Kind.BLOCKED).exists()
+    if not judging_now and not asked:
+        coding.send_back(task, f"{wanted} requested changes")
 
 
 def _nothing(task: Task) -> None:

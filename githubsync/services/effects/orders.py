@@ -8,9 +8,11 @@ What an agent reads is title and text as they are at that moment; what people sa
 """
 
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -91,6 +93,14 @@ def _is(row: dict[str, Any], event: str, label: str) -> bool:
 
 def obey(look: Look, order: Order, facts: dict[str, Any], issue: Issue | None = None) -> bool:
     """Carry ``order`` out, once, when whoever gave it may; return whether it was."""
+    return hear(look, order, partial(_decide, look, order, facts, issue))
+
+
+def hear(look: Look, order: Order, decide: Callable[[], tuple[Heard.Outcome, str]]) -> bool:
+    """Have ``decide`` do what ``order`` asks, once, when whoever gave it may; return whether it was done.
+
+    ``decide`` returns what became of it, and runs in the transaction that keeps that.
+    """
     mine = {"repository": look.repository, "kind": order.kind, "github_id": order.key}
     if Heard.objects.filter(**mine).exists():
         return False
@@ -103,14 +113,14 @@ def obey(look: Look, order: Order, facts: dict[str, Any], issue: Issue | None = 
         heard, is_new = Heard.objects.get_or_create(**mine, defaults={**about, "outcome": Outcome.REFUSED})
         if not is_new:
             return False
-        heard.outcome, heard.answer = _decide(look, order, facts, issue) if allowed else (Outcome.REFUSED, "may not")
+        heard.outcome, heard.answer = decide() if allowed else (Outcome.REFUSED, "may not")
         heard.save(update_fields=["outcome", "answer"])
     logger.info("order %s on GitHub: %s", heard.pk, heard.outcome)
     return heard.outcome in Heard.DONE
 
 
 def _decide(look: Look, order: Order, facts: dict[str, Any], issue: Issue | None) -> tuple[Heard.Outcome, str]:
-    """Do what the order says. Runs in the transaction that keeps it."""
+    """Do what the order says."""
     if order.word not in list(Verb):
         return Outcome.REFUSED, "no such command"
     if issue is None:

@@ -1,5 +1,6 @@
 """A pull request of ours, as it is on GitHub now."""
 
+from githubsync.services.effects import orders, reviews
 from githubsync.services.effects.look import Look, login
 from projects.forge import NotFound
 from projects.models import PullRequest
@@ -8,7 +9,8 @@ from projects.services import outside
 
 def look_at(look: Look, number: int) -> None:
     """Make MCC agree with what people did to pull request ``number``. Pull requests of others are not our business."""
-    pull = PullRequest.objects.filter(project=look.project, number=number).first()
+    mine = PullRequest.objects.filter(project=look.project, number=number)
+    pull = mine.select_related("issue__project").first()
     if pull is None or pull.status == PullRequest.Status.MERGED:
         return
     try:
@@ -21,3 +23,6 @@ def look_at(look: Look, number: int) -> None:
         outside.pull_merged(pull, facts["merge_commit_sha"], by=login(facts["merged_by"]))
     elif facts["state"] == "closed":
         outside.pull_closed(pull)
+    elif pull.status != PullRequest.Status.CLOSED:
+        reviews.look_at(look, facts, pull)
+        orders.by_comments(look, facts, pull.issue)

@@ -1,0 +1,76 @@
+"""Reviews in which people request changes of a pull request of ours: what they say goes back to the task's Coder.
+
+Who may order may review: their words are kept, without what nobody sees who reads them, and cut when they are endless.
+Approvals and mere comments change nothing here, and what strangers say reaches no agent.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final
+
+from githubsync.models import Heard
+from githubsync.services.effects import orders
+from githubsync.services.effects.commands import OURS
+from githubsync.services.effects.look import Look, login
+from projects.instructions import shown
+from projects.models import PullRequest
+from projects.services import outside
+from projects.services.feedback import Said
+
+CHANGES: Final = "CHANGES_REQUESTED"
+WORD: Final = "request changes"
+LONGEST_TEXT: Final = 4000
+LONGEST_COMMENT: Final = 1500
+LONGEST_PATH: Final = 300
+MOST_COMMENTS: Final = 30
+
+
+def look_at(look: Look, facts: dict[str, Any], pull: PullRequest) -> None:
+    """Take to heart the reviews of ``pull``, open and on GitHub as in ``facts``, that were not heard before.
+
+    One of a commit that ``pull`` was never at, as far as we know, is left for another look: our row may come late.
+    """
+    heard = look.repository.heard.filter(kind=Heard.Kind.REVIEW, number=pull.number)
+    known = set(heard.values_list("github_id", flat=True))
+    root = f"{look.root}/pulls/{pull.number}"
+    rows = [row for row in look.client.pages(f"{root}/reviews") if row["state"] == CHANGES and row["id"] not in known]
+    rows = [row for row in rows if not _is_ours(row, facts) and pull.has_been_at(row["commit_id"] or "")]
+    comments = list(look.client.pages(f"{root}/comments")) if rows else []
+    for row in rows:
+        order = orders.Order(Heard.Kind.REVIEW, row["id"], pull.number, WORD, row["user"])
+        orders.hear(look, order, partial(_pass_on, pull, row, comments))
+
+
+def _is_ours(row: dict[str, Any], facts: dict[str, Any]) -> bool:
+    """Whether Mission Control wrote the review: it opened the pull request, and marks what it writes."""
+    author, opener = row["user"] or {}, facts["user"] or {}
+    return bool(OURS.search(row["body"] or "")) or (bool(author) and author.get("id") == opener.get("id"))
+
+
+def _pass_on(pull: PullRequest, row: dict[str, Any], comments: Sequence[dict[str, Any]]) -> tuple[Heard.Outcome, str]:
+    beside = [each for each in comments if each.get("pull_request_review_id") == row["id"]]
+    said = Said(
+        reference=f"github-review:{row['id']}",
+        author=login(row["user"]),
+        head_sha=row["commit_id"],
+        text=_readable(row["body"], LONGEST_TEXT),
+        findings=[_finding(each) for each in beside[:MOST_COMMENTS]],
+        left_out=len(beside[MOST_COMMENTS:]),
+    )
+    if not outside.changes_requested(pull, said):
+        return Heard.Outcome.REFUSED, "nothing is at work here"
+    return Heard.Outcome.OBEYED, pull.issue.key
+
+
+def _finding(comment: dict[str, Any]) -> dict[str, object]:
+    """A line that the diff does not show any more is known by where it was."""
+    return {
+        "path": _readable(comment["path"], LONGEST_PATH),
+        "line": comment.get("line") or comment.get("original_line"),
+        "comment": _readable(comment["body"], LONGEST_COMMENT),
+    }
+
+
+def _readable(text: str | None, longest: int) -> str:
+    visible = shown(text or "")
+    return visible if len(visible) <= longest else f"{visible[:longest]} … (cut)"
