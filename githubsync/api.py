@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from githubsync.models import GITHUB_API, Connection, Repository
-from githubsync.services import connections, importing, inspection, linking
+from githubsync.services import connections, importing, inspection, linking, polling
 from projects.api.endpoint import Endpoint, administrator, caller
 from projects.api.fields import team_named
 from projects.api.serializers import IssueOut
@@ -69,6 +69,25 @@ class ConnectionOut(serializers.Serializer):
         return ConnectionHealthOut(found).data if found else None
 
 
+class HearingOut(serializers.Serializer):
+    """How MCC hears of a linked repository: of what is delivered it is told, what is missed it asks for."""
+
+    project = serializers.CharField(source="repository.project.key")
+    repository = serializers.CharField(source="repository.full_name")
+    delivered_at = serializers.DateTimeField(allow_null=True, help_text="signed; null: not in the last day")
+    asked_at = serializers.DateTimeField(allow_null=True)
+    next_at = serializers.DateTimeField(allow_null=True, help_text="when GitHub is asked again")
+    problem = serializers.CharField(help_text="why the last attempt to ask failed")
+
+
+class ConnectionWholeOut(ConnectionOut):
+    hearing = serializers.SerializerMethodField()
+
+    @extend_schema_field(HearingOut(many=True))
+    def get_hearing(self, connection: Connection) -> list[dict[str, object]]:
+        return [HearingOut(line).data for line in polling.hearing(connection)]
+
+
 class ConnectionIn(serializers.Serializer):
     name = serializers.CharField(max_length=100)
     token = serializers.CharField(max_length=1_000, write_only=True)
@@ -115,10 +134,12 @@ class ConnectionList(ConnectionEndpoint):
 
 
 class ConnectionDetail(ConnectionEndpoint):
+    serializer_class = ConnectionWholeOut
+
     @extend_schema(operation_id="connections_retrieve")
     def get(self, request: Request, pk: int) -> Response:
         administrator(request)
-        return Response(ConnectionOut(_connection(pk)).data)
+        return Response(ConnectionWholeOut(_connection(pk)).data)
 
     @extend_schema(operation_id="connections_update", request=ConnectionChanges)
     def patch(self, request: Request, pk: int) -> Response:
@@ -126,7 +147,7 @@ class ConnectionDetail(ConnectionEndpoint):
         given = ConnectionChanges(data=request.data)
         given.is_valid(raise_exception=True)
         connections.change(_connection(pk), user=user, **given.validated_data)
-        return Response(ConnectionOut(_connection(pk)).data)
+        return Response(ConnectionWholeOut(_connection(pk)).data)
 
     @extend_schema(operation_id="connections_destroy", responses={204: None})
     def delete(self, request: Request, pk: int) -> Response:

@@ -112,6 +112,11 @@ class Client:
         limits.require_open(self.connection)
         return self._ask("GET", path, query, None)
 
+    def get_unless(self, etag: str, path: str, **query: str) -> Any:  # noqa: ANN401 (GitHub's JSON)
+        """Return what ``get`` does, None while it is what ``etag`` was given for: that costs nothing of the limit."""
+        limits.require_open(self.connection)
+        return self._ask("GET", path, query, None, {"If-None-Match": etag} if etag else None)
+
     def pages(self, path: str, *, inside: str = "", **query: str) -> Iterator[Any]:
         """Give the items of a list (or of the list ``inside`` an object), page after page, 5,000 at most."""
         query = {"per_page": str(PER_PAGE), **query}
@@ -140,14 +145,23 @@ class Client:
             kinds: dict[str, type[ForgeError]] = {"FORBIDDEN": Forbidden, "NOT_FOUND": NotFound}
             raise kinds.get(error.get("type", ""), Conflict)(f"GitHub says: {words}")
 
-    def _ask(self, method: str, path: str, query: Mapping[str, str], body: Mapping[str, object] | None) -> Any:  # noqa: ANN401
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Mapping[str, object] | None,
+        extra: dict[str, str] | None = None,
+    ) -> Any:  # noqa: ANN401 (GitHub's JSON)
         try:
-            status, headers, text = self._github.requester.requestJson(method, path, dict(query), None, body)
+            status, headers, text = self._github.requester.requestJson(method, path, dict(query), extra, body)
         except (GithubException, requests.RequestException, HTTPError, OSError, ValueError, AssertionError) as error:
             raise Unavailable(f"GitHub could not be reached: {type(error).__name__}.") from error
         except RuntimeError as error:  # a redirect to another host
             raise Unavailable("GitHub redirects to another address: check the connection's.") from error
         self._headers = headers
+        if status == 304:
+            return None
         data = _parsed(status, text)
         if status >= 300:
             raise self._failure(status, headers, data if isinstance(data, dict) else {})

@@ -1,8 +1,9 @@
 """Slow work with GitHub, carried out under a lease by the worker processes."""
 
-from githubsync.services import deliveries, linking, outbox
+from githubsync.services import deliveries, linking, outbox, polling
 from mcc.core.errands import handler
 
 handler(linking.CLONE_ERRAND)(linking.clone)
 handler(outbox.ERRAND)(outbox.tell)
 handler(deliveries.ERRAND)(deliveries.work)
+handler(polling.ERRAND)(polling.work)

@@ -296,12 +296,15 @@ class Told(models.Model):
 
 
 class Webhook(models.Model):
-    """What GitHub signs its deliveries for a connection with. While a secret is replaced, the one before holds too."""
+    """What GitHub signs its deliveries for a connection with. While a secret is replaced, the one before holds too.
+
+    Where nobody set a secret nothing comes in signed, and the deliveries are what polling found.
+    """
 
     connection = models.OneToOneField(Connection, models.CASCADE, primary_key=True, related_name="webhook")
     secret = EncryptedTextField()
     previous_secret = EncryptedTextField()
-    secret_set_at = models.DateTimeField()
+    secret_set_at = models.DateTimeField(null=True)
     verified_at = models.DateTimeField(null=True, help_text="when GitHub's ping, or any delivery, last came in signed")
 
     def __str__(self) -> str:
@@ -317,7 +320,10 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
 
 class Delivery(models.Model):
-    """A signed delivery of GitHub's, as it came in. A redelivery has the same GUID and is counted, not kept again."""
+    """A signed delivery of GitHub's, as it came in, or what polling found in its place.
+
+    A redelivery has the same GUID and is counted, not kept again.
+    """
 
     class Status(models.TextChoices):
         RECEIVED = "received", "received"
@@ -332,6 +338,7 @@ class Delivery(models.Model):
     body_bytes = models.PositiveIntegerField()
     status = models.CharField(max_length=10, choices=Status.choices)
     received_at = models.DateTimeField(auto_now_add=True, db_index=True)
+    polled = models.BooleanField(default=False, help_text="nobody delivered it: polling found it")
     times = models.PositiveIntegerField(default=1, help_text="how often it came in")
 
     action = models.CharField(
@@ -356,3 +363,18 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.event} {self.guid}"
+
+
+class Poll(models.Model):
+    """How far a linked repository was asked for what happened there, and when it is asked next."""
+
+    repository = models.OneToOneField(Repository, models.CASCADE, primary_key=True, related_name="poll")
+    since = models.DateTimeField(help_text="everything up to then was taken over, by GitHub's clock")
+    etag = models.CharField(max_length=200, blank=True, help_text="of the last answer, while nothing newer was found")
+    asked_at = models.DateTimeField(null=True)
+    next_at = models.DateTimeField(db_index=True)
+    failures = models.PositiveIntegerField(default=0, help_text="one after the other")
+    problem = models.CharField(max_length=500, blank=True, help_text="why the last attempt failed")
+
+    def __str__(self) -> str:
+        return f"poll of {self.repository}"

@@ -2,7 +2,7 @@
 
 import logging
 
-from githubsync.services import deliveries, outbox, webhooks
+from githubsync.services import deliveries, outbox, polling, webhooks
 
 logger = logging.getLogger(__name__)
 
@@ -15,6 +15,11 @@ def tell_what_waits() -> None:
 def work_on_deliveries() -> None:
     """Let what GitHub delivered be worked on once more, where the last attempt failed or was cut off."""
     deliveries.sweep()
+
+
+def poll() -> None:
+    """Ask GitHub what happened, where it is time to."""
+    polling.sweep()
 
 
 def purge_deliveries() -> None:

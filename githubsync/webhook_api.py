@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from django.urls import path, reverse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -36,7 +37,7 @@ class WebhookSecretOut(WebhookOut):
 
 
 class DeliveryOut(serializers.Serializer):
-    """A delivery that came in signed. Its body is not shown."""
+    """A delivery that came in signed, or what polling found in its place. Its body is not shown."""
 
     id = serializers.IntegerField(source="pk")
     guid = serializers.UUIDField()
@@ -44,6 +45,7 @@ class DeliveryOut(serializers.Serializer):
     status = serializers.ChoiceField(choices=Delivery.Status.choices)
     body_bytes = serializers.IntegerField()
     received_at = serializers.DateTimeField()
+    polled = serializers.BooleanField(help_text="nobody delivered it: polling found it")
     times = serializers.IntegerField(help_text="how often it came in")
     action = serializers.CharField(help_text="empty until it was looked at, like the next two")
     repository = serializers.CharField()
@@ -96,7 +98,7 @@ class DeliveryList(Endpoint):
     def get(self, request: Request, pk: int) -> Response:
         """Newest first; ``status`` chooses."""
         administrator(request)
-        rows = _webhook(pk).deliveries.defer("body")
+        rows = _deliveries(pk)
         if status := request.query_params.get("status"):
             rows = rows.filter(status=status)
         return self.paged(rows, lambda page: DeliveryOut(page, many=True).data)
@@ -110,13 +112,18 @@ class Replay(Endpoint):
     def post(self, request: Request, pk: int, delivery_pk: int) -> Response:
         """Have a delivery that is done or dead worked on once more."""
         user = administrator(request)
-        rows = _webhook(pk).deliveries.defer("body")
+        rows = _deliveries(pk)
         deliveries.replay(get_object_or_404(rows, pk=delivery_pk), user=user)
         return Response(DeliveryOut(get_object_or_404(rows, pk=delivery_pk)).data, status=202)
 
 
+def _deliveries(pk: int) -> QuerySet[Delivery]:
+    return get_object_or_404(Webhook, pk=pk).deliveries.defer("body")
+
+
 def _webhook(pk: int) -> Webhook:
-    return get_object_or_404(Webhook, pk=pk)
+    """Return the webhook that somebody set a secret for."""
+    return get_object_or_404(Webhook, pk=pk, secret_set_at__isnull=False)
 
 
 urlpatterns = [

@@ -287,6 +287,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "AccountKind": "budgets.models.Account.Kind",
         "ProviderKind": "agents.models.Provider.Kind",
+        "ConnectionKind": "githubsync.models.Connection.Kind",
         "RequestKind": "projects.models.Request.Kind",
         "VoteKind": "projects.models.Vote.Kind",
         "RunStatus": "agents.models.Run.Status",
@@ -327,6 +328,7 @@ MCC_SANDBOX_IMAGE = env.str("MCC_SANDBOX_IMAGE", default="")
 MCC_WORKSPACES_DIR = env.str("MCC_WORKSPACES_DIR", default="")
 MCC_WORKSPACES_HOST_PATH = env.str("MCC_WORKSPACES_HOST_PATH", default="")
 MCC_WEBHOOK_DAYS = env.int("MCC_WEBHOOK_DAYS", default=14)
+MCC_POLL_INTERVAL_S = env.int("MCC_POLL_INTERVAL_S", default=60)
 MCC_LOCAL_REPOSITORY_ROOTS = env.list("MCC_LOCAL_REPOSITORY_ROOTS", default=[])
 
 EMAIL_CONFIG = env.email("EMAIL_URL", default="consolemail://")

@@ -14,7 +14,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from githubsync.forms import ConnectionForm, EditConnectionForm
 from githubsync.models import Connection
-from githubsync.services import connections, inspection
+from githubsync.services import connections, inspection, polling
 from mcc.core import pages
 from mcc.core.errors import DomainError
 
@@ -113,7 +113,7 @@ def _page(connection: Connection) -> dict[str, Any]:
         "connection": connection,
         "is_limited": connection.limited_until is not None and connection.limited_until > timezone.now(),
         "health": inspection.last(connection),
-        "repositories": connection.repositories.exclude(project=None).select_related("project"),
+        "hearing": polling.hearing(connection),
         "installations": connection.installations.all(),
         "edit_form": EditConnectionForm(connection=connection),
     }
