@@ -243,9 +243,12 @@ class GitHubForge:
                 raise
             landed = after["merge_commit_sha"]
         except Rejected as rejected:
+            after = client.get(where)
+            if after["head"]["sha"] != sha:
+                raise InTheWay(f"Somebody pushed to the branch: it is at {after['head']['sha'][:12]}.") from rejected
             if rejected.status != 405:
                 raise
-            if client.get(where)["mergeable"] is None:
+            if after["mergeable"] is None:
                 raise Unavailable("GitHub has not worked out yet whether this can be merged.") from rejected
             raise InTheWay(f"{rejected.detail} GitHub's own rules for this repository decide.") from rejected
         return landed

@@ -12,7 +12,7 @@ from githubsync.forge import GitHubForge
 from githubsync.models import Repository
 from githubsync.tests import factories
 from mcc.core.errors import InvalidInput
-from projects.forge import Conflict, Forbidden, InTheWay, MergeMethod, NotFound, PullRef, Unavailable
+from projects.forge import Forbidden, InTheWay, MergeMethod, NotFound, PullRef, Unavailable
 from projects.git import Mirror
 from projects.models import Project
 
@@ -100,7 +100,7 @@ def test_a_head_that_somebody_pushed_to_is_not_merged(github, forge, mirror):
     pull, sha = opened(forge, mirror)
     newer = github.commit({"two.txt": "2\n"}, "mcc/one")
 
-    with pytest.raises(Conflict, match="modified"):
+    with pytest.raises(InTheWay, match=f"Somebody pushed.*{newer[:12]}"):
         merged(forge, mirror, pull, sha)
 
     assert (forge.head("mcc/one"), github.repo.issues[1].state) == (newer, "open")

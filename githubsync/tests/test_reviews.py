@@ -10,9 +10,10 @@ from githubsync.services.hints import Kind
 from githubsync.simulator.world import Review
 from githubsync.tests.test_orders import heard, say, token
 from githubsync.tests.test_reconciling import issue, look
+from mcc.core.models import Errand
 from projects import workflow
-from projects.models import Feedback, PullRequest, Task, TaskStatus
-from projects.services import scheduling
+from projects.models import Feedback, PullRequest, Request, Task, TaskStatus
+from projects.services import merging, scheduling
 from projects.tests import factories
 
 __all__ = ["issue"]
@@ -188,3 +189,32 @@ def test_endless_words_are_cut(github, pull):
     assert len(kept.text) < reviews.LONGEST_TEXT + 10
     assert [len(each["comment"]) < reviews.LONGEST_COMMENT + 10 for each in kept.findings] == [True] * 30
     assert "(2 comments more are not shown)" in last_order()
+
+
+def test_a_push_of_somebody_to_our_branch_is_asked_about_until_it_is_put_back(github, issue, pull):
+    workflow.move_task(Task.objects.get(), TaskStatus.REVIEW)
+    workflow.move_task(Task.objects.get(), TaskStatus.MERGING)
+    sha = github.commit({"one.txt": "2\n"}, pull.branch)
+
+    see(pull, times=2)
+
+    [asked] = Request.objects.open()
+    assert (asked.kind, asked.pull_request_id, sha[:12] in asked.question) == ("blocked", pull.pk, True)
+    assert (stage()[0], Errand.objects.filter(kind=merging.ERRAND).exists()) == ("merging", False)
+    github.repo.bare.point(f"refs/heads/{pull.branch}", pull.head_sha)
+    with github.simulator.world.lock:
+        github.simulator.world.follow_refs(github.repo)
+
+    see(pull)
+
+    assert not Request.objects.open().exists()
+    assert Errand.objects.filter(kind=merging.ERRAND).exists()
+
+
+def test_a_commit_that_is_on_its_way_into_our_rows_is_no_push_of_somebody(github, issue):
+    cache.clear()
+    github.commit({"one.txt": "2\n"}, PullRequest.objects.get().branch)
+
+    see(PullRequest.objects.get())
+
+    assert not Request.objects.open().exists()

@@ -1,11 +1,17 @@
 """What people do at the forge, past Mission Control. These are facts, whatever was decided here; they only come in."""
 
-from django.db import transaction
+from typing import Final
 
-from projects.models import Issue, PullRequest, TaskStatus
-from projects.services import feedback, issues, merging, news
+from django.db import transaction
+from django.db.models import QuerySet
+
+from projects.models import Issue, PullRequest, Request, Task, TaskStatus
+from projects.services import feedback, issues, merging, news, requests, staffing
 from projects.services.feedback import Said
 
+MOVED: Final = "head-moved:"
+HANDED_IN = (TaskStatus.TESTING, TaskStatus.REVIEW, TaskStatus.MERGING)
+"""Where nobody but a person moves the branch."""
 CARRIED_THROUGH = (TaskStatus.MERGING, TaskStatus.MERGED, TaskStatus.CANCELLED)
 
 
@@ -35,6 +41,42 @@ def changes_requested(pull: PullRequest, said: Said) -> bool:
     news.pull_changed(pull)
     news.ring(issue.pk)
     return True
+
+
+@transaction.atomic
+def head_seen(pull: PullRequest, sha: str) -> None:
+    """Ask what to do when ``pull`` is at a commit at the forge that is not ours: what was judged is another one.
+
+    Asked once for each commit; the question goes when the branch is put back. A forge may say late where our own
+    push went, so an earlier head of ours says nothing.
+    """
+    issue = Issue.objects.select_for_update().select_related("project").get(pk=pull.issue_id)
+    pull = issue.pull_requests.select_related("task").get(pk=pull.pk)
+    if pull.head_sha == sha:
+        requests.withdraw(_moved(pull.task))
+    elif pull.task.status in HANDED_IN and not pull.has_been_at(sha):
+        ours = pull.head_sha[:12]
+        requests.open(
+            Request.Kind.BLOCKED,
+            issue,
+            key=f"{MOVED}{pull.pk}:{sha}",
+            task=pull.task,
+            pull_request=pull,
+            question=f"Somebody pushed to {pull.branch}: #{pull.number} is at {sha[:12]} there. How shall it go on?",
+            detail=f"Checks and votes are about {ours} and do not hold for it, so it is not merged. Put the branch "
+            f"back to {ours}, or merge #{pull.number} at the forge as it is, or give it up.",
+            options=[staffing.AGAIN, staffing.CANCEL_TASK, staffing.CANCEL_ISSUE],
+            default=staffing.AGAIN.value,
+        )
+
+
+def was_moved(task: Task) -> bool:
+    """Whether it is asked what to do about somebody's push to the branch of ``task``."""
+    return _moved(task).filter(answered_at=None, withdrawn_at=None).exists()
+
+
+def _moved(task: Task) -> QuerySet[Request]:
+    return Request.objects.filter(task=task, key__startswith=MOVED)
 
 
 @transaction.atomic

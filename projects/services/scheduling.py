@@ -31,6 +31,7 @@ from projects.services import (
     judging,
     merging,
     money,
+    outside,
     outside_checks,
     planning,
     proof,
@@ -138,6 +139,8 @@ def _look_at_review(task: Task) -> None:
         coding.send_back(task, "a person sent it back" if by_person else "the Reviewer requests changes")
     elif wanted := _wanted(task):
         _send_back_for(wanted, task)
+    elif outside.was_moved(task):
+        return
     elif standing.outside_red:
         outside_checks.have_mended(pull)
     elif standing.may_merge:
@@ -153,6 +156,8 @@ def _look_at_merging(task: Task) -> None:
     pull = _pull_of(task)
     if wanted := _wanted(task):
         _send_back_for(wanted, task)
+    elif outside.was_moved(task):
+        return
     elif proof.standing(pull).outside_red:
         outside_checks.have_mended(pull)
     else:
