@@ -5,13 +5,12 @@ import base64
 from collections.abc import Iterator
 from typing import Any
 
-from githubsync.client import Client
+from githubsync.client import Client, own
 from githubsync.models import Connection, Repository
 from githubsync.services import apps, tokens
 from githubsync.services.tokens import Use
 from mcc.core import redaction
-from mcc.core.encryption import Undecipherable
-from projects.forge import CloneSpec, Forbidden
+from projects.forge import CloneSpec
 
 
 def client(connection: Connection, github_id: int) -> Client:
@@ -66,11 +65,7 @@ def clone_spec(repository: Repository) -> CloneSpec:
 def git_environment(repository: Repository) -> dict[str, str]:
     """Return the environment that lets git in. It is in no argument list, no file and no address."""
     connection = repository.connection
-    try:
-        token = _git_token(repository)
-    except Undecipherable as error:
-        raise Forbidden(f"The token of {connection} cannot be decrypted: {error}.") from None
-    basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
+    basic = base64.b64encode(f"x-access-token:{_git_token(repository)}".encode()).decode()
     redaction.register(basic)
     environment = {
         "GIT_CONFIG_COUNT": "1",
@@ -83,5 +78,5 @@ def git_environment(repository: Repository) -> dict[str, str]:
 def _git_token(repository: Repository) -> str:
     connection = repository.connection
     if not connection.is_app:
-        return connection.token.reveal()
+        return own(connection).token
     return tokens.credential(connection, repository.github_id, Use.GIT).token

@@ -80,7 +80,7 @@ class Client:
         """
         self.connection = connection
         self._headers: Mapping[str, str] = {}
-        self._credential = credential or _own(connection)
+        self._credential = credential or own(connection)
         self._github = Github(
             auth=self._credential.auth(),
             base_url=connection.api_url.rstrip("/"),
@@ -191,7 +191,8 @@ class Client:
         return Unavailable(f"GitHub answered {status}.", permanent=status == 400)
 
 
-def _own(connection: Connection) -> Credential:
+def own(connection: Connection) -> Credential:
+    """Return the personal token of a connection. Raises Forbidden when there is none that can be read."""
     try:
         token = connection.token.reveal()
     except Undecipherable as error:

@@ -10,6 +10,7 @@ import json
 import logging
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -47,10 +48,8 @@ def faults(path: str, text: str) -> list[Fault]:
     language, data = languages.of(path), text.encode("utf-8", "replace")
     if language is None or len(data) > MOST_BYTES:
         return []
-    order = {"memory": MEMORY, "cpu_s": CPU_S, "dialects": language.dialects}
-    given = b"\n".join((json.dumps(order).encode(), seccomp.only_reading().hex().encode(), data))
     try:
-        done = subprocess.run(command(), input=given, capture_output=True, timeout=DEADLINE_S, env={}, cwd="/")
+        done = ask_reader({"cpu_s": CPU_S, "dialects": language.dialects}, data, DEADLINE_S)
     except subprocess.TimeoutExpired:
         logger.warning("the reader of %s came to no end", path)
         return []
@@ -58,6 +57,13 @@ def faults(path: str, text: str) -> list[Fault]:
         logger.warning("the reader of %s ended with %s: %s", path, done.returncode, done.stderr[-500:].decode())
         return []
     return [Fault(line, what) for line, what in json.loads(done.stdout)]
+
+
+def ask_reader(order: Mapping[str, object], data: bytes, deadline_s: float) -> subprocess.CompletedProcess[bytes]:
+    """Let a reader of its own carry out ``order`` (see ``reader``) on ``data``. Raises TimeoutExpired."""
+    whole = json.dumps({"memory": MEMORY, **order}).encode()
+    given = b"\n".join((whole, seccomp.only_reading().hex().encode(), data))
+    return subprocess.run(command(), input=given, capture_output=True, timeout=deadline_s, env={}, cwd="/")
 
 
 @cache

@@ -90,9 +90,8 @@ def _written(data: bytes, node: Any) -> str:  # noqa: ANN401 (tree_sitter is loa
     start = line if node.start_byte - line <= INDENT_BYTES else node.start_byte
     body = node.child_by_field_name("body")
     end = body.start_byte if body else data.find(b"\n", node.start_byte)
-    return " ".join(_text(data, start, min(end if end >= 0 else len(data), start + WRITTEN_BYTES)).split()).rstrip(
-        " :{="
-    )
+    written = _text(data, start, min(end if end >= 0 else len(data), start + WRITTEN_BYTES))
+    return " ".join(written.split()).rstrip(" :{=")
 
 
 def _text(data: bytes, start: int, end: int) -> str:

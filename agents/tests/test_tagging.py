@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.grammars import reader, tagging
+from agents.grammars import parsing, reader, tagging
 from agents.grammars.queries import QUERIES
 
 SAMPLES = {
@@ -81,8 +81,8 @@ def test_a_text_that_kills_its_reader_loses_only_its_own_tags(tmp_path, monkeypa
     crash = "    def tags(self, data: bytes) -> Tags:\n        if b'crash' in data: os.abort()\n"
     assert "    def tags(self, data: bytes) -> Tags:\n" in text
     broken.write_text(text.replace("    def tags(self, data: bytes) -> Tags:\n", crash))
-    plain = tagging.command()
-    monkeypatch.setattr(tagging, "command", lambda: (*plain[:-2], str(broken), plain[-1]))
+    plain = parsing.command()
+    monkeypatch.setattr(parsing, "command", lambda: (*plain[:-2], str(broken), plain[-1]))
     texts = [("a.py", "def a(): ..."), ("b.py", "crash = 1"), ("c.py", "def c(): ..."), ("d.md", "")]
 
     with caplog.at_level(logging.WARNING):

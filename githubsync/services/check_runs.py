@@ -14,10 +14,10 @@ from django.urls import reverse
 from githubsync.client import Client
 from githubsync.models import App
 from githubsync.services.telling import Memory
-from githubsync.services.verdicts import CHECKS, sum_of
+from githubsync.services.verdicts import CHECKS, checks_of_head, context_of, judgement, sum_of, votes_of_head
 from githubsync.wording import quiet
 from mcc.core.redaction import redact
-from projects.models import Check, PullRequest, Vote
+from projects.models import Check, PullRequest
 
 AT_ONCE: Final = 50
 """GitHub takes no more annotations in one request, and adds those of the next one to them."""
@@ -77,15 +77,11 @@ def _found(client: Client, root: str, run: CheckRun) -> dict[str, Any] | None:
 
 def _runs(pull: PullRequest, app: App) -> Iterator[CheckRun]:
     details = urljoin(app.home, reverse("projects:pull_request", args=[pull.issue.project.key, pull.number]))
-    checks = list(pull.checks.filter(on=Check.On.HEAD, sha=pull.head_sha))
-    if checks:
+    if checks := checks_of_head(pull):
         state, title = sum_of(checks)
         yield _run(CHECKS, f"mcc:{pull.pk}:checks", pull.head_sha, details, state, title, _logs(checks))
-    votes = pull.votes.filter(head_sha=pull.head_sha).exclude(kind=Vote.Kind.PERSON).select_related("agent")
-    for vote in votes:
-        state = "success" if vote.verdict == Vote.Verdict.APPROVE else "failure"
-        title = f"{vote.actor}: {vote.get_verdict_display().lower()}"
-        parts = (f"mcc/{vote.kind}", f"mcc:{pull.pk}:vote:{vote.pk}", vote.head_sha, details, state, title)
+    for vote in votes_of_head(pull):
+        parts = (context_of(vote), f"mcc:{pull.pk}:vote:{vote.pk}", vote.head_sha, details, *judgement(vote))
         yield _run(*parts, quiet(vote.summary), vote.findings)
 
 

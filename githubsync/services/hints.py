@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from githubsync.models import Connection
+from githubsync.services.payloads import at
 
 LONGEST_REF: Final = 250
 LARGEST: Final = 2**63
@@ -53,7 +54,7 @@ def subjects_of(connection: Connection, event: str, payload: object) -> list[Sub
 
 def _issue(payload: object) -> tuple[Kind, str]:
     """A comment on a pull request comes as one on an issue."""
-    kind = Kind.PULL if _at(payload, "issue", "pull_request") else Kind.ISSUE
+    kind = Kind.PULL if at(payload, "issue", "pull_request") else Kind.ISSUE
     return kind, _numeral(payload, "issue", "number")
 
 
@@ -105,21 +106,17 @@ OF_CONNECTION: Final = {
     "installation_repositories": ("repositories_added", "repositories_removed"),
     "github_app_authorization": (),
 }
-
-
-def _at(payload: object, *path: str) -> object:
-    for name in path:
-        payload = payload.get(name) if isinstance(payload, dict) else None
-    return payload
+HEARD: Final = frozenset(READERS) | frozenset(OF_CONNECTION)
+"""Events that tell of something that matters here; all others are marked as ignored."""
 
 
 def _rows(payload: object, name: str) -> list[object]:
-    rows = _at(payload, name)
+    rows = at(payload, name)
     return rows if isinstance(rows, list) else []
 
 
 def _number(payload: object, *path: str) -> int:
-    found = _at(payload, *path)
+    found = at(payload, *path)
     return found if isinstance(found, int) and not isinstance(found, bool) and 0 < found < LARGEST else 0
 
 
@@ -128,5 +125,5 @@ def _numeral(payload: object, *path: str) -> str:
 
 
 def _text(payload: object, *path: str) -> str:
-    found = _at(payload, *path)
+    found = at(payload, *path)
     return found if isinstance(found, str) and found.isprintable() and len(found) <= LONGEST_REF else ""

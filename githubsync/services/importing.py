@@ -117,8 +117,8 @@ def put(repository: Repository, row: dict[str, Any], *, user: User | None = None
     origin = f"From {repository.full_name}#{found.number} on GitHub, written by {found.author} ({found.relation})."
     text = f"{origin}\n\n{shown(row.get('body') or '')}".strip()
     title = found.title[: issues.TITLE_LENGTH] or f"GitHub issue {found.number}"
-    over = Issue.objects.exclude(pk__in=Issue.objects.open().values("pk")).values("pk")
-    IssueLink.objects.filter(repository=repository, number=found.number, issue__in=over).delete()
+    before = IssueLink.objects.filter(repository=repository, number=found.number)
+    before.exclude(issue__in=Issue.objects.open()).delete()
     issue = issues.create(repository.project, title=title, body=text[: issues.BODY_LENGTH], user=user, start=start)
     about = {"author": found.author, "association": str(row.get("author_association", ""))[:30], "digest": digest(row)}
     IssueLink.objects.create(repository=repository, number=found.number, issue=issue, **about)

@@ -172,13 +172,13 @@ def _looked_at(connection: Connection, github_id: int) -> tuple[Candidate, dict[
     try:
         with access.client(connection, github_id) as client:
             facts: dict[str, Any] = client.get(root)
-            is_empty = _is_empty(client, root)
+            about = _candidate(connection, facts)
+            is_empty = not about.refusal and _is_empty(client, root)
     except NotFound:
         text = "The connection does not see this repository."
         raise InvalidInput(text, fields={"repository": [text]}) from None
-    about = _candidate(connection, facts)
     refusal = about.refusal
-    if not refusal and is_empty:
+    if is_empty:
         refusal = f"{about.full_name} is empty: push a first commit."
     linked = Repository.objects.filter(github_id=github_id, connection__api_url=connection.api_url)
     if other := linked.exclude(project=None).select_related("project").first():

@@ -1,4 +1,4 @@
-"""What people are shown of a delivery. Nothing of it is believed: it is printable, short, and for the page only."""
+"""The JSON of a delivery, and what people are shown of it. Nothing is believed: it is printable and short."""
 
 import json
 from typing import Any
@@ -22,10 +22,10 @@ def parsed(body: bytes) -> object:
 
 def about(payload: object) -> dict[str, Any]:
     """Return the columns of a delivery that say what it is about."""
-    number = _at(payload, "issue", "number") or _at(payload, "pull_request", "number")
+    number = at(payload, "issue", "number") or at(payload, "pull_request", "number")
     return {
-        "action": _text(_at(payload, "action"), ACTION_LENGTH),
-        "repository": _text(_at(payload, "repository", "full_name"), NAME_LENGTH),
+        "action": _text(at(payload, "action"), ACTION_LENGTH),
+        "repository": _text(at(payload, "repository", "full_name"), NAME_LENGTH),
         "number": number if type(number) is int and 0 < number <= LARGEST else None,
     }
 
@@ -35,7 +35,8 @@ def words(error: Exception) -> str:
     return str(error) if isinstance(error, ForgeError) else f"{type(error).__name__}: {error}"
 
 
-def _at(payload: object, *path: str) -> object:
+def at(payload: object, *path: str) -> object:
+    """Return what is at ``path`` in a payload, None where it leads nowhere."""
     for name in path:
         payload = payload.get(name) if isinstance(payload, dict) else None
     return payload

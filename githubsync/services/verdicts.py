@@ -8,6 +8,8 @@ MCC opened it.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.db.models import QuerySet
+
 from githubsync.client import Client, Rejected
 from githubsync.services.telling import Memory
 from githubsync.wording import quiet
@@ -84,13 +86,29 @@ def _place(finding: Mapping[str, Any]) -> str:
 
 def _statuses(pull: PullRequest) -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
-    checks = list(pull.checks.filter(on=Check.On.HEAD, sha=pull.head_sha))
-    if checks:
+    if checks := checks_of_head(pull):
         found[CHECKS] = sum_of(checks)
-    for vote in pull.votes.filter(head_sha=pull.head_sha).exclude(kind=Vote.Kind.PERSON).select_related("agent"):
-        words = f"{vote.actor}: {vote.get_verdict_display().lower()}"
-        found[f"mcc/{vote.kind}"] = (STATES[Vote.Verdict(vote.verdict)], words)
+    for vote in votes_of_head(pull):
+        found[context_of(vote)] = judgement(vote)
     return found
+
+
+def checks_of_head(pull: PullRequest) -> list[Check]:
+    return list(pull.checks.filter(on=Check.On.HEAD, sha=pull.head_sha))
+
+
+def votes_of_head(pull: PullRequest) -> QuerySet[Vote]:
+    """Return the votes of agents: what a person thinks they say on GitHub themselves."""
+    return pull.votes.filter(head_sha=pull.head_sha).exclude(kind=Vote.Kind.PERSON).select_related("agent")
+
+
+def context_of(vote: Vote) -> str:
+    return f"mcc/{vote.kind}"
+
+
+def judgement(vote: Vote) -> tuple[str, str]:
+    """Return the state of a vote, in GitHub's word for statuses, and a sentence."""
+    return STATES[Vote.Verdict(vote.verdict)], f"{vote.actor}: {vote.get_verdict_display().lower()}"
 
 
 def sum_of(checks: Sequence[Check]) -> tuple[str, str]:

@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from githubsync.models import EVENT_LENGTH, Connection, Delivery, Webhook
 from githubsync.services import deliveries
+from githubsync.services.hints import HEARD
 from mcc.core import audit, errands, rows
 from mcc.core.encryption import Secret, Undecipherable
 from mcc.core.errors import InvalidInput, NotAllowed
@@ -30,30 +31,6 @@ MAX_BODY_BYTES = 25 * 1024 * 1024
 SECRET_BYTES = 32
 BATCH = 500
 
-HEARD = frozenset(
-    {
-        "check_run",
-        "check_suite",
-        "create",
-        "delete",
-        "github_app_authorization",
-        "installation",
-        "installation_repositories",
-        "issue_comment",
-        "issues",
-        "label",
-        "member",
-        "pull_request",
-        "pull_request_review",
-        "pull_request_review_comment",
-        "pull_request_review_thread",
-        "push",
-        "repository",
-        "status",
-        "workflow_run",
-    }
-)
-"""Events that tell of something that matters here; all others are marked as ignored."""
 PING = "ping"
 SECRETS = """
 SELECT w.secret, w.previous_secret, w.verified_at

@@ -69,7 +69,7 @@ def carry_out(pull_id: int, lease: Lease) -> None:
     Raises Later while it is stopped and when the base moved under it; what the forge raises else is tried again.
     """
     pull = _load(pull_id)
-    if pull.task.status != TaskStatus.MERGING or proof.standing(pull).outside_red:
+    if pull.task.status != TaskStatus.MERGING or proof.is_red_outside(pull):
         return
     staffing.wait_while_stopped(pull.issue)
     forge, mirror = forge_of(pull.project), Mirror(pull.project_id)

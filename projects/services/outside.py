@@ -72,11 +72,11 @@ def head_seen(pull: PullRequest, sha: str) -> None:
 
 def was_moved(task: Task) -> bool:
     """Whether it is asked what to do about somebody's push to the branch of ``task``."""
-    return _moved(task).filter(answered_at=None, withdrawn_at=None).exists()
+    return _moved(task).exists()
 
 
 def _moved(task: Task) -> QuerySet[Request]:
-    return Request.objects.filter(task=task, key__startswith=MOVED)
+    return Request.objects.open().filter(task=task, key__startswith=MOVED)
 
 
 @transaction.atomic

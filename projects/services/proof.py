@@ -68,7 +68,7 @@ class Standing:
     needs_tester: bool
     needs_person: bool
     outside_red: bool = False
-    """A CI that is not ours is red, and no person said to go on without it. That it is green is never needed."""
+    """See ``is_red_outside``. That it is green is never needed."""
 
     @property
     def checks_passed(self) -> bool:
@@ -104,7 +104,7 @@ def standing(pull: PullRequest) -> Standing:
         person=last.get(Vote.Kind.PERSON),
         needs_tester=not takes_fast_lane(pull),
         needs_person=pull.project.merge_needs_approval,
-        outside_red=OutsideCheck.objects.of_head(pull).red().exists() and not _goes_on_without(pull),
+        outside_red=is_red_outside(pull),
     )
 
 
@@ -113,8 +113,10 @@ def outside_key(pull: PullRequest) -> str:
     return f"ci:{pull.pk}:{pull.head_sha}"
 
 
-def _goes_on_without(pull: PullRequest) -> bool:
-    return Request.objects.filter(key=outside_key(pull), answer=WITHOUT).exists()
+def is_red_outside(pull: PullRequest) -> bool:
+    """Whether a CI that is not ours is red on the head, and no person said to go on without it."""
+    is_red = OutsideCheck.objects.of_head(pull).red().exists()
+    return is_red and not Request.objects.filter(key=outside_key(pull), answer=WITHOUT).exists()
 
 
 def takes_fast_lane(pull: PullRequest) -> bool:

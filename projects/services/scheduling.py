@@ -158,7 +158,7 @@ def _look_at_merging(task: Task) -> None:
         _send_back_for(wanted, task)
     elif outside.was_moved(task):
         return
-    elif proof.standing(pull).outside_red:
+    elif proof.is_red_outside(pull):
         outside_checks.have_mended(pull)
     else:
         merging.order(pull)
