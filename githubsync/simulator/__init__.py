@@ -2,6 +2,7 @@
 
     /api/v3/...      REST, tokens with permissions, pages, ETags, rate limits, redirects after a rename
     /api/graphql     drafts made ready and back, which REST cannot
+    /login/oauth    the page that asks a person, codes for tokens, refresh tokens
     /<owner>/<repository>.git    real git: bare repositories behind ``git http-backend``
 
 It keeps its state in memory and its repositories in a directory, answers on 127.0.0.1 only, and fails on request

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from githubsync.simulator import apps, routes
+from githubsync.simulator import apps, oauth, routes
 from githubsync.simulator.routing import Answer, Call, Refusal, Route, find, redirect
 from githubsync.simulator.shapes import Shapes
 from githubsync.simulator.world import Account, Repo, Token, World, now
@@ -75,6 +75,8 @@ class Api:
     def token(self, header: str) -> Token:
         """Return the token of an Authorization header. Raises Refusal 401."""
         kind, _, value = header.partition(" ")
+        if kind.lower() == "basic" and (client := oauth.basic(self.world, header)):
+            return Token("", VISITING, {}, client=client)
         if kind.lower() == "bearer" and value.count(".") == 2:
             try:
                 app = apps.app_of(self.world, value.strip())

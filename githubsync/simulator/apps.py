@@ -38,6 +38,7 @@ class App:
     setup_url: str
     pem: str
     hook_url: str = ""
+    callback_urls: list[str] = field(default_factory=list)
     client_id: str = field(default_factory=lambda: f"Iv1.{secrets.token_hex(8)}")
     client_secret: str = field(default_factory=lambda: secrets.token_hex(20))
     webhook_secret: str = field(default_factory=lambda: secrets.token_hex(20))
@@ -76,6 +77,7 @@ def create(world: World, owner: str, manifest: dict[str, Any]) -> tuple[App, str
         setup_url=manifest.get("setup_url", ""),
         pem=pem,
         hook_url=manifest.get("hook_attributes", {}).get("url", ""),
+        callback_urls=list(manifest.get("callback_urls", [])),
     )
     world.apps[app.id] = app
     code = secrets.token_hex(20)

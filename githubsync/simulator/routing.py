@@ -149,7 +149,8 @@ REPO = "/repos/{owner}/{repo}"
 
 def _part(name: re.Match[str]) -> str:
     """Return what a part of a path may be: numbers for numbers, and slashes only in names of branches."""
-    allowed = r"\d+" if name[1].endswith(("_number", "_id")) else ".+" if name[1] in ("ref", "basehead") else "[^/]+"
+    is_number = name[1].endswith(("_number", "_id")) and name[1] != "client_id"
+    allowed = r"\d+" if is_number else ".+" if name[1] in ("ref", "basehead") else "[^/]+"
     return f"(?P<{name[1]}>{allowed})"
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from githubsync.simulator import smart_http, web
+from githubsync.simulator import oauth, smart_http, web
 from githubsync.simulator.api import GRAPHQL, PREFIX, Api
 from githubsync.simulator.faults import Fault, Kind
 from githubsync.simulator.routing import DOCUMENTATION, Answer
@@ -147,6 +147,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(done.status, done.headers, done.body)
         elif parts.path.startswith(PREFIX + "/") or parts.path == GRAPHQL or fault:
             self._api(headers, sent, fault)
+        elif (reply := oauth.answer(simulator.world, self.command, self.path, headers, sent)) is not None:
+            simulator.note(Exchange(self.command, self.path, oauth.ROUTE, reply.status, reply.body, sent))
+            self._send(reply.status, {"Content-Type": reply.kind, **reply.headers}, reply.encoded())
         elif (to := web.answer(simulator.world, self.command, parts.path, parts.query, sent)) is not None:
             self._send(302, {"Location": to}, b"")
         else:

@@ -13,6 +13,7 @@ from typing import Any
 
 from githubsync.simulator.apps import App, Installation
 from githubsync.simulator.bare import Bare
+from githubsync.simulator.clients import Client, Ledger
 
 ROLES = ("none", "read", "triage", "write", "maintain", "admin")
 
@@ -44,6 +45,8 @@ class Token:
     installation: Installation | None = None
     jwt_of: App | None = None
     """No token but an App's own signature, good for asking about itself only."""
+    client: Client | None = None
+    """No token but the name and secret of whoever was given users' tokens, good for ending them."""
 
     def grants(self, permission: str, level: str) -> bool:
         """Whether the token itself allows it, whatever its account may do."""
@@ -219,6 +222,7 @@ class World:
         self.apps: dict[int, App] = {}
         self.installations: dict[int, Installation] = {}
         self.manifest_codes: dict[str, App] = {}
+        self.oauth = Ledger()
         self._ids = count(1001)
 
     def next_id(self) -> int:

@@ -13,12 +13,14 @@ import githubkit_schemas.v2022_11_28 as published
 from githubkit_schemas.v2022_11_28 import models
 from pydantic import TypeAdapter, ValidationError
 
-from githubsync.simulator import Exchange
+from githubsync.simulator import Exchange, oauth
 
 SUBJECTS = ("apps", "checks", "git", "issues", "meta", "pulls", "rate_limit", "reactions", "repos", "users")
 URL = re.compile(r'url = f?"(/[^"]*)"')
 VERB = re.compile(r'self\._github\.request\(\s*"([A-Z]+)"')
 MODEL = re.compile(r"response_model=(.+?),\n\s+(?:error_models|\))", re.S)
+GRANT = {"access_token", "token_type", "scope"}
+ENDING = {"expires_in", "refresh_token", "refresh_token_expires_in"}
 ERROR = {"message", "documentation_url", "status"}
 
 
@@ -47,6 +49,8 @@ def deviations(exchange: Exchange) -> list[str]:
     where = f"{exchange.method} {exchange.route} {exchange.status}"
     if exchange.is_git or (exchange.fault and not exchange.route):
         return []  # a fault that hid an answer which was never made
+    if exchange.route == oauth.ROUTE:
+        return [f"{where}: {wrong}" for wrong in _oauth_deviations(exchange)]
     if exchange.status >= 300:
         whole = exchange.status == 304 or set(exchange.body) >= ERROR
         return [] if whole else [f"{where}: not an error of GitHub's: {exchange.body}"]
@@ -62,3 +66,16 @@ def deviations(exchange: Exchange) -> list[str]:
     except ValidationError as error:
         return [f"{where}: {'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:10]]
     return []
+
+
+def _oauth_deviations(exchange: Exchange) -> list[str]:
+    """Judge an answer of the web flow by what GitHub's pages on it say: no description has it."""
+    if not isinstance(exchange.body, dict):
+        return []
+    told = set(exchange.body)
+    if exchange.status == 404:
+        return [] if told == {"error"} else [f"no 404 of GitHub's: {told}"]
+    if exchange.status != 200:
+        return ["GitHub answers 200, whatever it says"]
+    whole = [GRANT, GRANT | ENDING, {"error", "error_description", "error_uri"}]
+    return [] if told in whole else [f"neither a token nor an error of GitHub's: {told}"]

@@ -6,7 +6,7 @@ from threading import Event
 
 from django.core.management.base import BaseCommand
 
-from githubsync.simulator import Simulator
+from githubsync.simulator import Simulator, oauth
 from githubsync.simulator.bare import Bare
 
 EVERYTHING = dict.fromkeys(("metadata", "contents", "issues", "pull_requests", "statuses", "checks"), "write")
@@ -21,8 +21,10 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--port", type=int, default=8190)
         parser.add_argument("--repository", default="ada/atlas", help="owner/name")
+        parser.add_argument("--people", default="grace,eve", help="who else has an account, by commas")
+        parser.add_argument("--callback", default="", help="make an OAuth App that sends people back to this address")
 
-    def handle(self, *, port: int, repository: str, **options: object) -> None:
+    def handle(self, *, port: int, repository: str, people: str, callback: str, **options: object) -> None:
         stopped = Event()
         # Asked for by hand: what a shell starts in the background comes with Ctrl-C ignored.
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -32,7 +34,13 @@ class Command(BaseCommand):
             _begin(repo.bare, repository)
             token = simulator.world.token(repo.owner.login, permissions=EVERYTHING)
             self.stdout.write(f"GitHub API   {simulator.api_url}\nrepository   {simulator.url}/{repository}.git")
-            self.stdout.write(f"token        {token.value}\nStop with Ctrl-C.")
+            self.stdout.write(f"token        {token.value}")
+            for login in people.split(","):
+                simulator.world.account(login.strip())
+            if callback:
+                client = oauth.register(simulator.world, callback)
+                self.stdout.write(f"client ID    {client.id}\nsecret       {client.secret}")
+            self.stdout.write("Stop with Ctrl-C.")
             self.stdout.flush()
             stopped.wait()
             self.stdout.write("Stopped.")

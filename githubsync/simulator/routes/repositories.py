@@ -6,7 +6,7 @@ from githubsync.simulator.world import now
 
 @route("GET", "/user")
 def me(call: Call) -> Answer:
-    if call.token.is_app:
+    if call.token.is_app or call.token.client:
         raise Refusal(403, "Resource not accessible by integration")
     return Answer(200, call.shapes.me(call.account, now()))
 
