@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from githubsync.models import GITHUB_API, Connection, Repository
-from githubsync.services import connections, importing, inspection, linking, polling
+from githubsync.services import connections, importing, inspection, linking, polling, repositories
 from projects.api.endpoint import Endpoint, administrator, caller
 from projects.api.fields import team_named
 from projects.api.serializers import IssueOut
@@ -193,6 +193,7 @@ class RepositoryOut(serializers.Serializer):
     default_branch = serializers.CharField()
     private = serializers.BooleanField()
     archived = serializers.BooleanField()
+    trouble = serializers.CharField(help_text="why work cannot go on there, and what helps; empty: it can")
     cloned_at = serializers.DateTimeField(allow_null=True, help_text="null: not yet")
     clone_problem = serializers.CharField()
 
@@ -256,6 +257,19 @@ class ProjectRepository(Endpoint):
         return Response(RepositoryOut(_repository(request, pk)).data)
 
 
+class ProjectRepositoryLook(Endpoint):
+    """Have GitHub asked how the repository is: its name, its branches, whether work can go on there."""
+
+    queryset = Repository.objects.none()
+    serializer_class = RepositoryOut
+
+    @extend_schema(operation_id="projects_github_look", request=None, responses={202: RepositoryOut})
+    def post(self, request: Request, pk: int) -> Response:
+        repository = _repository(request, pk)
+        repositories.look_again(repository, user=caller(request))
+        return Response(RepositoryOut(repository).data, status=202)
+
+
 class ProjectGitHubIssues(Endpoint):
     """Open issues on GitHub, 30 a page (``page``), and their import."""
 
@@ -303,5 +317,6 @@ urlpatterns = [
     path("connections/<int:pk>/test/", ConnectionTest.as_view()),
     path("connections/<int:pk>/repositories/", ConnectionRepositories.as_view()),
     path("projects/<int:pk>/github/", ProjectRepository.as_view()),
+    path("projects/<int:pk>/github/look/", ProjectRepositoryLook.as_view()),
     path("projects/<int:pk>/github/issues/", ProjectGitHubIssues.as_view()),
 ]

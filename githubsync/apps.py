@@ -5,17 +5,22 @@ class GitHubSyncConfig(AppConfig):
     name = "githubsync"
 
     def ready(self) -> None:
-        from githubsync import errands  # noqa: F401 - they register themselves
+        from githubsync import (
+            errands,  # noqa: F401 - they register themselves
+            notices,
+        )
         from githubsync.forge import GitHubForge
         from githubsync.models import Connection
         from githubsync.services import outbox
         from mcc.core import schedules
         from projects import forge, founding
+        from projects import notices as pages
         from projects.models import Project
         from projects.services import news
 
         forge.register(Project.Forge.GITHUB, GitHubForge)
         news.book(outbox.note)
+        pages.register(notices.of)
         schedules.every_minute("githubsync.tasks.tell_what_waits")
         schedules.every_minute("githubsync.tasks.work_on_deliveries")
         schedules.every_minute("githubsync.tasks.poll")

@@ -1,9 +1,10 @@
 """Slow work with GitHub, carried out under a lease by the worker processes."""
 
-from githubsync.services import deliveries, linking, outbox, polling
+from githubsync.services import deliveries, linking, outbox, polling, repositories
 from mcc.core.errands import handler
 
 handler(linking.CLONE_ERRAND)(linking.clone)
 handler(outbox.ERRAND)(outbox.tell)
 handler(deliveries.ERRAND)(deliveries.work)
 handler(polling.ERRAND)(polling.work)
+handler(repositories.ERRAND)(repositories.work)

@@ -15,6 +15,7 @@ from typing import Any
 from githubsync import access, wording
 from githubsync.client import Client, Rejected
 from githubsync.models import Repository
+from githubsync.services import repositories
 from mcc.core.errors import InvalidInput
 from projects.forge import (
     Capabilities,
@@ -74,12 +75,7 @@ class GitHubForge:
     def _refresh(self, client: Client) -> dict[str, Any]:
         """Learn what the repository is called now, and return all that GitHub says of it."""
         facts: dict[str, Any] = client.get(self._root)
-        row = self.linked
-        now = {name: facts[name] for name in ("full_name", "default_branch", "private", "archived")}
-        if any(getattr(row, name) != value for name, value in now.items()):
-            Repository.objects.filter(pk=row.pk).update(**now)
-            for name, value in now.items():
-                setattr(row, name, value)
+        repositories.write_down(self.linked, facts)
         return facts
 
     def ensure_reachable(self) -> None:

@@ -177,11 +177,18 @@ class Repository(models.Model):
     )
     project = models.OneToOneField(Project, models.CASCADE, null=True, related_name="+")
     full_name = models.CharField(max_length=200, help_text="owner/name, as of the last time it was asked")
-    default_branch = models.CharField(max_length=200)
+    default_branch = models.CharField(max_length=200, help_text="as of the last time it was asked")
+    branch_before = models.CharField(
+        max_length=200, blank=True, help_text="the default branch that was replaced, until somebody decides about it"
+    )
     private = models.BooleanField(default=True)
     archived = models.BooleanField(default=False)
     size_kb = models.PositiveBigIntegerField(default=0, help_text="as GitHub estimates it")
     linked_at = models.DateTimeField(auto_now_add=True)
+    pushed_at = models.DateTimeField(null=True, help_text="as GitHub said when the copy was last brought up to date")
+    trouble = models.CharField(
+        max_length=200, blank=True, help_text="why work cannot go on there, and what helps; empty: it can"
+    )
     cloned_at = models.DateTimeField(null=True, help_text="empty: MCC's copy is being made")
     clone_problem = models.CharField(max_length=500, blank=True, help_text="why there is no copy yet")
     trigger_label = models.CharField(max_length=50, blank=True, default="mcc", help_text="it starts work")
@@ -371,6 +378,7 @@ class Poll(models.Model):
     repository = models.OneToOneField(Repository, models.CASCADE, primary_key=True, related_name="poll")
     since = models.DateTimeField(help_text="everything up to then was taken over, by GitHub's clock")
     etag = models.CharField(max_length=200, blank=True, help_text="of the last answer, while nothing newer was found")
+    repository_etag = models.CharField(max_length=200, blank=True, help_text="of what GitHub says of the repository")
     asked_at = models.DateTimeField(null=True)
     next_at = models.DateTimeField(db_index=True)
     failures = models.PositiveIntegerField(default=0, help_text="one after the other")

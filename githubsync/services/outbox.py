@@ -42,9 +42,10 @@ def note(issue: Issue) -> None:
 
 
 def sweep() -> None:
-    """Order what was written down and never ordered: a process died in between."""
-    waiting = Outgoing.objects.order_by().values_list("issue").annotate(first=Min("pk")).order_by("first")
-    for issue_id, _ in waiting[:100]:
+    """Order what was written down and never ordered: a process died in between, or the repository took nothing."""
+    quiet = Repository.objects.exclude(trouble="").filter(project__isnull=False).values("project")
+    waiting = Outgoing.objects.exclude(issue__project__in=quiet).order_by().values_list("issue")
+    for issue_id, _ in waiting.annotate(first=Min("pk")).order_by("first")[:100]:
         errands.post(ERRAND, issue_id)
 
 
@@ -55,7 +56,7 @@ def tell(issue_id: int, lease: Lease) -> None:
     """
     last = Outgoing.objects.filter(issue=issue_id).order_by("-pk").values_list("pk", flat=True).first()
     repository = Repository.objects.select_related("connection").filter(project__issues=issue_id).first()
-    if last is None or repository is None:
+    if last is None or repository is None or repository.trouble:
         return
     issue = Issue.objects.select_related("project", "account").get(pk=issue_id)
     told, _ = Told.objects.get_or_create(issue=issue)

@@ -22,10 +22,10 @@ from django.utils import timezone
 from githubsync import access
 from githubsync.client import PER_PAGE, Client
 from githubsync.models import Connection, Delivery, Poll, Repository, Webhook
-from githubsync.services import deliveries
+from githubsync.services import deliveries, repositories
 from mcc.core import errands
 from mcc.core.errands import Lease
-from projects.forge import ForgeError, RateLimited, Unavailable
+from projects.forge import Forbidden, ForgeError, NotFound, RateLimited, Unavailable
 from projects.models import PullRequest
 
 ERRAND = "githubsync.polling"
@@ -90,8 +90,7 @@ def poll(connection_id: int, lease: Lease, *, now: datetime) -> None:
             continue
         row = Poll.objects.get(pk=repository.pk)
         try:
-            with access.to(repository) as client:
-                _ask(client, repository, row, lease, now)
+            _turn(repository, row, lease, now)
         except RateLimited as wait:
             waiting = Poll.objects.filter(repository__connection=connection_id, next_at__lt=wait.retry_at)
             waiting.update(next_at=wait.retry_at)
@@ -141,6 +140,24 @@ def _delivered_at(repository: Repository, now: datetime) -> datetime | None:
     lately = Delivery.objects.filter(polled=False, received_at__gt=now - WEBHOOK_RECENT)
     about = lately.filter(webhook=repository.connection_id, repository__iexact=repository.full_name)
     return about.order_by("-received_at").values_list("received_at", flat=True).first()
+
+
+def _turn(repository: Repository, row: Poll, lease: Lease, now: datetime) -> None:
+    """Ask once, how the repository is and what happened there. What is refused may be so for good. See ``_ask``."""
+    try:
+        with access.to(repository) as client:
+            # What ends a trouble, as a permission does, need not change what GitHub says of the repository.
+            etag = "" if repository.trouble else row.repository_etag
+            facts = client.get_unless(etag, f"/repositories/{repository.github_id}")
+            if facts is not None:
+                etag = client.headers.get("etag", "")[:200]
+                repositories.agree(client, repository, facts, lease)
+                Poll.objects.filter(pk=row.pk).update(repository_etag=etag)
+            _ask(client, repository, row, lease, now)
+    except (NotFound, Forbidden):
+        repositories.look_at(repository, lease)
+        if repository.trouble:
+            raise
 
 
 def _ask(client: Client, repository: Repository, row: Poll, lease: Lease, now: datetime) -> None:

@@ -8,10 +8,14 @@ from collections.abc import Callable
 
 from githubsync import access
 from githubsync.models import Connection, Repository
-from githubsync.services.effects import commits, issues, pulls
+from githubsync.services import repositories
+from githubsync.services.effects import branches, commits, issues, pulls
 from githubsync.services.effects.look import Look
 from githubsync.services.hints import Kind, Subject
 from mcc.core.errands import Lease
+from projects.forge import Forbidden, NotFound
+
+Effect = Callable[[Look, str], None]
 
 
 def reconcile(connection: Connection, subject: Subject, lease: Lease) -> None:
@@ -20,21 +24,36 @@ def reconcile(connection: Connection, subject: Subject, lease: Lease) -> None:
     Takes seconds, so no transaction. What no project works with is left alone. Raises ForgeErrors: RateLimited says
     when to come back, Unavailable is worth another try. Raises LeaseLost.
     """
-    effect = EFFECTS.get(subject.kind)
+    if subject.kind == Kind.CONNECTION:
+        repositories.look_at_all(connection, lease)
+        return
     linked = Repository.objects.filter(connection=connection, github_id=subject.repository, project__isnull=False)
     repository = linked.select_related("connection", "project").first()
-    if effect is None or repository is None:
+    if repository is None:
         return
-    with access.to(repository) as client:
-        effect(Look(client, repository, lease), subject.name)
+    if subject.kind == Kind.REPOSITORY or repository.trouble:
+        repositories.look_at(repository, lease)
+    if effect := EFFECTS.get(subject.kind):
+        _carry_out(effect, subject, repository, lease)
 
 
-def _numbered(effect: Callable[[Look, int], None]) -> Callable[[Look, str], None]:
+def _carry_out(effect: Effect, subject: Subject, repository: Repository, lease: Lease) -> None:
+    """What is refused may be so for good: then the project waits, and says why."""
+    try:
+        with access.to(repository) as client:
+            effect(Look(client, repository, lease), subject.name)
+    except (NotFound, Forbidden):
+        repositories.look_at(repository, lease)
+        raise
+
+
+def _numbered(effect: Callable[[Look, int], None]) -> Effect:
     return lambda look, name: effect(look, int(name))
 
 
-EFFECTS: dict[Kind, Callable[[Look, str], None]] = {
+EFFECTS: dict[Kind, Effect] = {
     Kind.ISSUE: _numbered(issues.look_at),
     Kind.PULL: _numbered(pulls.look_at),
     Kind.COMMIT: commits.look_at,
+    Kind.BRANCH: branches.look_at,
 }

@@ -12,7 +12,7 @@ from typing import Any, Final
 from django.utils import timezone
 
 from githubsync import manifest
-from githubsync.client import Client, Credential
+from githubsync.client import Client, Credential, Rejected
 from githubsync.models import App, Connection, Installation, InstallationToken
 from mcc.core.encryption import Undecipherable
 from projects.forge import Forbidden, NotFound
@@ -57,6 +57,8 @@ def credential(connection: Connection, github_id: int, use: Use) -> Credential:
         return installation_credential(installation, use, github_id)
     except NotFound:  # it was taken out, and perhaps put in again
         Installation.objects.filter(pk=installation.pk).delete()
+    except Rejected:  # it lets in to others, but to this one no more
+        pass
     return installation_credential(find_installation(connection, github_id), use, github_id)
 
 
@@ -78,6 +80,8 @@ def find_installation(connection: Connection, github_id: int) -> Installation:
         try:
             facts = client.get(f"/repositories/{github_id}/installation")
         except NotFound:
+            scopes = [f"{use}:{github_id}" for use in Use]
+            InstallationToken.objects.filter(installation__connection=connection, scope__in=scopes).delete()
             raise NotFound(f"The App of {connection} is not installed in this repository.") from None
     installation = remember(connection, facts)
     installation.repositories.model.objects.filter(connection=connection, github_id=github_id).update(

@@ -192,6 +192,7 @@ class Repo:
     check_runs: list[CheckRun] = field(default_factory=list)
     statuses: list[Status] = field(default_factory=list)
     created_at: datetime = field(default_factory=now)
+    pushed_at: datetime = field(default_factory=now)
 
     @property
     def full_name(self) -> str:
@@ -271,6 +272,7 @@ class World:
 
     def follow_refs(self, repo: Repo) -> None:
         """Let pull requests see where their branches are, after any ref moved."""
+        repo.pushed_at = now()
         heads = repo.bare.heads()
         for issue in repo.pulls():
             pull = issue.pull

@@ -15,6 +15,7 @@ from django.views.decorators.vary import vary_on_headers
 from githubsync.forms import LinkForm
 from githubsync.models import Connection, Repository, Told
 from githubsync.services import importing, linking
+from githubsync.services import repositories as upkeep
 from githubsync.services.effects import orders
 from mcc.core import pages
 from mcc.core.errors import DomainError, ProviderError
@@ -93,6 +94,23 @@ def clone_again(request: HttpRequest, key: str) -> HttpResponse:
     """Try once more to copy the repository."""
     user = pages.person(request)
     linking.clone_again(_repository(user, key), user=user)
+    return _to(request, key)
+
+
+@require_POST
+def look_again(request: HttpRequest, key: str) -> HttpResponse:
+    """Have GitHub asked how the repository is."""
+    user = pages.person(request)
+    upkeep.look_again(_repository(user, key), user=user)
+    messages.success(request, "GitHub is being asked. This page says in a moment what it answered.")
+    return _to(request, key)
+
+
+@require_POST
+def decide_branch(request: HttpRequest, key: str) -> HttpResponse:
+    """Merge into GitHub's new default branch from now on, or leave it as it is."""
+    user = pages.person(request)
+    upkeep.decide_branch(_repository(user, key), follow="follow" in request.POST, user=user)
     return _to(request, key)
 
 

@@ -43,6 +43,14 @@ def changes_requested(pull: PullRequest, said: Said) -> bool:
     return True
 
 
+def base_seen(pull: PullRequest, branch: str) -> None:
+    """Take note that ``pull`` is to be merged into ``branch`` at the forge, if that is where this project works."""
+    if branch == pull.issue.project.default_branch != pull.base_branch:
+        PullRequest.objects.filter(pk=pull.pk).update(base_branch=branch)
+        pull.base_branch = branch
+        news.pull_changed(pull)
+
+
 @transaction.atomic
 def head_seen(pull: PullRequest, sha: str) -> None:
     """Ask what to do when ``pull`` is at a commit at the forge that is not ours: what was judged is another one.

@@ -24,6 +24,7 @@ def look_at(look: Look, number: int) -> None:
     elif facts["state"] == "closed":
         outside.pull_closed(pull)
     elif pull.status != PullRequest.Status.CLOSED:
+        outside.base_seen(pull, facts["base"]["ref"])
         outside.head_seen(pull, facts["head"]["sha"])
         reviews.look_at(look, facts, pull)
         orders.by_comments(look, facts, pull.issue)

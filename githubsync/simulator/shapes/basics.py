@@ -147,7 +147,7 @@ class Basics:
             **dict.fromkeys(NONE_YET, 0),
             "open_issues_count": opened,
             "open_issues": opened,
-            "pushed_at": stamp(repo.created_at),
+            "pushed_at": stamp(repo.pushed_at),
             "created_at": stamp(repo.created_at),
             "updated_at": stamp(repo.created_at),
         }

@@ -1,0 +1,23 @@
+"""What the page of a project on GitHub says of its repository."""
+
+from collections.abc import Sequence
+
+from django.urls import reverse
+
+from githubsync.models import Repository
+from projects.models import Project
+from projects.notices import Notice
+
+
+def of(project: Project) -> Sequence[Notice]:
+    """Return what there is to decide. One query, none for projects elsewhere."""
+    repository = Repository.objects.filter(project=project).first() if project.forge == Project.Forge.GITHUB else None
+    if repository is None:
+        return ()
+    url = reverse("github:repository", args=[project.key])
+    if repository.trouble:
+        return [Notice(f"Nothing can be done in {repository}.", f"{repository.trouble}.", "Look", url)]
+    if repository.branch_before and repository.default_branch != project.default_branch:
+        text = f"Its default branch is {repository.default_branch}; work here goes into {project.default_branch}."
+        return [Notice(f"{repository} changed on GitHub.", text, "Decide", url)]
+    return ()
