@@ -137,6 +137,7 @@ class Gateway:
                 accounts.set_limit(account, 10**15, period=budgets.Limit.Period.MONTHLY)
         self._runs = [_run(agent, card, (self.issue, project)) for _ in range(callers)]
         self._patience = patience or Patience()
+        self._began: set[int] = set()
 
     def ask_with(self, db: DatabaseThread) -> Ask:
         return partial(self.ask, db=db)
@@ -144,7 +145,10 @@ class Gateway:
     async def ask(self, caller: int, *, db: DatabaseThread, on_text: OnText | None = None) -> None:
         """Make the next step of the run of that number. Raises what the gateway does."""
         run = self._runs[caller]
-        call = ModelCall(run, PROMPT, [], f"run:{run.pk}/step:{run.step}", patience=self._patience)
+        # Like the runner: only at its first step somebody else can have been there before.
+        is_new = caller in self._began
+        self._began.add(caller)
+        call = ModelCall(run, PROMPT, [], f"run:{run.pk}/step:{run.step}", patience=self._patience, is_new=is_new)
         try:
             await complete(call, db=db, on_text=on_text or _unheard, store=journal(run))
         finally:
