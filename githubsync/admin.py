@@ -6,6 +6,7 @@ from django.forms import BaseModelForm
 from django.http import HttpRequest
 
 from budgets.admin import NothingRemoved, ReadOnly
+from githubsync.identities import Identity
 from githubsync.models import Connection, Delivery, Installation, Repository, Webhook
 from githubsync.services import connections
 from mcc.core.models import User
@@ -61,3 +62,9 @@ class DeliveryAdmin(ReadOnly, admin.ModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
         return super().get_queryset(request).defer("body")
+
+
+@admin.register(Identity)
+class IdentityAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["login", "server", "github_id", "user", "linked_at", "signed_in_at"]
+    list_select_related = ["user"]

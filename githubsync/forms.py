@@ -1,15 +1,18 @@
 """The shape of what people write about connections and repositories."""
 
+from collections.abc import Sequence
+
 from django import forms
 
 from githubsync.models import GITHUB_API, Connection
+from mcc.core.models import User
 from projects.forms import NewProjectForm, offer_agents
 
 
-def token_field(*, required: bool) -> forms.CharField:
-    """Return a field that takes a token and never shows it."""
+def secret_field(label: str, *, max_length: int, required: bool) -> forms.CharField:
+    """Return a field that takes a secret and never shows it."""
     hidden = forms.PasswordInput(render_value=False, attrs={"autocomplete": "off", "spellcheck": "false"})
-    return forms.CharField(label="Personal access token", max_length=1_000, required=required, widget=hidden)
+    return forms.CharField(label=label, max_length=max_length, required=required, widget=hidden)
 
 
 class WayForm(forms.Form):
@@ -39,7 +42,7 @@ class WayForm(forms.Form):
 class ConnectionForm(WayForm):
     """A connection by a personal token that is not there yet."""
 
-    token = token_field(required=True)
+    token = secret_field("Personal access token", max_length=1_000, required=True)
     field_order = ("name", "token")
 
 
@@ -66,6 +69,42 @@ class EditConnectionForm(ConnectionForm):
         token = self.fields["token"]
         token.label, token.required = "Another token", False
         token.help_text = "Empty: the stored one stays. Another address wants its own token."
+
+
+class ClientForm(forms.Form):
+    """The client of an OAuth App, by which people sign in."""
+
+    client_id = forms.CharField(label="Client ID", max_length=100)
+    client_secret = secret_field("Client secret", max_length=100, required=True)
+
+
+class ServerField(forms.ModelChoiceField):
+    """A choice among connections by the servers that they go to."""
+
+    def label_from_instance(self, obj: Connection) -> str:
+        return obj.web_url
+
+
+class InviteForm(forms.Form):
+    """Somebody on GitHub who may come in."""
+
+    connection = ServerField(Connection.objects.none(), label="Server", empty_label=None)
+    login = forms.CharField(
+        label="Name on GitHub",
+        max_length=100,
+        help_text="Looked up now; what is kept is the number of the account, so nobody else can take the name over.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "autocapitalize": "none"}),
+    )
+    user = forms.ModelChoiceField(User.objects.none(), label="Comes in as", required=False, empty_label="a new account")
+
+    def __init__(self, data: object = None, *, ways: Sequence[Connection]) -> None:
+        super().__init__(data)  # type: ignore[arg-type]
+        server, user = self.fields["connection"], self.fields["user"]
+        assert isinstance(server, forms.ModelChoiceField) and isinstance(user, forms.ModelChoiceField)
+        server.queryset = Connection.objects.filter(pk__in=[way.pk for way in ways])
+        if len(ways) == 1:
+            server.initial, server.widget = ways[0], forms.HiddenInput()
+        user.queryset = User.objects.filter(is_active=True, github_identities=None).order_by("username")
 
 
 class LinkForm(forms.Form):

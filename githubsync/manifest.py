@@ -42,7 +42,7 @@ def levels() -> dict[str, str]:
     return {name: level for name, (level, _) in PERMISSIONS.items()}
 
 
-def manifest(*, name: str, home: str, redirect: str, setup: str, hook: str) -> dict[str, Any]:
+def manifest(*, name: str, home: str, redirect: str, setup: str, hook: str, callback: str) -> dict[str, Any]:
     """Return the manifest of a new App. The addresses are absolute and ours.
 
     GitHub refuses a hook on an address that it cannot reach, so on this machine alone there is none.
@@ -52,6 +52,7 @@ def manifest(*, name: str, home: str, redirect: str, setup: str, hook: str) -> d
         "url": home,
         "redirect_url": redirect,
         "setup_url": setup,
+        "callback_urls": [callback],
         "setup_on_update": True,
         "public": False,
         "default_permissions": levels(),

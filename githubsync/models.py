@@ -6,6 +6,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
 
+from githubsync import identities  # noqa: F401 - models of this app
 from mcc.core.encryption import EncryptedTextField
 from mcc.core.models import User
 from projects.git.remote import LOOPBACK

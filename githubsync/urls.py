@@ -1,6 +1,6 @@
 from django.urls import path
 
-from githubsync.views import apps, connections, deliveries, repositories, webhooks
+from githubsync.views import account, apps, connections, deliveries, people, repositories, sign_in, webhooks
 
 app_name = "github"
 urlpatterns = [
@@ -18,6 +18,14 @@ urlpatterns = [
     path("connections/<int:pk>/remove/", connections.remove, name="remove_connection"),
     path("connections/<int:pk>/deliveries/", deliveries.index, name="deliveries"),
     path("connections/<int:pk>/deliveries/<int:delivery_pk>/replay/", deliveries.replay, name="replay"),
+    path("connections/<int:pk>/sign-in/", connections.offer_sign_in, name="offer_sign_in"),
+    path("connections/<int:pk>/sign-in/withdraw/", connections.withdraw_sign_in, name="withdraw_sign_in"),
+    path("accounts/github/<int:pk>/", sign_in.leave, name="sign_in"),
+    path("accounts/github/<int:pk>/back/", sign_in.back, name="signed_in"),
+    path("account/", account.show, name="account"),
+    path("account/github/<int:pk>/disconnect/", account.disconnect, name="disconnect"),
+    path("people/", people.index, name="people"),
+    path("people/invitations/<int:pk>/withdraw/", people.withdraw, name="withdraw_invitation"),
     path("projects/new/github/", repositories.choose, name="choose"),
     path("projects/new/github/<int:connection_id>/<int:github_id>/", repositories.link, name="link"),
     path("projects/<str:key>/github/", repositories.show, name="repository"),

@@ -167,6 +167,7 @@ TEMPLATES = [
                 "budgets.templatetags.steering",
                 "agents.templatetags.team",
                 "projects.templatetags.stages",
+                "githubsync.templatetags.ways_in",
             ],
         },
     },

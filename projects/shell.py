@@ -25,7 +25,7 @@ from projects.services.pausing import Scope
 from projects.stop_question import COMPANY, StopQuestion
 
 PROJECTS_SHOWN = 30
-ADMINISTRATORS = {"agents:models", "github:connections"}
+ADMINISTRATORS = {"agents:models", "github:connections", "github:people"}
 """Places that only administrators see."""
 PLACES = (
     # name of the URL, icon, label, label on small screens, keys
@@ -37,6 +37,7 @@ PLACES = (
     ("budgets:overview", "gauge", "Budget", "Budget", "g m"),
     ("agents:models", "layers", "Models", "", "g o"),
     ("github:connections", "link", "GitHub", "", "g h"),
+    ("github:people", "users", "People", "", "g u"),
     ("analytics:overview", "chart-column", "Analytics", "", "g y"),
 )
 
@@ -228,7 +229,7 @@ class Shell:
             deeds.append(Command("stop", "octagon-x", "Stop all agents", reverse("stop"), opens="stop"))
         deeds += [
             Command("keys", "keyboard", "Show the keys", reverse("palette"), ("?",), opens="keys"),
-            Command("password", "key-round", "Change password", reverse("account_change_password")),
+            Command("account", "key-round", "Your account", reverse("github:account")),
             Command("log-out", "log-out", "Log out", reverse("account_logout")),
         ]
         return deeds

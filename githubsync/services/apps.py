@@ -13,6 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from githubsync.client import Client, Credential
+from githubsync.identities import SignIn
 from githubsync.models import App, Connection, Installation, Webhook
 from githubsync.services import connections, tokens
 from mcc.core import audit
@@ -77,6 +78,7 @@ def _keep(connection: Connection, found: dict[str, object], webhook_secret: str,
     if webhook_secret:
         given = {"secret": webhook_secret, "secret_set_at": now}
         Webhook.objects.update_or_create(connection=connection, defaults=given)
+    SignIn.objects.get_or_create(connection=connection)
     subject = f"githubsync.connection:{connection.pk}"
     audit.record(user, "github.make_app", subject, {"app_id": app.app_id, "slug": app.slug})
     return app

@@ -59,6 +59,7 @@ def make(request: HttpRequest, pk: int) -> HttpResponse:
         redirect=_absolute(request, "app_made", pk),
         setup=_absolute(request, "app_installed", pk),
         hook=hook,
+        callback=_absolute(request, "signed_in", pk),
     )
     context = {
         "app": app,

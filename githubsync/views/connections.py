@@ -12,9 +12,9 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from githubsync.forms import ConnectionForm, EditConnectionForm
+from githubsync.forms import ClientForm, ConnectionForm, EditConnectionForm
 from githubsync.models import Connection
-from githubsync.services import connections, inspection, polling
+from githubsync.services import connections, inspection, polling, ways_in
 from mcc.core import pages
 from mcc.core.errors import DomainError
 
@@ -48,7 +48,7 @@ def new(request: HttpRequest) -> HttpResponse:
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One connection."""
     pages.administrator(request)
-    return render(request, "github/connection.html", _page(_connection(pk)))
+    return render(request, "github/connection.html", _page(request, _connection(pk)))
 
 
 @require_POST
@@ -64,7 +64,7 @@ def change(request: HttpRequest, pk: int) -> HttpResponse:
             if form.cleaned_data.get("token"):
                 inspection.check(connection)
             return _to(request, connection)
-    context = _page(_connection(pk)) | {"form": form, "edit_form": form}
+    context = _page(request, _connection(pk)) | {"form": form, "edit_form": form}
     return pages.answer(request, "github/connection.html", "github/_edit.html", context)
 
 
@@ -76,7 +76,7 @@ def test(request: HttpRequest, pk: int) -> HttpResponse:
     inspection.check(_connection(pk))
     connection = _connection(pk)
     if pages.wants_fragment(request):
-        return render(request, "github/_health.html", _page(connection))
+        return render(request, "github/_health.html", _page(request, connection))
     return _to(request, connection)
 
 
@@ -100,15 +100,41 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
     return pages.go(request, reverse("github:connections"))
 
 
+@require_POST
+@sensitive_post_parameters("client_secret")
+@vary_on_headers("HX-Request")
+def offer_sign_in(request: HttpRequest, pk: int) -> HttpResponse:
+    """Let people sign in by a connection."""
+    user, connection = pages.administrator(request), _connection(pk)
+    form = ClientForm(request.POST)
+    if connection.is_app:
+        ways_in.offer(connection, user=user)
+        return _to(request, connection)
+    if form.is_valid():
+        with pages.explained(form, DomainError):
+            ways_in.offer(connection, user=user, **form.cleaned_data)
+            return _to(request, connection)
+    context = _page(request, connection) | {"form": form, "client_form": form}
+    return pages.answer(request, "github/connection.html", "github/_sign_in.html", context)
+
+
+@require_POST
+def withdraw_sign_in(request: HttpRequest, pk: int) -> HttpResponse:
+    """Let nobody sign in by a connection any more."""
+    user, connection = pages.administrator(request), _connection(pk)
+    ways_in.withdraw(connection, user=user)
+    return _to(request, connection)
+
+
 def _connection(pk: int) -> Connection:
-    return get_object_or_404(Connection.objects.select_related("owner"), pk=pk)
+    return get_object_or_404(Connection.objects.select_related("owner", "sign_in"), pk=pk)
 
 
 def _to(request: HttpRequest, connection: Connection) -> HttpResponse:
     return pages.go(request, reverse("github:connection", args=[connection.pk]))
 
 
-def _page(connection: Connection) -> dict[str, Any]:
+def _page(request: HttpRequest, connection: Connection) -> dict[str, Any]:
     return {
         "connection": connection,
         "is_limited": connection.limited_until is not None and connection.limited_until > timezone.now(),
@@ -116,4 +142,6 @@ def _page(connection: Connection) -> dict[str, Any]:
         "hearing": polling.hearing(connection),
         "installations": connection.installations.all(),
         "edit_form": EditConnectionForm(connection=connection),
+        "client_form": ClientForm(),
+        "callback": request.build_absolute_uri(reverse("github:signed_in", args=[connection.pk])),
     }

@@ -1,0 +1,125 @@
+"""Who comes in by GitHub: people who are known here by their number there, and people who were invited by it.
+
+Names and e-mail addresses open nothing: a name may pass to somebody else, and an address only says where mail goes. So
+an account that exists here is connected by whoever is logged in to it, or by an administrator's invitation for it.
+"""
+
+import logging
+
+from django.db import transaction
+from django.utils import timezone
+
+from githubsync.identities import Identity, Invitation
+from githubsync.models import Connection
+from githubsync.oauth import Account
+from mcc.core import audit
+from mcc.core.errors import DomainError, InvalidInput
+from mcc.core.models import User
+
+logger = logging.getLogger(__name__)
+
+
+class NotInvited(DomainError):
+    """Nobody here knows the account. ``login`` is what GitHub calls it."""
+
+    code = "not_invited"
+    http_status = 403
+
+    def __init__(self, login: str) -> None:
+        super().__init__(f"{login} on GitHub is not invited to this Mission Control.")
+        self.login = login
+
+
+class SwitchedOff(DomainError):
+    """The person is known, and an administrator closed their account."""
+
+    code = "switched_off"
+    http_status = 403
+
+
+@transaction.atomic
+def admit(connection: Connection, account: Account) -> Identity:
+    """Return who ``account`` of the connection's GitHub is here. Raises NotInvited, SwitchedOff."""
+    identity = _known(connection, account) or _accepted(connection, account)
+    if not identity.user.is_active:
+        raise SwitchedOff("Your account here is switched off. An administrator can open it again.")
+    identity.login, identity.signed_in_at = account.login, timezone.now()
+    identity.save(update_fields=["login", "signed_in_at"])
+    logger.info("user %s signs in by GitHub", identity.user_id)
+    return identity
+
+
+@transaction.atomic
+def link(connection: Connection, account: Account, *, user: User) -> Identity:
+    """Let ``user``, who is logged in, sign in as ``account`` from now on. Raises InvalidInput."""
+    User.objects.select_for_update().get(pk=user.pk)
+    identity = _known(connection, account)
+    if identity is None:
+        identity = _join(connection, account, user)
+        Invitation.objects.filter(server=connection.web_url, github_id=account.github_id).delete()
+        audit.record(user, "github.link_identity", f"core.user:{user.pk}", _named(account))
+    elif identity.user_id != user.pk:
+        raise InvalidInput(f"{account.login} on GitHub is connected to somebody else's account here.")
+    return identity
+
+
+@transaction.atomic
+def unlink(identity: Identity, *, user: User) -> None:
+    """Let nobody sign in by ``identity`` any more. Raises InvalidInput when its owner had no other way in."""
+    if not identity.user.has_usable_password():
+        raise InvalidInput("Set a password first: without GitHub you could not come in any more.")
+    detail = {"github_id": identity.github_id, "login": identity.login}
+    identity.delete()
+    audit.record(user, "github.unlink_identity", f"core.user:{identity.user_id}", detail)
+
+
+def _known(connection: Connection, account: Account) -> Identity | None:
+    known = Identity.objects.filter(server=connection.web_url, github_id=account.github_id)
+    return known.select_related("user").first()
+
+
+def _accepted(connection: Connection, account: Account) -> Identity:
+    """Use the invitation up. Raises NotInvited."""
+    invited = Invitation.objects.filter(server=connection.web_url, github_id=account.github_id)
+    invitation = invited.select_for_update(of=("self",)).select_related("user").first()
+    if invitation is None:
+        # Two clicks of one person: the other one was quicker.
+        if known := _known(connection, account):
+            return known
+        logger.warning("account %s of connection %s is not invited", account.github_id, connection.pk)
+        raise NotInvited(account.login)
+    user = invitation.user or _newcomer(account)
+    identity = _join(connection, account, user)
+    invitation.delete()
+    audit.record(user, "github.accept_invitation", f"core.user:{user.pk}", _named(account))
+    return identity
+
+
+def _join(connection: Connection, account: Account, user: User) -> Identity:
+    server = connection.web_url
+    if other := Identity.objects.filter(server=server, user=user).first():
+        raise InvalidInput(f"This account is connected to {other.login} on GitHub already. Disconnect that first.")
+    return Identity.objects.create(server=server, user=user, github_id=account.github_id, login=account.login)
+
+
+def _newcomer(account: Account) -> User:
+    """Make an account without a password. An address that somebody else here has is left out: mail would tell them."""
+    first, _, last = account.name.partition(" ")
+    free = not User.objects.filter(email__iexact=account.email).exists()
+    user = User(username=_free_name(account.login), first_name=first, last_name=last)
+    user.email = account.email if free else ""
+    user.set_unusable_password()
+    user.save()
+    return user
+
+
+def _free_name(login: str) -> str:
+    taken = {
+        name.lower() for name in User.objects.filter(username__istartswith=login).values_list("username", flat=True)
+    }
+    names = (f"{login}-{number}" if number else login for number in range(len(taken) + 1))
+    return next(name for name in names if name.lower() not in taken)
+
+
+def _named(account: Account) -> dict[str, object]:
+    return {"github_id": account.github_id, "login": account.login}

@@ -1,0 +1,137 @@
+"""Sign in with GitHub, and connect an account: to GitHub with a ``state`` of this session, and back with a code.
+
+Whoever is logged in when they leave connects their account; whoever is not signs in. What comes back is believed only
+with a ``state`` that this session sent, to this connection, within ten minutes, and once: nobody can be made to come in
+as somebody else, or to connect somebody else's account. A page, not a redirect, sends the browser off: a redirect after
+a form would have to be allowed by the policy of every page, and servers that log in elsewhere redirect further.
+"""
+
+import secrets
+import time
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from django.contrib import messages
+from django.contrib.auth import login
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from githubsync.models import Connection
+from githubsync.oauth import Account, Flow, Refused
+from githubsync.services import sign_in
+from mcc.core import pages
+from mcc.core.errors import DomainError, ProviderError
+
+STATES: Final = "github_sign_in_states"
+MOST_STATES: Final = 5
+VALID_S: Final = 600
+BACKEND: Final = "django.contrib.auth.backends.ModelBackend"
+
+
+@dataclass(frozen=True)
+class Pending:
+    """Somebody who was sent to GitHub. ``user`` is who connects their account, None who signs in."""
+
+    connection: int
+    verifier: str
+    redirect: str
+    user: int | None
+    next: str
+    at: float
+
+
+@login_not_required
+@require_POST
+@never_cache
+def leave(request: HttpRequest, pk: int) -> HttpResponse:
+    """Send the browser to GitHub."""
+    connection = _connection(pk)
+    try:
+        flow = Flow.of(connection)
+    except ProviderError as failure:
+        return _refused(request, connection, failure.detail)
+    pending = Pending(
+        connection=pk,
+        verifier=secrets.token_urlsafe(48),
+        redirect=request.build_absolute_uri(reverse("github:signed_in", args=[pk])),
+        user=request.user.pk,
+        next=pages.back(request, "/"),
+        at=time.time(),
+    )
+    state = secrets.token_urlsafe(32)
+    kept = list(request.session.get(STATES, {}).items())[-(MOST_STATES - 1) :]
+    request.session[STATES] = dict(kept) | {state: asdict(pending)}
+    address = flow.address(redirect=pending.redirect, state=state, verifier=pending.verifier)
+    return render(request, "github/leaving.html", {"address": address, "connection": connection})
+
+
+@login_not_required
+@require_GET
+@never_cache
+def back(request: HttpRequest, pk: int) -> HttpResponse:
+    """GitHub sends the person back: find out who they are, and let them in or connect their account."""
+    connection = _connection(pk)
+    pending = _taken(request, connection)
+    if pending is None:
+        # Two clicks, or the button Back, of somebody who is in already.
+        if request.user.is_authenticated:
+            return HttpResponseRedirect("/")
+        return _refused(request, connection, "This answer was not asked for here, or it was used already. Try again.")
+    try:
+        account = _who(request, connection, pending)
+        return _link(request, connection, account) if pending.user else _enter(request, connection, account, pending)
+    except sign_in.NotInvited as stranger:
+        context = {"connection": connection, "login": stranger.login}
+        return render(request, "github/not_invited.html", context, status=stranger.http_status)
+    except (DomainError, ProviderError) as refusal:
+        return _refused(request, connection, refusal.detail)
+
+
+def _taken(request: HttpRequest, connection: Connection) -> Pending | None:
+    """Return who was sent off with the ``state`` that comes back; it is used up."""
+    states = request.session.get(STATES, {})
+    known = states.pop(request.GET.get("state", ""), None)
+    if known is None:
+        return None
+    request.session.modified = True
+    pending = Pending(**known)
+    is_same = pending.connection == connection.pk and pending.user == request.user.pk
+    return pending if is_same and time.time() - pending.at < VALID_S else None
+
+
+def _who(request: HttpRequest, connection: Connection, pending: Pending) -> Account:
+    """Return who came back. Raises Refused when they cancelled, ForgeErrors."""
+    if word := request.GET.get("error", ""):
+        raise Refused(word)
+    flow = Flow.of(connection)
+    grant = flow.exchange(request.GET.get("code", ""), redirect=pending.redirect, verifier=pending.verifier)
+    try:
+        return flow.who(grant)
+    finally:
+        flow.end(grant)  # nothing is done in anybody's name
+
+
+def _enter(request: HttpRequest, connection: Connection, account: Account, pending: Pending) -> HttpResponse:
+    login(request, sign_in.admit(connection, account).user, backend=BACKEND)
+    request.session.pop(STATES, None)
+    return HttpResponseRedirect(pending.next)
+
+
+def _link(request: HttpRequest, connection: Connection, account: Account) -> HttpResponse:
+    sign_in.link(connection, account, user=pages.person(request))
+    messages.success(request, f"Connected as @{account.login}.")
+    return HttpResponseRedirect(reverse("github:account"))
+
+
+def _refused(request: HttpRequest, connection: Connection, detail: str) -> HttpResponse:
+    context = {"connection": connection, "detail": detail}
+    return render(request, "github/not_signed_in.html", context, status=403)
+
+
+def _connection(pk: int) -> Connection:
+    ways = Connection.objects.filter(active=True, sign_in__isnull=False)
+    return get_object_or_404(ways.select_related("sign_in", "app"), pk=pk)
