@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from githubsync.models import GITHUB_API, Connection, Repository
-from githubsync.services import connections, importing, inspection, linking, polling, repositories
+from githubsync.services import connections, importing, inspection, linking, polling, repositories, triggers
 from projects.api.endpoint import Endpoint, administrator, caller
 from projects.api.fields import team_named
 from projects.api.serializers import IssueOut
@@ -196,6 +196,17 @@ class RepositoryOut(serializers.Serializer):
     trouble = serializers.CharField(help_text="why work cannot go on there, and what helps; empty: it can")
     cloned_at = serializers.DateTimeField(allow_null=True, help_text="null: not yet")
     clone_problem = serializers.CharField()
+    trigger_label = serializers.CharField(help_text="starts work; empty: no label does")
+    mention = serializers.CharField(help_text="our name in comments, without the @; empty: only /mcc")
+    trusted_bots = serializers.ListField(child=serializers.IntegerField(), help_text="GitHub's numbers of bots")
+    starts_per_hour = serializers.IntegerField(help_text="more are taken for a loop")
+
+
+class TriggersIn(serializers.Serializer):
+    trigger_label = serializers.CharField(required=False, allow_blank=True)
+    mention = serializers.CharField(required=False, allow_blank=True)
+    trusted_bots = serializers.ListField(child=serializers.IntegerField(), required=False)
+    starts_per_hour = serializers.IntegerField(required=False)
 
 
 class FoundIssueOut(serializers.Serializer):
@@ -255,6 +266,15 @@ class ProjectRepository(Endpoint):
     @extend_schema(operation_id="projects_github_retrieve")
     def get(self, request: Request, pk: int) -> Response:
         return Response(RepositoryOut(_repository(request, pk)).data)
+
+    @extend_schema(operation_id="projects_github_update", request=TriggersIn)
+    def patch(self, request: Request, pk: int) -> Response:
+        """Change what starts work from GitHub."""
+        repository = _repository(request, pk)
+        given = TriggersIn(data=request.data)
+        given.is_valid(raise_exception=True)
+        triggers.change(repository, user=caller(request), **given.validated_data)
+        return Response(RepositoryOut(repository).data)
 
 
 class ProjectRepositoryLook(Endpoint):

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from django import forms
 
-from githubsync.models import GITHUB_API, Connection
+from githubsync.models import GITHUB_API, Connection, Repository
 from mcc.core.models import User
 from projects.forms import NewProjectForm, offer_agents
+from projects.settings_forms import LinesField
 
 
 def secret_field(label: str, *, max_length: int, required: bool) -> forms.CharField:
@@ -105,6 +106,40 @@ class InviteForm(forms.Form):
         if len(ways) == 1:
             server.initial, server.widget = ways[0], forms.HiddenInput()
         user.queryset = User.objects.filter(is_active=True, github_identities=None).order_by("username")
+
+
+class TriggersForm(forms.Form):
+    """What starts work from GitHub. ``triggers.change`` says what it may be."""
+
+    trigger_label = forms.CharField(
+        label="Label",
+        required=False,
+        help_text="On an issue it starts work, taken off it stops it. Empty: no label.",
+    )
+    mention = forms.CharField(
+        label="Name in comments",
+        required=False,
+        help_text="A line that begins with @ and this name is an order, as one with /mcc is. Empty: only /mcc.",
+    )
+    trusted_bots = LinesField(
+        label="Bots that may give orders",
+        placeholder="49699333",
+        help_text="GitHub's numbers of their accounts, one a line; names can pass to others. Empty: no bot.",
+    )
+    starts_per_hour = forms.IntegerField(
+        label="Starts in an hour", min_value=1, help_text="More are taken for a loop and refused, and the page says so."
+    )
+
+    def __init__(self, data: object = None, *, repository: Repository) -> None:
+        shown = {name: getattr(repository, name) for name in ("trigger_label", "mention", "starts_per_hour")}
+        bots = [str(each) for each in repository.trusted_bots]
+        super().__init__(data, initial=shown | {"trusted_bots": bots})  # type: ignore[arg-type]
+
+    def clean_trusted_bots(self) -> list[int]:
+        lines = self.cleaned_data["trusted_bots"]
+        if wrong := [line for line in lines if not (line.isascii() and line.isdigit() and len(line) < 20)]:
+            raise forms.ValidationError(f"Only digits: {wrong[0][:40]} is no number of an account.")
+        return [int(line) for line in lines]
 
 
 class LinkForm(forms.Form):

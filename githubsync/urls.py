@@ -30,6 +30,7 @@ urlpatterns = [
     path("projects/new/github/<int:connection_id>/<int:github_id>/", repositories.link, name="link"),
     path("projects/<str:key>/github/", repositories.show, name="repository"),
     path("projects/<str:key>/github/clone/", repositories.clone_again, name="clone_again"),
+    path("projects/<str:key>/github/triggers/", repositories.triggers, name="triggers"),
     path("projects/<str:key>/github/look/", repositories.look_again, name="look_again"),
     path("projects/<str:key>/github/branch/", repositories.decide_branch, name="decide_branch"),
     path("projects/<str:key>/github/labels/", repositories.make_labels, name="make_labels"),

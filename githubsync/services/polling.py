@@ -17,6 +17,8 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Max, QuerySet
+from django.db.models.functions import Lower
 from django.utils import timezone
 
 from githubsync import access
@@ -105,15 +107,24 @@ def poll(connection_id: int, lease: Lease, *, now: datetime) -> None:
 
 
 def hearing(connection: Connection) -> list[Hearing]:
-    """Return how MCC hears of each linked repository of ``connection``. Two queries, and one for each of them."""
-    linked = Repository.objects.filter(connection=connection, project__isnull=False).select_related("project")
-    now = timezone.now()
-    asked = {row.pk: row for row in Poll.objects.filter(repository__in=linked)}
+    """Return how MCC hears of each linked repository of ``connection``. Two queries."""
+    linked = Repository.objects.filter(connection=connection, project__isnull=False)
+    return _hearing(linked.select_related("project", "poll"), connection.pk)
+
+
+def hearing_of(repository: Repository) -> Hearing:
+    """Return how MCC hears of ``repository``. Two queries."""
+    return _hearing(Repository.objects.filter(pk=repository.pk).select_related("poll"), repository.connection_id)[0]
+
+
+def _hearing(repositories: QuerySet[Repository], connection_id: int) -> list[Hearing]:
+    lately = _lately(connection_id, timezone.now()).annotate(where=Lower("repository")).order_by()
+    delivered = dict(lately.values_list("where").annotate(Max("received_at")))
     found = []
-    for repository in linked:
-        row, delivered_at = asked.get(repository.pk), _delivered_at(repository, now)
+    for repository in repositories:
+        row: Poll | None = getattr(repository, "poll", None)
         moments = (row.asked_at, row.next_at, row.problem) if row else (None, None, "")
-        found.append(Hearing(repository, delivered_at, *moments))
+        found.append(Hearing(repository, delivered.get(repository.full_name.lower()), *moments))
     return found
 
 
@@ -137,8 +148,7 @@ def _early(pause: timedelta) -> timedelta:
 
 def _delivered_at(repository: Repository, now: datetime) -> datetime | None:
     """Return when something signed about ``repository`` last came in, None when that is no longer to be relied on."""
-    lately = Delivery.objects.filter(polled=False, received_at__gt=now - WEBHOOK_RECENT)
-    about = lately.filter(webhook=repository.connection_id, repository__iexact=repository.full_name)
+    about = _lately(repository.connection_id, now).filter(repository__iexact=repository.full_name)
     return about.order_by("-received_at").values_list("received_at", flat=True).first()
 
 
@@ -158,6 +168,10 @@ def _turn(repository: Repository, row: Poll, lease: Lease, now: datetime) -> Non
         repositories.look_at(repository, lease)
         if repository.trouble:
             raise
+
+
+def _lately(connection_id: int, now: datetime) -> QuerySet[Delivery]:
+    return Delivery.objects.filter(webhook=connection_id, polled=False, received_at__gt=now - WEBHOOK_RECENT)
 
 
 def _ask(client: Client, repository: Repository, row: Poll, lease: Lease, now: datetime) -> None:

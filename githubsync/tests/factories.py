@@ -39,3 +39,10 @@ def linked_project(github: GitHub, *, by: Connection | None = None) -> Project:
     row.project = factories.project(forge=Project.Forge.GITHUB, repository=row.html_url)
     row.save()
     return row.project
+
+
+def repository_named(by: Connection, number: int) -> Repository:
+    """One more repository of a connection that a project works with, of which GitHub knows nothing."""
+    about = {"github_id": 10_000 + number, "full_name": f"ada/more-{number}", "default_branch": "main"}
+    project = factories.project(forge=Project.Forge.GITHUB)
+    return Repository.objects.create(connection=by, project=project, **about)

@@ -12,10 +12,11 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from githubsync.forms import LinkForm
+from githubsync.forms import LinkForm, TriggersForm
 from githubsync.models import Connection, Repository, Told
-from githubsync.services import importing, linking
+from githubsync.services import importing, linking, polling
 from githubsync.services import repositories as upkeep
+from githubsync.services import triggers as triggering
 from githubsync.services.effects import orders
 from mcc.core import pages
 from mcc.core.errors import DomainError, ProviderError
@@ -87,6 +88,28 @@ def show(request: HttpRequest, key: str) -> HttpResponse:
     if pages.wants_fragment(request):
         return render(request, "github/_copy.html", context)
     return render(request, "github/repository.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+@vary_on_headers("HX-Request")
+def triggers(request: HttpRequest, key: str) -> HttpResponse:
+    """What starts work from GitHub, and how one hears of it. Who may not decide sees it without a way to change it."""
+    user = pages.person(request)
+    repository = _repository(user, key)
+    form = TriggersForm(request.POST or None, repository=repository)
+    if request.method == "POST" and form.is_valid():
+        with pages.explained(form):
+            triggering.change(repository, user=user, **form.cleaned_data)
+            messages.success(request, "Saved.")
+            return pages.go(request, reverse("github:triggers", args=[key]))
+    context = {
+        "repository": repository,
+        "project": repository.project,
+        "form": form,
+        "hearing": polling.hearing_of(repository),
+        "may_change": Project.objects.maintained_by(user).filter(key=key).exists(),
+    }
+    return pages.answer(request, "github/triggers.html", "github/_triggers_form.html", context)
 
 
 @require_POST
