@@ -44,6 +44,26 @@ class Identity(models.Model):
         return f"{self.login} on {self.server}"
 
 
+class UserToken(models.Model):
+    """A person's token of the client of ``connection``. Kept to ask GitHub as them what they may do, never to act.
+
+    What it is refreshed by works once: whoever refreshes it claims it up to ``refreshing_until``.
+    """
+
+    identity = models.ForeignKey(Identity, models.CASCADE, related_name="tokens")
+    connection = models.ForeignKey("githubsync.Connection", models.CASCADE, related_name="+")
+    token = EncryptedTextField()
+    refresh_token = EncryptedTextField()
+    expires_at = models.DateTimeField(null=True, help_text="empty: when somebody ends it")
+    refreshing_until = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["identity", "connection"], name="user_token_once")]
+
+    def __str__(self) -> str:
+        return f"token of {self.identity}"
+
+
 class Invitation(models.Model):
     """Somebody on GitHub who may come in, and has not yet. Gone once they have."""
 

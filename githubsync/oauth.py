@@ -97,6 +97,24 @@ class Flow:
         """Return what ``code`` is worth, once. Raises Refused, Unavailable."""
         return self._grant({"code": code, "redirect_uri": redirect, "code_verifier": verifier})
 
+    def refresh(self, refresh_token: str) -> Grant:
+        """Return the token that follows. ``refresh_token`` works once. Raises Refused, Unavailable."""
+        return self._grant({"grant_type": "refresh_token", "refresh_token": refresh_token})
+
+    def may_write(self, grant: Grant, github_id: int) -> bool | None:
+        """Return whether the person may push to a repository, None when they do not see it.
+
+        Raises Refused when GitHub does not know the token any more, Unavailable.
+        """
+        status, facts = self._ask("GET", f"{self._api}/repositories/{github_id}", auth=_Bearer(grant.token))
+        if status == 401:
+            raise Refused("bad_refresh_token")
+        if status == 404:
+            return None
+        if status != 200 or not isinstance(facts, dict):
+            raise Unavailable(f"GitHub answered {status}.")
+        return bool((facts.get("permissions") or {}).get("push"))
+
     def who(self, grant: Grant) -> Account:
         """Return whose token it is. Raises Refused, Forbidden, Unavailable."""
         bearer = _Bearer(grant.token)

@@ -23,6 +23,7 @@ urlpatterns = [
     path("accounts/github/<int:pk>/", sign_in.leave, name="sign_in"),
     path("accounts/github/<int:pk>/back/", sign_in.back, name="signed_in"),
     path("account/", account.show, name="account"),
+    path("account/github/<int:pk>/", account.repositories, name="my_repositories"),
     path("account/github/<int:pk>/disconnect/", account.disconnect, name="disconnect"),
     path("people/", people.index, name="people"),
     path("people/invitations/<int:pk>/withdraw/", people.withdraw, name="withdraw_invitation"),

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
-from githubsync.identities import SignIn
+from githubsync.identities import SignIn, UserToken
 from githubsync.models import Connection
 from mcc.core import audit
 from mcc.core.errors import InvalidInput, NotAllowed
@@ -71,7 +71,8 @@ def change(connection: Connection, *, user: User, token: str = "", **given: str 
         setattr(connection, field, _tidy(str(value)) if field == "api_url" else value)
     if connection.web_url != row.web_url:
         _require_movable(row, token)
-        SignIn.objects.filter(connection=row).delete()  # its client, and its secret, are of the other server
+        SignIn.objects.filter(connection=row).delete()  # its client, its secret and its tokens are of the other server
+        UserToken.objects.filter(connection=row).delete()
     if connection.audience != row.audience and row.owner_id != user.pk and not token:
         raise NotAllowed(f"The token is {row.owner}'s: only they say who may use it.")
     _validate(connection)

@@ -5,16 +5,21 @@ an account that exists here is connected by whoever is logged in to it, or by an
 """
 
 import logging
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 
 from django.db import transaction
 from django.utils import timezone
 
 from githubsync.identities import Identity, Invitation
 from githubsync.models import Connection
-from githubsync.oauth import Account
+from githubsync.oauth import Account, Flow, Grant
+from githubsync.services import user_tokens
 from mcc.core import audit
 from mcc.core.errors import DomainError, InvalidInput
 from mcc.core.models import User
+from projects.forge import ForgeError
 
 logger = logging.getLogger(__name__)
 
@@ -37,9 +42,45 @@ class SwitchedOff(DomainError):
     http_status = 403
 
 
-@transaction.atomic
-def admit(connection: Connection, account: Account) -> Identity:
-    """Return who ``account`` of the connection's GitHub is here. Raises NotInvited, SwitchedOff."""
+def admit(flow: Flow, grant: Grant) -> Identity:
+    """Return who the owner of a new token is here, and keep it. Raises NotInvited, SwitchedOff, ForgeErrors."""
+    return _kept(flow, grant, partial(_admitted, flow.connection))
+
+
+def link(flow: Flow, grant: Grant, *, user: User) -> Identity:
+    """Connect the owner of a new token with ``user``, who is logged in. Raises InvalidInput, ForgeErrors."""
+    return _kept(flow, grant, partial(_linked, flow.connection, user))
+
+
+def unlink(identity: Identity, *, user: User) -> bool:
+    """Let nobody sign in by ``identity`` any more; return whether GitHub ended its tokens.
+
+    Raises InvalidInput when its owner had no other way in.
+    """
+    if not identity.user.has_usable_password():
+        raise InvalidInput("Set a password first: without GitHub you could not come in any more.")
+    ended = user_tokens.forget(identity)
+    with transaction.atomic():
+        audit.record(user, "github.unlink_identity", f"core.user:{identity.user_id}", _named(identity))
+        identity.delete()
+    return ended
+
+
+def _kept(flow: Flow, grant: Grant, recognise: Callable[[Account], Identity]) -> Identity:
+    """Return what ``recognise`` makes of the owner of ``grant``, who keeps it; nobody else's is kept."""
+    try:
+        account = flow.who(grant)
+        with transaction.atomic():
+            identity = recognise(account)
+            user_tokens.keep(identity, flow, grant)
+        return identity
+    except Exception:
+        with suppress(ForgeError):
+            flow.end(grant)
+        raise
+
+
+def _admitted(connection: Connection, account: Account) -> Identity:
     identity = _known(connection, account) or _accepted(connection, account)
     if not identity.user.is_active:
         raise SwitchedOff("Your account here is switched off. An administrator can open it again.")
@@ -49,9 +90,7 @@ def admit(connection: Connection, account: Account) -> Identity:
     return identity
 
 
-@transaction.atomic
-def link(connection: Connection, account: Account, *, user: User) -> Identity:
-    """Let ``user``, who is logged in, sign in as ``account`` from now on. Raises InvalidInput."""
+def _linked(connection: Connection, user: User, account: Account) -> Identity:
     User.objects.select_for_update().get(pk=user.pk)
     identity = _known(connection, account)
     if identity is None:
@@ -61,16 +100,6 @@ def link(connection: Connection, account: Account, *, user: User) -> Identity:
     elif identity.user_id != user.pk:
         raise InvalidInput(f"{account.login} on GitHub is connected to somebody else's account here.")
     return identity
-
-
-@transaction.atomic
-def unlink(identity: Identity, *, user: User) -> None:
-    """Let nobody sign in by ``identity`` any more. Raises InvalidInput when its owner had no other way in."""
-    if not identity.user.has_usable_password():
-        raise InvalidInput("Set a password first: without GitHub you could not come in any more.")
-    detail = {"github_id": identity.github_id, "login": identity.login}
-    identity.delete()
-    audit.record(user, "github.unlink_identity", f"core.user:{identity.user_id}", detail)
 
 
 def _known(connection: Connection, account: Account) -> Identity | None:
@@ -121,5 +150,5 @@ def _free_name(login: str) -> str:
     return next(name for name in names if name.lower() not in taken)
 
 
-def _named(account: Account) -> dict[str, object]:
+def _named(account: Account | Identity) -> dict[str, object]:
     return {"github_id": account.github_id, "login": account.login}

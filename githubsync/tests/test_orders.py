@@ -3,13 +3,15 @@
 import pytest
 from django.core.cache import cache
 
+from githubsync.identities import Identity
 from githubsync.models import Heard, IssueLink, Repository
 from githubsync.services.effects.commands import order_in
 from githubsync.services.hints import Kind
 from githubsync.simulator.world import Issue as Theirs
 from githubsync.tests import factories
 from githubsync.tests.test_reconciling import look
-from projects.models import Issue
+from mcc.core.models import AuditEntry, User
+from projects.models import Issue, Membership
 from projects.services import issues
 
 pytestmark = pytest.mark.django_db
@@ -95,6 +97,25 @@ def test_commands_start_stop_and_let_go_on_each_once_in_their_order(github, ther
     assert [word for _, word, _ in heard()] == ["start", "stop", "resume", "stop"]
     assert Issue.objects.get().account.frozen_at is not None
     assert [list(comment.reactions) for comment in there.comments] == [[("ada", "eyes")]] * 4
+
+
+def test_orders_of_a_connected_person_are_theirs_where_they_decide_and_nobodys_once_they_are_out(github, there):
+    bob, user = token(github, "bob"), User.objects.create_user("robert")
+    server, number = github.simulator.url, bob.account.id
+    Identity.objects.create(user=user, server=server, github_id=number, login="bob")
+    say(github, "/mcc start", bob)
+    look(Kind.ISSUE, 1)
+    Membership.objects.create(project=Issue.objects.get().project, user=user, role=Membership.Role.MAINTAINER)
+    say(github, "/mcc stop", bob)
+    look(Kind.ISSUE, 1)
+    User.objects.filter(pk=user.pk).update(is_active=False)
+    say(github, "/mcc resume", bob)
+    look(Kind.ISSUE, 1)
+
+    acts = AuditEntry.objects.filter(action__in=["projects.start_issue", "projects.stop"]).order_by("pk")
+    assert [(entry.action, entry.user) for entry in acts][-1] == ("projects.stop", user)
+    assert user not in [entry.user for entry in acts[: len(acts) - 1]]
+    assert heard() == [("bob", "start", "started"), ("bob", "stop", "obeyed"), ("bob", "resume", "refused")]
 
 
 def test_a_stranger_orders_nothing_and_gets_no_answer(github, there):

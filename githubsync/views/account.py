@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from githubsync.identities import Identity
-from githubsync.services import sign_in, ways_in
+from githubsync.services import sign_in, standing, ways_in
 from mcc.core import pages
 from mcc.core.errors import DomainError
 
@@ -26,13 +26,24 @@ def show(request: HttpRequest) -> HttpResponse:
     return render(request, "github/account.html", context)
 
 
+@require_GET
+def repositories(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask GitHub, as the person, what they may do in the repositories that their projects work with."""
+    user = pages.person(request)
+    identity = get_object_or_404(Identity, pk=pk, user=user)
+    context = {"identity": identity, "standing": standing.of(identity, user)}
+    return render(request, "github/my_repositories.html", context)
+
+
 @require_POST
 def disconnect(request: HttpRequest, pk: int) -> HttpResponse:
     """Sign in by GitHub no more."""
     user = pages.person(request)
     identity = get_object_or_404(Identity.objects.select_related("user"), pk=pk, user=user)
     try:
-        sign_in.unlink(identity, user=user)
+        if not sign_in.unlink(identity, user=user):
+            where = f"{identity.server}/settings/applications"
+            messages.warning(request, f"Disconnected here; GitHub could not be told. Revoke it at {where} too.")
     except DomainError as refusal:
         messages.error(request, refusal.detail)
     return pages.go(request, reverse("github:account"))

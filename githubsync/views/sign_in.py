@@ -21,7 +21,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from githubsync.models import Connection
-from githubsync.oauth import Account, Flow, Refused
+from githubsync.oauth import Flow, Refused
 from githubsync.services import sign_in
 from mcc.core import pages
 from mcc.core.errors import DomainError, ProviderError
@@ -52,7 +52,7 @@ def leave(request: HttpRequest, pk: int) -> HttpResponse:
     connection = _connection(pk)
     try:
         flow = Flow.of(connection)
-    except ProviderError as failure:
+    except DomainError as failure:
         return _refused(request, connection, failure.detail)
     pending = Pending(
         connection=pk,
@@ -82,8 +82,7 @@ def back(request: HttpRequest, pk: int) -> HttpResponse:
             return HttpResponseRedirect("/")
         return _refused(request, connection, "This answer was not asked for here, or it was used already. Try again.")
     try:
-        account = _who(request, connection, pending)
-        return _link(request, connection, account) if pending.user else _enter(request, connection, account, pending)
+        return _welcome(request, Flow.of(connection), pending)
     except sign_in.NotInvited as stranger:
         context = {"connection": connection, "login": stranger.login}
         return render(request, "github/not_invited.html", context, status=stranger.http_status)
@@ -103,28 +102,18 @@ def _taken(request: HttpRequest, connection: Connection) -> Pending | None:
     return pending if is_same and time.time() - pending.at < VALID_S else None
 
 
-def _who(request: HttpRequest, connection: Connection, pending: Pending) -> Account:
-    """Return who came back. Raises Refused when they cancelled, ForgeErrors."""
+def _welcome(request: HttpRequest, flow: Flow, pending: Pending) -> HttpResponse:
+    """Let in, or connect, whoever came back. Raises Refused when they cancelled, NotInvited, ForgeErrors."""
     if word := request.GET.get("error", ""):
         raise Refused(word)
-    flow = Flow.of(connection)
     grant = flow.exchange(request.GET.get("code", ""), redirect=pending.redirect, verifier=pending.verifier)
-    try:
-        return flow.who(grant)
-    finally:
-        flow.end(grant)  # nothing is done in anybody's name
-
-
-def _enter(request: HttpRequest, connection: Connection, account: Account, pending: Pending) -> HttpResponse:
-    login(request, sign_in.admit(connection, account).user, backend=BACKEND)
+    if pending.user:
+        identity = sign_in.link(flow, grant, user=pages.person(request))
+        messages.success(request, f"Connected as @{identity.login}.")
+        return HttpResponseRedirect(reverse("github:account"))
+    login(request, sign_in.admit(flow, grant).user, backend=BACKEND)
     request.session.pop(STATES, None)
     return HttpResponseRedirect(pending.next)
-
-
-def _link(request: HttpRequest, connection: Connection, account: Account) -> HttpResponse:
-    sign_in.link(connection, account, user=pages.person(request))
-    messages.success(request, f"Connected as @{account.login}.")
-    return HttpResponseRedirect(reverse("github:account"))
 
 
 def _refused(request: HttpRequest, connection: Connection, detail: str) -> HttpResponse:

@@ -24,7 +24,8 @@ from githubsync.models import Heard, IssueLink, Repository
 from githubsync.services import importing, outbox
 from githubsync.services.effects.commands import Verb, order_in
 from githubsync.services.effects.look import Look, login
-from githubsync.services.effects.people import may_order
+from githubsync.services.effects.people import here, may_order
+from mcc.core.models import User
 from projects.forge import Forbidden, NotFound
 from projects.models import Issue
 from projects.services import issues, pausing
@@ -120,7 +121,8 @@ def hear(look: Look, order: Order, decide: Callable[[], tuple[Heard.Outcome, str
 
 
 def _decide(look: Look, order: Order, facts: dict[str, Any], issue: Issue | None) -> tuple[Heard.Outcome, str]:
-    """Do what the order says."""
+    """Do what the order says, as whoever gave it where they are known here, else as Mission Control itself."""
+    by = here(look, order.account)
     if order.word not in list(Verb):
         return Outcome.REFUSED, "no such command"
     if issue is None:
@@ -130,19 +132,19 @@ def _decide(look: Look, order: Order, facts: dict[str, Any], issue: Issue | None
     if order.word in STARTS and is_over:
         if facts["state"] != "open" or "pull_request" in facts or "head" in facts:
             return Outcome.REFUSED, "closed, or a pull request"
-        return _file(look, facts)
+        return _file(look, facts, by)
     if issue is None or is_over:
         return Outcome.REFUSED, "nothing is at work here"
-    _direct(issue, Verb(order.word), login(order.account))
+    _direct(issue, Verb(order.word), login(order.account), by)
     return Outcome.OBEYED, issue.key
 
 
-def _file(look: Look, facts: dict[str, Any]) -> tuple[Heard.Outcome, str]:
+def _file(look: Look, facts: dict[str, Any], by: User | None) -> tuple[Heard.Outcome, str]:
     lately = Heard.objects.filter(repository=look.repository, outcome=Outcome.STARTED, at__gt=timezone.now() - HOUR)
     if lately.count() >= look.repository.starts_per_hour:
         logger.warning("repository %s: too many starts in an hour", look.repository.pk)
         return Outcome.LIMITED, "too many starts in an hour"
-    issue = importing.put(look.repository, facts, start=True)
+    issue = importing.put(look.repository, facts, user=by, start=True)
     return Outcome.STARTED, issue.key
 
 
@@ -151,14 +153,14 @@ def is_limited(repository: Repository) -> bool:
     return repository.heard.filter(outcome=Outcome.LIMITED, at__gt=timezone.now() - HOUR).exists()
 
 
-def _direct(issue: Issue, verb: Verb, by: str) -> None:
+def _direct(issue: Issue, verb: Verb, name: str, by: User | None) -> None:
     if verb == Verb.STOP:
-        pausing.stop(pausing.Scope(issue), user=None, reason=f"{by} said so on GitHub")
+        pausing.stop(pausing.Scope(issue), user=by, reason=f"{name} said so on GitHub")
     elif verb == Verb.STATUS:
         outbox.note(issue)
     else:
-        issues.start(issue)
-        pausing.resume(pausing.Scope(issue), user=None)
+        issues.start(issue, user=by)
+        pausing.resume(pausing.Scope(issue), user=by)
 
 
 def _is_older(repository: Repository, row: dict[str, Any]) -> bool:

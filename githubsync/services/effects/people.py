@@ -5,8 +5,11 @@ from urllib.parse import quote
 
 from django.core.cache import cache
 
+from githubsync.identities import Identity
 from githubsync.services.effects.look import Look
+from mcc.core.models import User
 from projects.forge import NotFound
+from projects.models import Project
 
 REMEMBERED_S: Final = 300
 MAY_ORDER: Final = ("admin", "write")
@@ -20,6 +23,8 @@ def may_order(look: Look, account: Any) -> bool:  # noqa: ANN401 (GitHub's JSON)
     """
     if not account or not isinstance(account.get("id"), int):
         return False
+    if account.get("type") == "User" and _is_shut_out(look, account["id"]):
+        return False
     if account.get("type") != "User":
         return account["id"] in look.repository.trusted_bots
     key = f"github-may-order-{look.repository.pk}-{account['id']}"
@@ -28,6 +33,28 @@ def may_order(look: Look, account: Any) -> bool:  # noqa: ANN401 (GitHub's JSON)
         known = _asked(look, account)
         cache.set(key, known, REMEMBERED_S)
     return known
+
+
+def here(look: Look, account: Any) -> User | None:  # noqa: ANN401 (GitHub's JSON)
+    """Return who ``account`` is here, if they connected it and decide in the project: then they did what it orders."""
+    user = _user(look, account["id"]) if account else None
+    return (
+        user
+        if user and user.is_active and Project.objects.maintained_by(user).filter(pk=look.project.pk).exists()
+        else None
+    )
+
+
+def _is_shut_out(look: Look, github_id: int) -> bool:
+    """Whether an administrator switched off the account here of whoever this is."""
+    user = _user(look, github_id)
+    return user is not None and not user.is_active
+
+
+def _user(look: Look, github_id: int) -> User | None:
+    known = Identity.objects.filter(server=look.repository.connection.web_url, github_id=github_id)
+    identity = known.select_related("user").first()
+    return identity.user if identity else None
 
 
 def _asked(look: Look, account: dict[str, Any]) -> bool:
