@@ -13,7 +13,7 @@ from mcc.core.models import User
 from mcc.core.money import nanousd
 from projects import calls
 from projects.conversation import RunEntry, Step
-from projects.models import Check, Issue, IssueStatus, OutsideCheck, Project, PullRequest, Request, Task, Vote
+from projects.models import Check, Feedback, Issue, IssueStatus, OutsideCheck, Project, PullRequest, Request, Task, Vote
 from projects.queries import IssueLine
 
 CRITERIA = [
@@ -161,6 +161,15 @@ class Samples:
                 conclusion="success",
                 address="https://coverage.example.org/atlas/0a307aa1e4f4",
             ),
+        ]
+
+    def feedback(self) -> list[Feedback]:
+        """What waits, and what was withdrawn in time."""
+        findings: list[dict[str, object]] = [{"path": "durations.py", "line": 12, "comment": "What about `1h 30m`?"}]
+        said = {"head_sha": "0a307aa1e4f4", "at": self.ago(minutes=9), "url": "#review"}
+        return [
+            Feedback(pk=1, author="grace", text="Units may be **mixed**.", findings=findings, left_out=2, **said),
+            Feedback(pk=2, author="alan", text="Rename it.", withdrawn_at=self.ago(minutes=2), **said),
         ]
 
     def checks(self) -> list[Check]:

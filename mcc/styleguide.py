@@ -75,6 +75,7 @@ def _context(rows: Samples) -> dict[str, Any]:
         "pull_line": PullLine(rows.pull, rows.checks()[:1], rows.votes()),
         "checks": rows.checks(),
         "outside": rows.outside_checks(),
+        "feedback": rows.feedback(),
         "votes": rows.votes(),
         "run_entry": rows.run_entry(),
         "requests": rows.requests(),

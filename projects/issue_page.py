@@ -18,6 +18,7 @@ from projects import conversation
 from projects.forecasts import Forecasts, told
 from projects.models import (
     Check,
+    Feedback,
     Issue,
     IssueStatus,
     OutsideCheck,
@@ -51,6 +52,10 @@ class TaskLine:
     @property
     def outside(self) -> list[OutsideCheck]:
         return outside_of(self.pull) if self.pull else []
+
+    @property
+    def feedback(self) -> list[Feedback]:
+        return list(self.pull.feedback.all()) if self.pull else []
 
     @property
     def tone(self) -> str:
@@ -166,10 +171,11 @@ def outside_of(pull: PullRequest) -> list[OutsideCheck]:
 
 
 def with_evidence(pulls: QuerySet[PullRequest]) -> QuerySet[PullRequest]:
-    """Load checks, of their logs only the ``tail``, what CI says, and votes with ``pulls``: three queries more."""
-    return pulls.select_related("project").prefetch_related(
+    """Load checks, of their logs only the ``tail``, what CI and people say, and votes with ``pulls``: four queries."""
+    return pulls.select_related("project", "task").prefetch_related(
         Prefetch("checks", Check.objects.defer("log").annotate(tail=Right("log", LOG_TAIL))),
         Prefetch("outside_checks", OutsideCheck.objects.order_by("source", "name")),
+        Prefetch("feedback", Feedback.objects.order_by("-pk")),
         Prefetch("votes", Vote.objects.select_related("user", "agent")),
     )
 

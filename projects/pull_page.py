@@ -9,7 +9,7 @@ from mcc.core.highlight import FileDiff
 from projects import diffs
 from projects.diffs import FileChange
 from projects.issue_page import of_head, outside_of, with_evidence
-from projects.models import Check, OutsideCheck, PullRequest, Request, Vote
+from projects.models import Check, Feedback, OutsideCheck, PullRequest, Request, Vote
 from projects.services import outside_checks, proof
 
 LINES_DRAWN = 1_500
@@ -43,6 +43,7 @@ class PullPage:
     pull: PullRequest
     checks: Sequence[Check]
     outside: Sequence[OutsideCheck]
+    feedback: Sequence[Feedback]
     votes: Sequence[Vote]
     older_votes: Sequence[Vote]
     conditions: Sequence[Condition]
@@ -54,7 +55,7 @@ class PullPage:
 
 
 def pull_page(pull: PullRequest) -> PullPage:
-    """Return what speaks about ``pull``. About nine queries; the diff is read by ``files``."""
+    """Return what speaks about ``pull``. About ten queries; the diff is read by ``files``."""
     row = with_evidence(PullRequest.objects.select_related("issue__project", "task__assignee")).get(pk=pull.pk)
     checks, votes = of_head(row)
     requests = Request.objects.filter(pull_request=row).select_related(
@@ -64,6 +65,7 @@ def pull_page(pull: PullRequest) -> PullPage:
         pull=row,
         checks=checks,
         outside=outside_of(row),
+        feedback=list(row.feedback.all()),
         votes=votes,
         older_votes=[vote for vote in row.votes.all() if vote.head_sha != row.head_sha],
         conditions=_conditions(row, checks),

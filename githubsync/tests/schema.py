@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from githubsync.simulator import Exchange, oauth
 
 SUBJECTS = ("apps", "checks", "git", "issues", "meta", "pulls", "rate_limit", "reactions", "repos", "users")
-URL = re.compile(r'url = f?"(/[^"]*)"')
+URL = re.compile(r'url = (?:\(\s*)?f?"(/[^"]*)"')
 VERB = re.compile(r'self\._github\.request\(\s*"([A-Z]+)"')
 MODEL = re.compile(r"response_model=(.+?),\n\s+(?:error_models|\))", re.S)
 GRANT = {"access_token", "token_type", "scope"}

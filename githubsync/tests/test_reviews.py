@@ -218,3 +218,57 @@ def test_a_commit_that_is_on_its_way_into_our_rows_is_no_push_of_somebody(github
     see(PullRequest.objects.get())
 
     assert not Request.objects.open().exists()
+
+
+def test_what_a_person_wants_is_shown_with_its_place_and_nothing_of_it_acts(github, pull, admin_client):
+    comments = [{**LINE, "body": "`two` here"}]
+    made = review(github, pull, reviewer(github), body="**Not** so <script>alert(1)</script>", comments=comments)
+    see(pull)
+
+    issue_key, project_key = pull.issue.key, pull.project.key
+    for page in (f"/issues/{issue_key}/checks/", f"/projects/{project_key}/pull-requests/{pull.number}/"):
+        html = admin_client.get(page).content.decode()
+        assert "bob requests changes" in html
+        assert "<strong>Not</strong> so" in html
+        assert "<script>alert(1)" not in html
+        assert "one.txt:1</code>" in html
+        assert "<code>two</code> here" in html
+        assert f"/pull/{pull.number}#pullrequestreview-{made['id']}" in html
+    [told] = admin_client.get(f"/api/v1/pull-requests/{pull.pk}/").json()["feedback"]
+    assert (told["author"], told["round"], told["findings"][0]["line"]) == ("bob", 1, 1)
+
+
+def dismiss(github, pull, made, who):
+    path = f"{{repo}}/pulls/{pull.number}/reviews/{made['id']}/dismissals"
+    assert github.ask("PUT", path, {"message": "Never mind."}, who).ok
+
+
+def test_a_review_that_is_dismissed_in_time_wants_nothing_any_more(github, pull, admin_client):
+    made = review(github, pull, bob := reviewer(github))
+    look(Kind.PULL, pull.number)
+    dismiss(github, pull, made, bob)
+
+    see(pull, times=2)
+
+    assert (stage(), heard()) == (("testing", 0), [("bob", "request changes", "obeyed")])
+    assert "withdrawn</span>" in admin_client.get(f"/issues/{pull.issue.key}/checks/").content.decode()
+
+
+def test_one_that_is_dismissed_when_the_rework_has_begun_is_only_marked(github, pull, admin_client):
+    made = review(github, pull, bob := reviewer(github))
+    see(pull)
+    dismiss(github, pull, made, bob)
+
+    see(pull, times=2)
+
+    assert stage() == ("coding", 1)
+    assert "when the rework had begun" in admin_client.get(f"/issues/{pull.issue.key}/checks/").content.decode()
+
+
+def test_one_that_is_dismissed_before_anybody_looked_is_never_heard(github, pull):
+    made = review(github, pull, bob := reviewer(github))
+    dismiss(github, pull, made, bob)
+
+    see(pull)
+
+    assert (stage(), heard()) == (("testing", 0), [])

@@ -88,7 +88,7 @@ class PullRequestDetail(Endpoint):
     @extend_schema(operation_id="pull_requests_retrieve")
     def get(self, request: Request, pk: int) -> Response:
         rows = PullRequest.objects.visible_to(caller(request)).prefetch_related(
-            "checks", "votes__agent", "votes__user", "votes__pull_request"
+            "checks", "outside_checks", "feedback", "votes__agent", "votes__user", "votes__pull_request"
         )
         return Response(PullRequestOut(get_object_or_404(rows, pk=pk)).data)
 

@@ -12,7 +12,7 @@ from budgets.models import Usage
 from projects import forecasts
 from projects.api.fields import UsdField, shown
 from projects.forecasts import Forecast
-from projects.models import Check, Issue, Project, PullRequest, Request, Task, Vote
+from projects.models import Check, Feedback, Issue, OutsideCheck, Project, PullRequest, Request, Task, Vote
 
 
 class CheckCommand(serializers.Serializer):
@@ -155,15 +155,36 @@ class VoteOut(serializers.ModelSerializer):
         )
 
 
+class OutsideCheckOut(serializers.ModelSerializer):
+    """What a CI that is not ours says of a commit. Its words are a stranger's, without secrets, and cut."""
+
+    class Meta:
+        model = OutsideCheck
+        fields = ("id", "sha", "source", "name", "state", "conclusion", "url", "address", "output", "noted_at")
+
+
+class FeedbackOut(serializers.ModelSerializer):
+    """What a person at the forge wants changed. Its words are a stranger's."""
+
+    class Meta:
+        model = Feedback
+        fields = (
+            "id", "author", "head_sha", "text", "findings", "left_out", "url", "round", "withdrawn_at", "at",
+        )  # fmt: skip
+
+
 class PullRequestOut(serializers.ModelSerializer):
     checks = CheckOut(many=True)
     votes = VoteOut(many=True)
+    outside_checks = OutsideCheckOut(many=True)
+    feedback = FeedbackOut(many=True)
 
     class Meta:
         model = PullRequest
         fields = (
             "id", "project", "issue", "task", "number", "title", "body", "branch", "base_branch", "base_sha",
-            "head_sha", "merged_sha", "status", "additions", "deletions", "checks", "votes", "created_at", "merged_at",
+            "head_sha", "merged_sha", "status", "additions", "deletions", "checks", "votes",
+            "outside_checks", "feedback", "created_at", "merged_at",
         )  # fmt: skip
 
 

@@ -161,6 +161,8 @@ class Feedback(models.Model):
     findings = models.JSONField(default=list, help_text="[{path, line, comment}]")
     left_out = models.PositiveIntegerField(default=0, help_text="findings that were too many")
     round = models.PositiveSmallIntegerField(null=True, help_text="of rework that took it up; null while it waits")
+    url = models.URLField(max_length=500, blank=True, help_text="where the forge shows it")
+    withdrawn_at = models.DateTimeField(null=True, help_text="when the forge was seen to have dismissed it")
     at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

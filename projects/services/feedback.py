@@ -1,6 +1,7 @@
 """What people who read a pull request at the forge want changed, kept until a round of rework takes it to the Coder.
 
 said ──> waits, whatever the task is about just then ──> the next round takes all that waits ──> is of that round
+           └── withdrawn: nobody sees to it any more          (withdrawn afterwards it is only marked) ──┘
 
 A vote speaks about one commit and a push voids it. What a person wants holds until somebody saw to it.
 """
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from projects.models import Feedback, PullRequest, Task
 from projects.orders import fenced
@@ -25,6 +27,7 @@ class Said:
     author: str
     head_sha: str
     text: str
+    url: str = ""
     findings: Sequence[dict[str, object]] = ()
     left_out: int = 0
 
@@ -38,6 +41,7 @@ def keep(pull: PullRequest, said: Said) -> None:
             "author": said.author[:100],
             "head_sha": said.head_sha,
             "text": said.text,
+            "url": said.url,
             "findings": list(said.findings),
             "left_out": said.left_out,
         },
@@ -45,8 +49,14 @@ def keep(pull: PullRequest, said: Said) -> None:
 
 
 def waiting(task: Task) -> QuerySet[Feedback]:
-    """Return what no round of rework took up yet."""
-    return Feedback.objects.filter(pull_request__task=task, round=None)
+    """Return what no round of rework took up yet, and nobody withdrew."""
+    return Feedback.objects.filter(pull_request__task=task, round=None, withdrawn_at=None)
+
+
+def withdraw(pull: PullRequest, reference: str) -> bool:
+    """Mark what is known by ``reference`` as withdrawn, once; return whether it was not before."""
+    rows = Feedback.objects.filter(pull_request=pull, reference=reference, withdrawn_at=None)
+    return bool(rows.update(withdrawn_at=timezone.now()))
 
 
 def take(task: Task) -> None:

@@ -43,6 +43,15 @@ def changes_requested(pull: PullRequest, said: Said) -> bool:
     return True
 
 
+@transaction.atomic
+def changes_withdrawn(pull: PullRequest, reference: str) -> None:
+    """Take note that nobody wants any more what a person wanted. Rework of it that has begun goes on."""
+    issue = Issue.objects.select_for_update().get(pk=pull.issue_id)
+    if feedback.withdraw(pull, reference):
+        news.pull_changed(pull)
+        news.ring(issue.pk)
+
+
 def base_seen(pull: PullRequest, branch: str) -> None:
     """Take note that ``pull`` is to be merged into ``branch`` at the forge, if that is where this project works."""
     if branch == pull.issue.project.default_branch != pull.base_branch:

@@ -1,7 +1,8 @@
 """Reviews in which people request changes of a pull request of ours: what they say goes back to the task's Coder.
 
 Who may order may review: their words are kept, without what nobody sees who reads them, and cut when they are endless.
-Approvals and mere comments change nothing here, and what strangers say reaches no agent.
+One that is dismissed wants nothing any more. Approvals and mere comments change nothing here, and what strangers say
+reaches no agent.
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from projects.services import outside
 from projects.services.feedback import Said
 
 CHANGES: Final = "CHANGES_REQUESTED"
+DISMISSED: Final = "DISMISSED"
 WORD: Final = "request changes"
 LONGEST_TEXT: Final = 4000
 LONGEST_COMMENT: Final = 1500
@@ -33,12 +35,16 @@ def look_at(look: Look, facts: dict[str, Any], pull: PullRequest) -> None:
     heard = look.repository.heard.filter(kind=Heard.Kind.REVIEW, number=pull.number)
     known = set(heard.values_list("github_id", flat=True))
     root = f"{look.root}/pulls/{pull.number}"
-    rows = [row for row in look.client.pages(f"{root}/reviews") if row["state"] == CHANGES and row["id"] not in known]
+    given = list(look.client.pages(f"{root}/reviews"))
+    for row in given:
+        if row["state"] == DISMISSED and row["id"] in known:
+            outside.changes_withdrawn(pull, _reference(row))
+    rows = [row for row in given if row["state"] == CHANGES and row["id"] not in known]
     rows = [row for row in rows if not _is_ours(row, facts) and pull.has_been_at(row["commit_id"] or "")]
     comments = list(look.client.pages(f"{root}/comments")) if rows else []
     for row in rows:
         order = orders.Order(Heard.Kind.REVIEW, row["id"], pull.number, WORD, row["user"])
-        orders.hear(look, order, partial(_pass_on, pull, row, comments))
+        orders.hear(look, order, partial(_pass_on, look, pull, row, comments))
 
 
 def _is_ours(row: dict[str, Any], facts: dict[str, Any]) -> bool:
@@ -47,19 +53,26 @@ def _is_ours(row: dict[str, Any], facts: dict[str, Any]) -> bool:
     return bool(OURS.search(row["body"] or "")) or (bool(author) and author.get("id") == opener.get("id"))
 
 
-def _pass_on(pull: PullRequest, row: dict[str, Any], comments: Sequence[dict[str, Any]]) -> tuple[Heard.Outcome, str]:
+def _pass_on(
+    look: Look, pull: PullRequest, row: dict[str, Any], comments: Sequence[dict[str, Any]]
+) -> tuple[Heard.Outcome, str]:
     beside = [each for each in comments if each.get("pull_request_review_id") == row["id"]]
     said = Said(
-        reference=f"github-review:{row['id']}",
+        reference=_reference(row),
         author=login(row["user"]),
         head_sha=row["commit_id"],
         text=_readable(row["body"], LONGEST_TEXT),
+        url=f"{look.repository.html_url}/pull/{pull.number}#pullrequestreview-{int(row['id'])}",
         findings=[_finding(each) for each in beside[:MOST_COMMENTS]],
         left_out=len(beside[MOST_COMMENTS:]),
     )
     if not outside.changes_requested(pull, said):
         return Heard.Outcome.REFUSED, "nothing is at work here"
     return Heard.Outcome.OBEYED, pull.issue.key
+
+
+def _reference(row: dict[str, Any]) -> str:
+    return f"github-review:{row['id']}"
 
 
 def _finding(comment: dict[str, Any]) -> dict[str, object]:

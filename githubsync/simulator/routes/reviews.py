@@ -34,6 +34,21 @@ def create(call: Call, pull_number: str) -> Answer:
     return Answer(200, call.shapes.review(call.repo, issue, review))
 
 
+@route("PUT", PULL + "/reviews/{review_id}/dismissals", needs="pull_requests:write", role="write")
+def dismiss(call: Call, pull_number: str, review_id: str) -> Answer:
+    issue = call.pull(pull_number)
+    assert issue.pull
+    review = next((each for each in issue.pull.reviews if each.id == int(review_id)), None)
+    if review is None:
+        raise Refusal(404, "Not Found")
+    if review.state not in ("APPROVED", "CHANGES_REQUESTED"):
+        raise Refusal(422, "Unprocessable Entity", errors=["Can not dismiss a commented pull request review"])
+    call.text("message", "PullRequestReview")
+    review.state = "DISMISSED"
+    issue.touch()
+    return Answer(200, call.shapes.review(call.repo, issue, review))
+
+
 @route("GET", PULL + "/comments", needs="pull_requests:read")
 def comments(call: Call, pull_number: str) -> Answer:
     issue = call.pull(pull_number)
