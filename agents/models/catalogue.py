@@ -26,7 +26,7 @@ class Provider(models.Model):
     """An OpenAI-compatible endpoint. A key that is stored here wins over the one in the environment."""
 
     class Kind(TextChoices):
-        OPENROUTER = "openrouter"
+        OPENROUTER = "openrouter", "OpenRouter"
         OPENAI_COMPATIBLE = "openai_compatible", "OpenAI-compatible"
         REHEARSAL = "rehearsal"
 
