@@ -5,6 +5,8 @@
     /login/oauth    the page that asks a person, codes for tokens, refresh tokens
     /<owner>/<repository>.git    real git: bare repositories behind ``git http-backend``
 
+Hooks of repositories and Apps are sent to other servers on this machine, signed, and can be sent again.
+
 It keeps its state in memory and its repositories in a directory, answers on 127.0.0.1 only, and fails on request
 (``simulator.faults``). Written after https://docs.github.com/rest; the tests hold every answer against GitHub's schema.
 """

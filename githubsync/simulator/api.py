@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from githubsync.simulator import apps, oauth, routes
+from githubsync.simulator.courier import Courier
 from githubsync.simulator.routing import Answer, Call, Refusal, Route, find, redirect
 from githubsync.simulator.shapes import Shapes
 from githubsync.simulator.world import Account, Repo, Token, World, now
@@ -43,9 +44,10 @@ class Hour:
 class Api:
     """Answers requests on a world. Its methods hold the world's lock."""
 
-    def __init__(self, world: World, shapes: Shapes, *, requests_per_hour: int = 5000) -> None:
+    def __init__(self, world: World, shapes: Shapes, courier: Courier, *, requests_per_hour: int = 5000) -> None:
         self.world = world
         self.shapes = shapes
+        self.courier = courier
         self.requests_per_hour = requests_per_hour
         self.hours: dict[int, Hour] = {}
 
@@ -106,7 +108,9 @@ class Api:
     def _routed(self, method: str, path: str, query: dict[str, str], token: Token, body: bytes) -> tuple[str, Answer]:
         given = _parsed(body)
         if path == GRAPHQL:
-            return "graphql", routes.graphql.answer(Call(self.world, self.shapes, token, given, query, path))
+            return "graphql", routes.graphql.answer(
+                Call(self.world, self.shapes, self.courier, token, given, query, path)
+            )
         path = path.removeprefix(PREFIX)
         if path == "/rate_limit":
             return "/rate_limit", self._rate_limit(token)
@@ -118,7 +122,7 @@ class Api:
         if "{repo}" in route.pattern:
             self._admit(repo, route, token)
             params = {name: value for name, value in params.items() if name not in ("owner", "repo")}
-        call = Call(self.world, self.shapes, token, given, query, path, repo)
+        call = Call(self.world, self.shapes, self.courier, token, given, query, path, repo)
         return route.pattern, route.handler(call, **{name: unquote(value) for name, value in params.items()})
 
     def _repository(self, method: str, path: str) -> tuple[Repo | None, str]:

@@ -11,6 +11,8 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from githubsync.simulator import hooks
+
 if TYPE_CHECKING:
     from githubsync.simulator.world import Account, World
 
@@ -37,11 +39,10 @@ class App:
     url: str
     setup_url: str
     pem: str
-    hook_url: str = ""
+    hook: hooks.Hook
     callback_urls: list[str] = field(default_factory=list)
     client_id: str = field(default_factory=lambda: f"Iv1.{secrets.token_hex(8)}")
     client_secret: str = field(default_factory=lambda: secrets.token_hex(20))
-    webhook_secret: str = field(default_factory=lambda: secrets.token_hex(20))
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
 
 
@@ -65,23 +66,27 @@ def create(world: World, owner: str, manifest: dict[str, Any]) -> tuple[App, str
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     kind, encoding = serialization.PrivateFormat.TraditionalOpenSSL, serialization.Encoding.PEM
     pem = key.private_bytes(encoding, kind, serialization.NoEncryption()).decode()
+    app_id, events = world.next_id(), list(manifest.get("default_events", []))
+    hook_url = manifest.get("hook_attributes", {}).get("url", "")
     app = App(
-        id=world.next_id(),
+        id=app_id,
         slug=slug,
         name=name,
         owner=world.account(owner),
         account=world.account(f"{slug}[bot]", "Bot"),
         permissions={"metadata": "read", **manifest.get("default_permissions", {})},
-        events=list(manifest.get("default_events", [])),
+        events=events,
         url=manifest["url"],
         setup_url=manifest.get("setup_url", ""),
         pem=pem,
-        hook_url=manifest.get("hook_attributes", {}).get("url", ""),
+        hook=hooks.of_app(world.next_id(), app_id, hook_url, events),
         callback_urls=list(manifest.get("callback_urls", [])),
     )
     world.apps[app.id] = app
     code = secrets.token_hex(20)
     world.manifest_codes[code] = app
+    if app.hook.active:
+        world.happened("ping", None, app.owner, hook=app.hook)
     return app, code
 
 
@@ -94,17 +99,30 @@ def install(world: World, app: App, login: str, repositories: frozenset[int] | N
     for repo in world.repos.values():
         if sees(installation, repo.id, repo.owner):
             repo.collaborators[app.account.id] = "write"
+    _tell(world, installation, "created")
     return installation
 
 
 def uninstall(world: World, installation: Installation) -> None:
     """Take the App out again; its tokens are dead."""
+    _tell(world, installation, "deleted")
     del world.installations[installation.id]
     for value in [value for value, token in world.tokens.items() if token.installation is installation]:
         del world.tokens[value]
     for repo in world.repos.values():
         if repo.owner is installation.account:
             repo.collaborators.pop(installation.app.account.id, None)
+
+
+def suspend(world: World, installation: Installation, at: datetime | None) -> None:
+    """Let the App in no longer from ``at`` on, or again."""
+    installation.suspended_at = at
+    _tell(world, installation, "suspend" if at else "unsuspend")
+
+
+def _tell(world: World, installation: Installation, action: str) -> None:
+    seen = [repo for repo in world.repos.values() if sees(installation, repo.id, repo.owner)]
+    world.happened("installation", action, installation.account, installation=installation, repositories=seen)
 
 
 def sees(installation: Installation, repo_id: int, owner: Account) -> bool:

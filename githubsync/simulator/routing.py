@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from githubsync.simulator.world import Account, Issue, Repo, Token, World
 
 if TYPE_CHECKING:
+    from githubsync.simulator.courier import Courier
     from githubsync.simulator.shapes import Shapes
 
 DOCUMENTATION = "https://docs.github.com/rest"
@@ -45,6 +46,7 @@ class Call:
 
     world: World
     shapes: Shapes
+    courier: Courier
     token: Token
     body: dict[str, Any]
     query: dict[str, str]
@@ -59,6 +61,28 @@ class Call:
     def repo(self) -> Repo:
         assert self._repo is not None
         return self._repo
+
+    def tell(self, event: str, action: str | None, **about: Any) -> None:  # noqa: ANN401 (what the event takes)
+        """Let hooks tell what the asker did in the repository."""
+        self.world.happened(event, action, self.account, self.repo, **about)
+
+    def tell_of(self, issue: Issue, action: str, **about: Any) -> None:  # noqa: ANN401
+        """The same of an issue or a pull request."""
+        self.tell("pull_request" if issue.pull else "issues", action, issue=issue, **about)
+
+    def edit(self, issue: Issue) -> None:
+        """Change title, text and state of an issue or a pull request as the body says."""
+        before = {name: getattr(issue, name) for name in ("title", "body")}
+        after = {name: self.body.get(name, old) for name, old in before.items()}
+        state = self.body.get("state", issue.state)
+        turned = state != issue.state
+        issue.title, issue.body = after["title"], after["body"]
+        issue.turn(state, self.account)
+        issue.touch()
+        if changes := {name: {"from": old or ""} for name, old in before.items() if after[name] != old}:
+            self.tell_of(issue, "edited", changes=changes)
+        if turned:
+            self.tell_of(issue, "closed" if state == "closed" else "reopened")
 
     def issue(self, number: str) -> Issue:
         found = self.repo.issues.get(int(number))

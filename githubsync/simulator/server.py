@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from githubsync.simulator import oauth, smart_http, web
 from githubsync.simulator.api import GRAPHQL, PREFIX, Api
+from githubsync.simulator.courier import Courier
 from githubsync.simulator.faults import Fault, Kind
 from githubsync.simulator.routing import DOCUMENTATION, Answer
 from githubsync.simulator.shapes import Shapes
@@ -56,7 +57,9 @@ class Simulator:
         self.server.simulator = self
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         self.world = World(root)
-        self.api = Api(self.world, Shapes(self.url), requests_per_hour=requests_per_hour)
+        shapes = Shapes(self.url)
+        self.courier = Courier(self.world, shapes)
+        self.api = Api(self.world, shapes, self.courier, requests_per_hour=requests_per_hour)
         self.faults: list[Fault] = []
         self.exchanges: deque[Exchange] = deque(maxlen=REMEMBERED)
         self.crashes: list[BaseException] = []
@@ -74,6 +77,7 @@ class Simulator:
     def stop(self) -> None:
         self.server.shutdown()
         self.server.server_close()
+        self.courier.stop()
 
     def __enter__(self) -> Simulator:
         self.start()

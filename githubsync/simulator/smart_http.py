@@ -47,7 +47,7 @@ def answer(api: Api, method: str, path: str, query: str, headers: dict[str, str]
     done = _backend(repo, service, method, query, headers, body, token)
     if service == "git-receive-pack":
         with api.world.lock:
-            api.world.follow_refs(repo)
+            api.world.follow_refs(repo, token.account)
     return done
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
@@ -14,8 +14,11 @@ from typing import Any
 from githubsync.simulator.apps import App, Installation
 from githubsync.simulator.bare import Bare
 from githubsync.simulator.clients import Client, Ledger
+from githubsync.simulator.hooks import Hook
 
 ROLES = ("none", "read", "triage", "write", "maintain", "admin")
+NOTHING = "0" * 40
+"""The commit of a branch that is not there."""
 
 
 def now() -> datetime:
@@ -191,6 +194,9 @@ class Repo:
     """Issues that are no longer here: where they were transferred to, None when they were deleted."""
     check_runs: list[CheckRun] = field(default_factory=list)
     statuses: list[Status] = field(default_factory=list)
+    hooks: list[Hook] = field(default_factory=list)
+    heads: dict[str, str] = field(default_factory=dict)
+    """Where the branches were when somebody last looked."""
     created_at: datetime = field(default_factory=now)
     pushed_at: datetime = field(default_factory=now)
 
@@ -210,6 +216,17 @@ class Repo:
         return [issue for issue in self.issues.values() if issue.pull]
 
 
+@dataclass(frozen=True)
+class Happening:
+    """A change that webhooks tell of, in GitHub's words. ``about`` is what changed and how."""
+
+    event: str
+    action: str | None
+    sender: Account
+    repo: Repo | None
+    about: Mapping[str, Any]
+
+
 class World:
     """Everything there is. Whoever reads or changes it holds ``lock``."""
 
@@ -224,10 +241,23 @@ class World:
         self.installations: dict[int, Installation] = {}
         self.manifest_codes: dict[str, App] = {}
         self.oauth = Ledger()
+        self.listeners: list[Callable[[Happening], None]] = []
         self._ids = count(1001)
 
     def next_id(self) -> int:
         return next(self._ids)
+
+    def happened(
+        self,
+        event: str,
+        action: str | None,
+        sender: Account,
+        repo: Repo | None = None,
+        **about: Any,  # noqa: ANN401 (what the shapes of the event take)
+    ) -> None:
+        """Let everybody know who listens."""
+        for listener in self.listeners:
+            listener(Happening(event, action, sender, repo, about))
 
     def account(self, login: str, kind: str = "User") -> Account:
         """Return the account ``login``, made at the first call."""
@@ -254,39 +284,46 @@ class World:
         wanted = full_name.lower()
         return next((repo for repo in self.repos.values() if repo.full_name.lower() == wanted), None)
 
-    def rename(self, repo: Repo, name: str) -> None:
+    def rename(self, repo: Repo, name: str, by: Account | None = None) -> None:
         """Rename it; the old name redirects from now on."""
         self.former_names[repo.full_name.lower()] = repo.id
-        repo.name = name
+        before, repo.name = repo.name, name
+        changes = {"repository": {"name": {"from": before}}}
+        self.happened("repository", "renamed", by or repo.owner, repo, changes=changes)
 
     def next_number(self, repo: Repo) -> int:
         return max(repo.issues, default=0) + 1
 
-    def labelled(self, repo: Repo, name: str) -> Label:
-        """Return the label, made if missing, as adding one to an issue does."""
-        found = next((label for label in repo.labels if label.name.lower() == name.lower()), None)
-        if found is None:
-            found = Label(self.next_id(), name)
-            repo.labels.append(found)
-        return found
-
-    def follow_refs(self, repo: Repo) -> None:
-        """Let pull requests see where their branches are, after any ref moved."""
+    def follow_refs(self, repo: Repo, by: Account | None = None) -> None:
+        """Let pull requests see where their branches are, after ``by`` (the owner) moved any, and tell of it."""
         repo.pushed_at = now()
-        heads = repo.bare.heads()
+        by, heads = by or repo.owner, repo.bare.heads()
+        before, repo.heads = repo.heads, heads
+        for name in sorted(before.keys() | heads.keys()):
+            old, new = before.get(name, NOTHING), heads.get(name, NOTHING)
+            if old == NOTHING:
+                self.happened("create", None, by, repo, branch=name)
+            if old != new:
+                self.happened("push", None, by, repo, branch=name, before=old, after=new)
+            if new == NOTHING:
+                self.happened("delete", None, by, repo, branch=name)
         for issue in repo.pulls():
-            pull = issue.pull
-            if pull is None or issue.state == "closed":
-                continue
-            head, base = heads.get(pull.head_ref), heads.get(pull.base_ref)
-            if head is None or base is None:
-                issue.turn("closed")
-                continue
-            if head != pull.head_sha:
-                pull.head_sha = head
-                issue.touch()
-                repo.bare.point(f"refs/pull/{issue.number}/head", head)
-            if base != pull.base_sha and repo.bare.is_ancestor(head, base):
-                pull.merged_sha, pull.merged_at, pull.merged_by = base, now(), issue.author
-                issue.turn("closed")
-            pull.base_sha = base
+            if issue.state == "open" and issue.pull:
+                self._follow_pull(repo, issue, issue.pull, by)
+
+    def _follow_pull(self, repo: Repo, issue: Issue, pull: Pull, by: Account) -> None:
+        head, base = repo.heads.get(pull.head_ref), repo.heads.get(pull.base_ref)
+        if head is None or base is None:
+            issue.turn("closed")
+            self.happened("pull_request", "closed", by, repo, issue=issue)
+            return
+        before, pull.head_sha = pull.head_sha, head
+        moved, pull.base_sha = base != pull.base_sha, base
+        if head != before:
+            issue.touch()
+            repo.bare.point(f"refs/pull/{issue.number}/head", head)
+            self.happened("pull_request", "synchronize", by, repo, issue=issue, before=before, after=head)
+        if moved and repo.bare.is_ancestor(head, base):
+            pull.merged_sha, pull.merged_at, pull.merged_by = base, now(), issue.author
+            issue.turn("closed")
+            self.happened("pull_request", "closed", by, repo, issue=issue)

@@ -79,3 +79,16 @@ def _oauth_deviations(exchange: Exchange) -> list[str]:
         return ["GitHub answers 200, whatever it says"]
     whole = [GRANT, GRANT | ENDING, {"error", "error_description", "error_uri"}]
     return [] if told in whole else [f"neither a token nor an error of GitHub's: {told}"]
+
+
+def webhook_deviations(event: str, payload: dict[str, object]) -> list[str]:
+    """Return how the payload of a webhook differs from what GitHub publishes."""
+    words = f"webhook_{event}_{payload.get('action', '')}".split("_")
+    name = "".join(word.capitalize() for word in words)
+    try:
+        _adapter(name).validate_json(json.dumps(payload), strict=True)
+    except AttributeError:
+        return [f"GitHub has no {name}"]
+    except ValidationError as error:
+        return [f"{name}: {'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:10]]
+    return []

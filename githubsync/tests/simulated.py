@@ -21,7 +21,11 @@ def simulator(place) -> Iterator[Simulator]:
     deviations: list[str] = []
     with Simulator(place / "github") as running:
         running.observers.append(lambda exchange: deviations.extend(schema.deviations(exchange)))
+        sent: list[tuple[str, dict[str, Any]]] = []
+        running.courier.observers.append(lambda *delivery: sent.append(delivery))
         yield running
+        # Not while somebody waits for an answer: some of these models take seconds to build.
+        deviations += [wrong for delivery in sent for wrong in schema.webhook_deviations(*delivery)]
     if wrong := [*deviations, *map(repr, running.crashes)]:
         pytest.fail("the simulator answered as GitHub would not:\n" + "\n".join(wrong))
 
@@ -49,6 +53,13 @@ class GitHub:
         answer = self.ask("POST", path, json, token)
         assert answer.ok, answer.text
         return answer.json()
+
+    def make_ready(self, pull: dict[str, Any]) -> None:
+        """Let a draft be ready for review, which only GraphQL can."""
+        query = "mutation Q($input: X!) { markPullRequestReadyForReview(input: $input) { clientMutationId } }"
+        sent = {"query": query, "variables": {"input": {"pullRequestId": pull["node_id"]}}}
+        headers = {"Authorization": f"bearer {self.token.value}"}
+        requests.post(f"{self.simulator.url}/api/graphql", json=sent, headers=headers, timeout=10).raise_for_status()
 
     def commit(self, files: dict[str, str], branch: str = "main") -> str:
         """Commit files on ``branch`` as a person does, and push them."""

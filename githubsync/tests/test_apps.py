@@ -90,14 +90,14 @@ def test_one_click_makes_an_app_and_another_one_installs_it(admin_client, github
     app = App.objects.get()
     assert (app.app_id, app.client_id, app.slug) == (made.id, made.client_id, "mission-control")
     assert (app.client_secret.reveal(), app.private_key.reveal()) == (made.client_secret, made.pem)
-    assert ours.webhook.secret.reveal() == made.webhook_secret
+    assert ours.webhook.secret.reveal() == made.hook.secret
     assert [(one.account, one.all_repositories) for one in Installation.objects.all()] == [("ada", True)]
     health = inspection.last(Connection.objects.get())
     assert (health.works, health.login, health.missing) == (True, "mission-control[bot]", [])
     assert [found.full_name for found in linking.candidates(ours) if not found.refusal] == ["ada/atlas"]
     shown = admin_client.get(f"/connections/{ours.pk}/").content.decode()
     assert "Everything that is needed is there." in shown
-    secrets = [made.pem, made.pem.splitlines()[1], made.client_secret, made.webhook_secret]
+    secrets = [made.pem, made.pem.splitlines()[1], made.client_secret, made.hook.secret]
     told = [shown, caplog.text, *(str(entry.detail) for entry in AuditEntry.objects.all())]
     assert [text[:200] for text in told if any(secret in text for secret in secrets)] == []
 

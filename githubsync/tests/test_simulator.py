@@ -77,10 +77,7 @@ def test_a_pull_request_from_opening_to_merging(github):
     assert len(github.ask("GET", f"{where}/commits").json()) == 1
     assert github.ask("PUT", f"{where}/merge", {}).status_code == 405
 
-    ready = "mutation Q($input: X!) { markPullRequestReadyForReview(input: $input) { clientMutationId } }"
-    url = github.simulator.url + "/api/graphql"
-    sent = {"query": ready, "variables": {"input": {"pullRequestId": pull["node_id"]}}}
-    requests.post(url, json=sent, headers={"Authorization": f"bearer {github.token.value}"}, timeout=10)
+    github.make_ready(pull)
     newest = github.commit({"two.txt": "2\n"}, "mcc/one")
     assert github.ask("GET", where).json()["head"]["sha"] == newest
     assert github.ask("PUT", f"{where}/merge", {"sha": pull["head"]["sha"]}).status_code == 409

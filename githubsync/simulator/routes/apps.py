@@ -8,7 +8,8 @@ from githubsync.simulator.world import now
 LEVELS = {"": 0, "read": 1, "write": 2}
 
 
-def _app(call: Call) -> App:
+def as_app(call: Call) -> App:
+    """Return the App that asks. Raises Refusal 401."""
     if call.token.jwt_of is None:
         raise Refusal(401, "A JSON web token could not be decoded")
     return call.token.jwt_of
@@ -16,7 +17,7 @@ def _app(call: Call) -> App:
 
 def _installation(call: Call, installation_id: str) -> Installation:
     found = call.world.installations.get(int(installation_id))
-    if found is None or found.app is not _app(call):
+    if found is None or found.app is not as_app(call):
         raise Refusal(404, "Not Found")
     return found
 
@@ -26,32 +27,49 @@ def convert(call: Call, code: str) -> Answer:
     app = call.world.manifest_codes.pop(code, None)
     if app is None:
         raise Refusal(404, "Not Found")
-    secret = {name: getattr(app, name) for name in ("client_secret", "webhook_secret", "pem")}
-    if not app.hook_url:
-        secret["webhook_secret"] = None
+    secret: dict[str, str | None] = {"client_secret": app.client_secret, "pem": app.pem}
+    secret["webhook_secret"] = app.hook.secret if app.hook.active else None
     return Answer(201, call.shapes.integration(app) | secret)
 
 
 @route("GET", "/app")
 def me(call: Call) -> Answer:
-    app = _app(call)
+    app = as_app(call)
     count = sum(one.app is app for one in call.world.installations.values())
     return Answer(200, call.shapes.integration(app) | {"installations_count": count})
 
 
 @route("GET", "/app/installations")
 def installations(call: Call) -> Answer:
-    app = _app(call)
+    app = as_app(call)
     return call.listing([one for one in call.world.installations.values() if one.app is app], call.shapes.installation)
 
 
 @route("GET", REPO + "/installation", role="read")
 def of_repository(call: Call) -> Answer:
-    app, repo = _app(call), call.repo
+    app, repo = as_app(call), call.repo
     for one in call.world.installations.values():
         if one.app is app and apps.sees(one, repo.id, repo.owner):
             return Answer(200, call.shapes.installation(one))
     raise Refusal(404, "Not Found")
+
+
+@route("DELETE", "/app/installations/{installation_id}")
+def uninstall(call: Call, installation_id: str) -> Answer:
+    apps.uninstall(call.world, _installation(call, installation_id))
+    return Answer(204)
+
+
+@route("PUT", "/app/installations/{installation_id}/suspended")
+def suspend(call: Call, installation_id: str) -> Answer:
+    apps.suspend(call.world, _installation(call, installation_id), now())
+    return Answer(204)
+
+
+@route("DELETE", "/app/installations/{installation_id}/suspended")
+def unsuspend(call: Call, installation_id: str) -> Answer:
+    apps.suspend(call.world, _installation(call, installation_id), None)
+    return Answer(204)
 
 
 @route("POST", "/app/installations/{installation_id}/access_tokens")

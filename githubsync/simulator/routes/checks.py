@@ -1,7 +1,10 @@
 """What CI says of a commit: check runs, which only apps make, and statuses, which everybody may."""
 
+from typing import Any
+
 from githubsync.simulator.routing import REPO, Answer, Call, Refusal, invalid, route
-from githubsync.simulator.world import CheckRun, Status
+from githubsync.simulator.shapes.basics import stamp
+from githubsync.simulator.world import CheckRun, Status, now
 
 STATES = ("error", "failure", "pending", "success")
 MOST_ANNOTATIONS = 50
@@ -30,9 +33,20 @@ def _set(call: Call, run: CheckRun) -> None:
         raise invalid("CheckRun", field="annotations", message="Only 50 annotations are allowed at a time.")
     # A later request adds annotations to those before it, and replaces everything else.
     before = (run.fields.get("output") or {}).get("annotations", [])
-    run.fields = {"status": "queued", **run.fields, **given}
+    usual: dict[str, Any] = {"status": "queued", "started_at": stamp(now())}
+    usual["details_url"] = run.maker.url if run.maker else call.shapes.web
+    if "conclusion" in given:
+        usual["completed_at"] = stamp(now())
+    run.fields = {**usual, **run.fields, **given}
     if "output" in given:
         run.fields["output"] = {**given["output"], "annotations": before + given["output"].get("annotations", [])}
+
+
+def _tell(call: Call, run: CheckRun, action: str) -> None:
+    """GitHub tells of a run when it is made and when it is over."""
+    over = run.fields["status"] == "completed"
+    for happened in filter(None, (action, "completed" if over else "")):
+        call.tell("check_run", happened, run=run)
 
 
 @route("POST", REPO + "/check-runs", needs="checks:write")
@@ -44,6 +58,7 @@ def create(call: Call) -> Answer:
     run.maker = call.token.installation.app if call.token.installation else None
     _set(call, run)
     call.repo.check_runs.append(run)
+    _tell(call, run, "created")
     return Answer(201, call.shapes.check_run(call.repo, run))
 
 
@@ -55,6 +70,7 @@ def update(call: Call, check_run_id: str) -> Answer:
     if run.app is not call.account:
         raise Refusal(403, "Invalid app_id `%s` - check run can only be modified by the GitHub App that created it.")
     _set(call, run)
+    _tell(call, run, "")
     return Answer(200, call.shapes.check_run(call.repo, run))
 
 
@@ -99,4 +115,5 @@ def report(call: Call, sha: str) -> Answer:
     about = (body.get("description"), body.get("target_url"))
     status = Status(world.next_id(), call.account, call.commit(sha), state, context, *about)
     call.repo.statuses.append(status)
+    call.tell("status", None, status=status)
     return Answer(201, call.shapes.status(call.repo, status))

@@ -2,8 +2,7 @@
 
 from githubsync.simulator.bare import GitError
 from githubsync.simulator.routing import REPO, Answer, Call, Refusal, route
-
-NOBODY = "0" * 40
+from githubsync.simulator.world import NOTHING
 
 
 @route("GET", REPO + "/branches", needs="contents:read")
@@ -37,9 +36,10 @@ def create_ref(call: Call) -> Answer:
     if bare.commit_at(sha) is None:
         raise Refusal(422, "Object does not exist")
     try:
-        bare.point(name, sha, NOBODY)
+        bare.point(name, sha, NOTHING)
     except GitError:
         raise Refusal(422, "Reference already exists") from None
+    call.world.follow_refs(call.repo, call.account)
     return Answer(201, call.shapes.ref(call.repo, name, sha))
 
 
@@ -54,7 +54,7 @@ def update_ref(call: Call, ref: str) -> Answer:
     if not call.body.get("force") and not bare.is_ancestor(old, sha):
         raise Refusal(422, "Update is not a fast forward")
     bare.point(name, sha, old)
-    call.world.follow_refs(call.repo)
+    call.world.follow_refs(call.repo, call.account)
     return Answer(200, call.shapes.ref(call.repo, name, sha))
 
 
@@ -65,7 +65,7 @@ def delete_ref(call: Call, ref: str) -> Answer:
     if ref == f"heads/{call.repo.default_branch}":
         raise Refusal(422, "Cannot delete the default branch")
     call.repo.bare.drop(f"refs/{ref}")
-    call.world.follow_refs(call.repo)
+    call.world.follow_refs(call.repo, call.account)
     return Answer(204)
 
 

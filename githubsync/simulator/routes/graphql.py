@@ -28,6 +28,8 @@ def answer(call: Call) -> Answer:
         return _failed("UNPROCESSABLE", "Pull request is closed")
     issue.pull.draft = DRAFT_AFTER[name]
     issue.touch()
+    action = "converted_to_draft" if issue.pull.draft else "ready_for_review"
+    call.world.happened("pull_request", action, call.account, repo, issue=issue)
     return Answer(200, {"data": {name: {"clientMutationId": None, "pullRequest": {"isDraft": issue.pull.draft}}}})
 
 

@@ -39,9 +39,10 @@ def create(call: Call) -> Answer:
     title = call.text("title", "Issue")
     world, repo = call.world, call.repo
     issue = Issue(world.next_id(), world.next_number(repo), call.account, title, call.body.get("body"))
+    repo.issues[issue.number] = issue
+    call.tell_of(issue, "opened")
     if repo.allows(call.account, "triage"):
         _relabel(call, issue, call.body.get("labels", []))
-    repo.issues[issue.number] = issue
     return Answer(201, _shown(call, issue))
 
 
@@ -55,18 +56,31 @@ def update(call: Call, issue_number: str) -> Answer:
     issue, body = call.issue(issue_number), call.body
     if body.get("state") not in (None, "open", "closed"):
         raise invalid("Issue", field="state", code="invalid")
-    issue.title, issue.body = body.get("title", issue.title), body.get("body", issue.body)
-    if "state" in body:
-        issue.turn(body["state"], call.account)
+    call.edit(issue)
     if "labels" in body:
         _relabel(call, issue, body["labels"])
-    issue.touch()
     return Answer(200, _shown(call, issue))
 
 
 def _relabel(call: Call, issue: Issue, names: list[str]) -> None:
-    known = [call.world.labelled(call.repo, name).name for name in names]
+    known = [_label(call, name).name for name in names]
+    before = len(issue.events)
     issue.relabel(known, call.account, call.world.next_id)
+    issue.touch()
+    for event in issue.events[before:]:
+        call.tell_of(issue, event.event, label=_label(call, event.label))
+
+
+def _label(call: Call, name: str) -> Label:
+    """Return the label, made if missing, as adding one to an issue does."""
+    found = next((label for label in call.repo.labels if label.name.lower() == name.lower()), None)
+    return found or _new_label(call, Label(call.world.next_id(), name))
+
+
+def _new_label(call: Call, label: Label) -> Label:
+    call.repo.labels.append(label)
+    call.tell("label", "created", label=label)
+    return label
 
 
 @route("GET", ISSUE + "/timeline", needs="issues:read")
@@ -105,6 +119,7 @@ def comment(call: Call, issue_number: str) -> Answer:
     made = Comment(call.world.next_id(), call.account, call.text("body", "IssueComment"))
     issue.comments.append(made)
     issue.touch()
+    call.tell("issue_comment", "created", issue=issue, comment=made)
     return Answer(201, call.shapes.comment(call.repo, issue, made))
 
 
@@ -126,8 +141,9 @@ def edit_comment(call: Call, comment_id: str) -> Answer:
     issue, found = _comment(call, comment_id)
     if found.author is not call.account and not call.repo.allows(call.account, "write"):
         raise Refusal(403, "Must have admin rights to Repository.")
-    found.body, found.updated_at = call.text("body", "IssueComment"), now()
+    before, found.body, found.updated_at = found.body, call.text("body", "IssueComment"), now()
     issue.touch()
+    call.tell("issue_comment", "edited", issue=issue, comment=found, changes={"body": {"from": before}})
     return Answer(200, call.shapes.comment(call.repo, issue, found))
 
 
@@ -136,6 +152,7 @@ def delete_comment(call: Call, comment_id: str) -> Answer:
     issue, found = _comment(call, comment_id)
     issue.comments.remove(found)
     issue.touch()
+    call.tell("issue_comment", "deleted", issue=issue, comment=found)
     return Answer(204)
 
 
@@ -143,7 +160,6 @@ def delete_comment(call: Call, comment_id: str) -> Answer:
 def add_labels(call: Call, issue_number: str) -> Answer:
     issue = call.issue(issue_number)
     _relabel(call, issue, [*issue.labels, *call.body.get("labels", [])])
-    issue.touch()
     return Answer(200, call.shapes.labels_of(call.repo, issue))
 
 
@@ -153,7 +169,6 @@ def remove_label(call: Call, issue_number: str, name: str) -> Answer:
     if name not in issue.labels:
         raise Refusal(404, "Label does not exist")
     _relabel(call, issue, [label for label in issue.labels if label != name])
-    issue.touch()
     return Answer(200, call.shapes.labels_of(call.repo, issue))
 
 
@@ -168,5 +183,5 @@ def create_label(call: Call) -> Answer:
     if any(label.name.lower() == name.lower() for label in repo.labels):
         raise invalid("Label", field="name", code="already_exists")
     label = Label(call.world.next_id(), name, call.body.get("color", "ededed"), call.body.get("description"))
-    repo.labels.append(label)
+    _new_label(call, label)
     return Answer(201, call.shapes.label(repo, label))

@@ -51,6 +51,7 @@ def create(call: Call) -> Answer:
     issue = Issue(world.next_id(), world.next_number(repo), call.account, title, call.body.get("body"), pull=pull)
     repo.issues[issue.number] = issue
     repo.bare.point(f"refs/pull/{issue.number}/head", head)
+    call.tell_of(issue, "opened")
     return Answer(201, _whole(call, issue))
 
 
@@ -65,10 +66,7 @@ def update(call: Call, pull_number: str) -> Answer:
     assert issue.pull
     if body.get("state") == "open" and (issue.pull.merged_at or issue.pull.head_ref not in call.repo.bare.heads()):
         raise invalid("PullRequest", field="state", message="state cannot be changed.")
-    issue.title, issue.body = body.get("title", issue.title), body.get("body", issue.body)
-    if "state" in body:
-        issue.turn(body["state"], call.account)
-    issue.touch()
+    call.edit(issue)
     return Answer(200, _whole(call, issue))
 
 
@@ -104,7 +102,8 @@ def merge(call: Call, pull_number: str) -> Answer:
     pull.merged_sha, pull.merged_at, pull.merged_by = sha, now(), call.account
     issue.turn("closed")
     issue.touch()
-    call.world.follow_refs(repo)
+    call.world.follow_refs(repo, call.account)
+    call.tell_of(issue, "closed")
     return Answer(200, {"sha": sha, "merged": True, "message": "Pull Request successfully merged"})
 
 

@@ -1,6 +1,6 @@
 """Who asks, which repositories there are, what may be done in them."""
 
-from githubsync.simulator.routing import REPO, Answer, Call, Refusal, route
+from githubsync.simulator.routing import REPO, Answer, Call, Refusal, invalid, route
 from githubsync.simulator.world import now
 
 
@@ -29,6 +29,18 @@ def my_repositories(call: Call) -> Answer:
 
 @route("GET", REPO, needs="metadata:read")
 def repository(call: Call) -> Answer:
+    return Answer(200, call.shapes.repo(call.repo, call.token, whole=True))
+
+
+@route("PATCH", REPO, needs="administration:write", role="admin")
+def update(call: Call) -> Answer:
+    """Rename it; nothing else."""
+    name = str(call.body.get("name") or call.repo.name)
+    if name != call.repo.name:
+        taken = call.world.named(f"{call.repo.owner.login}/{name}")
+        if taken not in (None, call.repo):
+            raise invalid("Repository", field="name", message="name already exists on this account")
+        call.world.rename(call.repo, name, call.account)
     return Answer(200, call.shapes.repo(call.repo, call.token, whole=True))
 
 

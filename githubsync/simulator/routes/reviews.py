@@ -31,6 +31,9 @@ def create(call: Call, pull_number: str) -> Answer:
     review = Review(call.world.next_id(), call.account, body, STATES[event], commit, comments)
     issue.pull.reviews.append(review)
     issue.touch()
+    call.tell("pull_request_review", "submitted", issue=issue, review=review)
+    for comment in comments:
+        call.tell("pull_request_review_comment", "created", issue=issue, review=review, comment=comment)
     return Answer(200, call.shapes.review(call.repo, issue, review))
 
 

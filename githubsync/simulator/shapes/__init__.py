@@ -1,11 +1,10 @@
 """What the simulator remembers, as GitHub's JSON."""
 
 from githubsync.simulator.shapes.basics import node
-from githubsync.simulator.shapes.code import Code
-from githubsync.simulator.shapes.work import Work
+from githubsync.simulator.shapes.events import Events
 
 __all__ = ["Shapes", "node"]
 
 
-class Shapes(Work, Code):
+class Shapes(Events):
     """Every shape."""

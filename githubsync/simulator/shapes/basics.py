@@ -80,7 +80,10 @@ class Basics:
         self.api = f"{web}/api/v3"
 
     def page_url(self, path: str, query: dict[str, str], page: int) -> str:
-        return f"{self.api}{path}?{urlencode({**query, 'page': page})}"
+        return self.query_url(path, {**query, "page": str(page)})
+
+    def query_url(self, path: str, query: dict[str, str]) -> str:
+        return f"{self.api}{path}?{urlencode(query)}"
 
     def user(self, account: Account) -> Json:
         url = f"{self.api}/users/{account.login}"
@@ -133,6 +136,7 @@ class Basics:
             "homepage": None,
             "language": None,
             "license": None,
+            "topics": [],
             "default_branch": repo.default_branch,
             "archived": repo.archived,
             "disabled": False,

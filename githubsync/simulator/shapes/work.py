@@ -7,6 +7,8 @@ from urllib.parse import quote
 from githubsync.simulator.shapes.basics import Basics, Json, node, stamp
 from githubsync.simulator.world import Account, Comment, Issue, Label, LabelEvent, Pull, Repo, Review, now
 
+REACTIONS = ("+1", "-1", "laugh", "hooray", "confused", "heart", "rocket", "eyes")
+
 
 class Work(Basics):
     def label(self, repo: Repo, label: Label) -> Json:
@@ -38,6 +40,8 @@ class Work(Basics):
             "html_url": f"{self._html(repo, issue)}#issuecomment-{comment.id}",
             "issue_url": f"{self.repo_url(repo)}/issues/{issue.number}",
             "body": comment.body,
+            "performed_via_github_app": None,
+            "reactions": self._reactions(f"{self.repo_url(repo)}/issues/comments/{comment.id}", comment),
             "user": self.user(comment.author),
             "author_association": self.association(repo, comment.author),
             "created_at": stamp(comment.created_at),
@@ -58,6 +62,12 @@ class Work(Basics):
             "performed_via_github_app": None,
             "label": {"name": event.label, "color": color},
         }
+
+    def _reactions(self, url: str, comment: Comment | None = None) -> Json:
+        """How often each was given."""
+        given = [content for _, content in comment.reactions] if comment else []
+        counted = {content: given.count(content) for content in REACTIONS}
+        return {"url": f"{url}/reactions", "total_count": len(given), **counted}
 
     def reaction(self, account: Account, number: int, content: str) -> Json:
         about = {"user": self.user(account), "content": content, "created_at": stamp(now())}
@@ -99,6 +109,7 @@ class Work(Basics):
             "events_url": f"{url}/events",
             "comments": len(issue.comments),
             "active_lock_reason": None,
+            "reactions": self._reactions(url),
             "closed_by": self.user(issue.closed_by) if issue.closed_by else None,
         }
         if issue.pull:
@@ -197,11 +208,16 @@ class Work(Basics):
             "diff_hunk": "@@",
             "path": comment["path"],
             "line": comment.get("line"),
+            "original_line": comment.get("line"),
+            **dict.fromkeys(("start_line", "original_start_line", "start_side")),
+            "position": 1,
+            "original_position": 1,
             "side": comment.get("side", "RIGHT"),
             "commit_id": review.commit,
             "original_commit_id": review.commit,
             "user": self.user(review.author),
             "body": comment["body"],
+            "reactions": self._reactions(url),
             "created_at": stamp(review.at),
             "updated_at": stamp(review.at),
             "author_association": self.association(repo, review.author),
