@@ -43,10 +43,7 @@ def levels() -> dict[str, str]:
 
 
 def manifest(*, name: str, home: str, redirect: str, setup: str, hook: str, callback: str) -> dict[str, Any]:
-    """Return the manifest of a new App. The addresses are absolute and ours.
-
-    GitHub refuses a hook on an address that it cannot reach, so on this machine alone there is none.
-    """
+    """Return the manifest of a new App. The addresses are absolute and ours; ``hook`` "": it is to hear of nothing."""
     wanted: dict[str, Any] = {
         "name": name,
         "url": home,
@@ -57,11 +54,14 @@ def manifest(*, name: str, home: str, redirect: str, setup: str, hook: str, call
         "public": False,
         "default_permissions": levels(),
     }
-    if hears_by(hook):
+    if hook:
         wanted |= {"hook_attributes": {"url": hook, "active": True}, "default_events": list(EVENTS)}
     return wanted
 
 
-def hears_by(hook: str) -> bool:
-    """Whether GitHub could reach the address: any but those of this machine."""
-    return urlsplit(hook).hostname not in LOOPBACK
+def reaches(github: str, hook: str) -> bool:
+    """Whether the GitHub at ``github`` could reach the address ``hook``. It refuses to make a hook otherwise.
+
+    Those of this machine can be reached by a GitHub that is there too, and by no other.
+    """
+    return urlsplit(hook).hostname not in LOOPBACK or urlsplit(github).hostname in LOOPBACK

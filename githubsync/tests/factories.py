@@ -21,7 +21,8 @@ def app_connection(github: GitHub, *, installed: bool = True, **fields) -> Conne
     manifest = {"name": "Ours", "url": home, "default_permissions": levels(), "default_events": list(EVENTS)}
     made, _ = simulated.create(world, "ada", manifest)
     values = {"name": "Ours", "api_url": github.simulator.api_url, "kind": "app", "write_interval_ms": 0}
-    row = Connection.objects.create(**values | fields, owner=fields.pop("owner", None) or factories.user())
+    owner = fields.pop("owner", None) or factories.user()
+    row = Connection.objects.create(**values | fields, owner=owner)
     App.objects.create(connection=row, app_id=made.id, slug=made.slug, private_key=made.pem, home=f"{home}/")
     if installed:
         simulated.install(world, made, "ada")

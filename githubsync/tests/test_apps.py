@@ -134,14 +134,16 @@ def test_a_code_works_once_and_an_app_is_not_replaced(admin_client, github, reac
     assert admin_client.get(page, headers={"host": HOST}).status_code == 302
 
 
-def test_on_this_machine_the_app_has_no_webhook(admin_client, github):
-    given = {**GIVEN, "api_url": github.simulator.api_url, "organization": "acme"}
+@pytest.mark.parametrize("there", ["here", "elsewhere"])
+def test_on_this_machine_the_app_has_a_webhook_only_when_github_is_here_too(admin_client, github, there):
+    web = github.simulator.url if there == "here" else "https://github.example.org"
+    given = {**GIVEN, "api_url": f"{web}/api/v3", "organization": "acme"}
     page = admin_client.post("/connections/new/app/", given, headers={"host": "localhost"}).headers["Location"]
     text = unescape(admin_client.get(page, headers={"host": "localhost"}).content.decode())
 
-    assert f"{github.simulator.url}/organizations/acme/settings/apps/new?state=" in text
-    assert "made without a webhook" in text
-    assert "hook_attributes" not in text
+    assert f"{web}/organizations/acme/settings/apps/new?state=" in text
+    assert ("made without a webhook" in text) == (there == "elsewhere")
+    assert ("hook_attributes" in text) == (there == "here")
 
 
 def test_only_administrators_make_apps(client, github):

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from django.views.decorators.vary import vary_on_headers
 
 from githubsync.forms import AppForm
-from githubsync.manifest import hears_by, manifest
+from githubsync.manifest import manifest, reaches
 from githubsync.models import App
 from githubsync.services import apps, inspection
 from mcc.core import pages
@@ -53,12 +53,13 @@ def make(request: HttpRequest, pk: int) -> HttpResponse:
     state = states.setdefault(str(pk), secrets.token_urlsafe(32))
     request.session.modified = True
     hook = _absolute(request, "webhook", pk)
+    hears = reaches(app.connection.web_url, hook)
     wanted = manifest(
         name=app.connection.name,
         home=request.build_absolute_uri("/"),
         redirect=_absolute(request, "app_made", pk),
         setup=_absolute(request, "app_installed", pk),
-        hook=hook,
+        hook=hook if hears else "",
         callback=_absolute(request, "signed_in", pk),
     )
     context = {
@@ -66,7 +67,7 @@ def make(request: HttpRequest, pk: int) -> HttpResponse:
         "connection": app.connection,
         "manifest": json.dumps(wanted),
         "permissions": wanted["default_permissions"],
-        "hears": hears_by(hook),
+        "hears": hears,
         "target": f"{app.form_url}?{urlencode({'state': state})}",
     }
     response = render(request, "github/make_app.html", context)

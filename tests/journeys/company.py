@@ -239,6 +239,15 @@ class Company:
         [project] = [row["id"] for row in self.call("GET", "projects/")["results"] if row["key"] == "DEMO"]
         return self.call("GET", f"projects/{project}/issues/")["results"][0]["id"]
 
+    def tick(self, task: str) -> None:
+        """Do now what the clock does once a minute: call ``task``, a function without arguments."""
+        self.shell(f"from django.utils.module_loading import import_string; import_string('{task}')()")
+
+    def shell(self, code: str, **environment: str) -> None:
+        """Run ``code`` in a process of its own, as ``manage.py shell`` does."""
+        command = [sys.executable, "manage.py", "shell", "-v", "0", "-c", code]
+        subprocess.run(command, cwd=ROOT, env={**self.environment, **environment}, check=True)
+
     def answer_requests(self, issue: int) -> list[str]:
         """Say yes to every open request about ``issue``; return their kinds."""
         answered = []

@@ -9,7 +9,19 @@ from django.core.management.base import BaseCommand
 from githubsync.simulator import Simulator, oauth
 from githubsync.simulator.bare import Bare
 
-EVERYTHING = dict.fromkeys(("metadata", "contents", "issues", "pull_requests", "statuses", "checks"), "write")
+EVERYTHING = dict.fromkeys(
+    (
+        "metadata",
+        "contents",
+        "issues",
+        "pull_requests",
+        "statuses",
+        "checks",
+        "repository_hooks",
+        "administration",
+    ),
+    "write",
+)
 
 
 class Command(BaseCommand):
