@@ -314,6 +314,8 @@ class Webhook(models.Model):
     previous_secret = EncryptedTextField()
     secret_set_at = models.DateTimeField(null=True)
     verified_at = models.DateTimeField(null=True, help_text="when GitHub's ping, or any delivery, last came in signed")
+    caught_up_to = models.DateTimeField(null=True, help_text="what GitHub delivered up to then is here")
+    catch_up_at = models.DateTimeField(null=True, help_text="when GitHub's list of deliveries is looked at next")
 
     def __str__(self) -> str:
         return f"webhook of {self.connection}"
@@ -328,7 +330,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
 
 class Delivery(models.Model):
-    """A signed delivery of GitHub's, as it came in, or what polling found in its place.
+    """A signed delivery of GitHub's, as it came in, or what asking found in its place.
 
     A redelivery has the same GUID and is counted, not kept again.
     """
@@ -346,7 +348,7 @@ class Delivery(models.Model):
     body_bytes = models.PositiveIntegerField()
     status = models.CharField(max_length=10, choices=Status.choices)
     received_at = models.DateTimeField(auto_now_add=True, db_index=True)
-    polled = models.BooleanField(default=False, help_text="nobody delivered it: polling found it")
+    polled = models.BooleanField(default=False, help_text="nobody delivered it: GitHub was asked")
     times = models.PositiveIntegerField(default=1, help_text="how often it came in")
 
     action = models.CharField(

@@ -2,7 +2,7 @@
 
 import logging
 
-from githubsync.services import deliveries, outbox, polling, webhooks
+from githubsync.services import catching_up, deliveries, outbox, polling, webhooks
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +20,11 @@ def work_on_deliveries() -> None:
 def poll() -> None:
     """Ask GitHub what happened, where it is time to."""
     polling.sweep()
+
+
+def catch_up() -> None:
+    """Fetch what GitHub delivered and never arrived, where it is time to look."""
+    catching_up.sweep()
 
 
 def purge_deliveries() -> None:

@@ -37,7 +37,7 @@ class WebhookSecretOut(WebhookOut):
 
 
 class DeliveryOut(serializers.Serializer):
-    """A delivery that came in signed, or what polling found in its place. Its body is not shown."""
+    """A delivery that came in signed, or what asking found in its place. Its body is not shown."""
 
     id = serializers.IntegerField(source="pk")
     guid = serializers.UUIDField()
@@ -45,7 +45,7 @@ class DeliveryOut(serializers.Serializer):
     status = serializers.ChoiceField(choices=Delivery.Status.choices)
     body_bytes = serializers.IntegerField()
     received_at = serializers.DateTimeField()
-    polled = serializers.BooleanField(help_text="nobody delivered it: polling found it")
+    polled = serializers.BooleanField(help_text="nobody delivered it: GitHub was asked")
     times = serializers.IntegerField(help_text="how often it came in")
     action = serializers.CharField(help_text="empty until it was looked at, like the next two")
     repository = serializers.CharField()
