@@ -161,6 +161,29 @@ def test_two_secrets_hold_until_the_older_one_is_forgotten(client):
 
 
 @pytest.mark.django_db
+def test_an_administrator_makes_a_secret_on_the_page_and_sees_it_once(admin_client, client):
+    connection = Connection.objects.create(name="Ours", token="ghp_x", owner=factories.user())
+    where = f"/connections/{connection.pk}/"
+    client.force_login(factories.user())
+    assert [client.post(f"{where}{path}").status_code for path in ("webhook/", "webhook/forget/")] == [403, 403]
+    assert "Make a secret" in admin_client.get(where).content.decode()
+
+    answers = [admin_client.post(f"{where}webhook/", headers=sent) for sent in ({}, {"HX-Request": "true"})]
+
+    row = Webhook.objects.get()
+    for answer, secret in zip(answers, (row.previous_secret, row.secret), strict=True):
+        assert secret.reveal() in answer.content.decode()
+        assert "no-store" in answer.headers["Cache-Control"]
+    address = f"http://testserver/webhooks/github/{connection.pk}/"
+    later = admin_client.get(where).content.decode()
+    assert address in later
+    assert not any(secret.reveal() in later for secret in (row.secret, row.previous_secret))
+    admin_client.post(f"{where}webhook/forget/")
+    row.refresh_from_db()
+    assert not row.previous_secret
+
+
+@pytest.mark.django_db
 def test_new_keys_take_both_secrets_along(client, settings):
     connection, first, owner = hook()
     second = webhooks.rotate(connection, user=owner)

@@ -8,13 +8,15 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
+from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from githubsync.forms import ClientForm, ConnectionForm, EditConnectionForm
-from githubsync.models import Connection
-from githubsync.services import connections, inspection, polling, ways_in
+from githubsync.manifest import reaches
+from githubsync.models import Connection, Webhook
+from githubsync.services import connections, inspection, polling, ways_in, webhooks
 from mcc.core import pages
 from mcc.core.errors import DomainError
 
@@ -126,8 +128,27 @@ def withdraw_sign_in(request: HttpRequest, pk: int) -> HttpResponse:
     return _to(request, connection)
 
 
+@require_POST
+@never_cache
+@vary_on_headers("HX-Request")
+def make_secret(request: HttpRequest, pk: int) -> HttpResponse:
+    """Make a secret for webhooks and show it, this once. The one before holds until it is forgotten."""
+    user = pages.administrator(request)
+    secret = webhooks.rotate(_connection(pk), user=user)
+    context = _page(request, _connection(pk)) | {"secret": secret}
+    return pages.answer(request, "github/connection.html", "github/_webhook.html", context)
+
+
+@require_POST
+def forget_secret(request: HttpRequest, pk: int) -> HttpResponse:
+    """Let the secret before the last one hold no longer."""
+    user = pages.administrator(request)
+    webhooks.forget_previous(get_object_or_404(Webhook, pk=pk), user=user)
+    return _to(request, _connection(pk))
+
+
 def _connection(pk: int) -> Connection:
-    return get_object_or_404(Connection.objects.select_related("owner", "sign_in"), pk=pk)
+    return get_object_or_404(Connection.objects.select_related("owner", "sign_in", "webhook"), pk=pk)
 
 
 def _to(request: HttpRequest, connection: Connection) -> HttpResponse:
@@ -135,8 +156,11 @@ def _to(request: HttpRequest, connection: Connection) -> HttpResponse:
 
 
 def _page(request: HttpRequest, connection: Connection) -> dict[str, Any]:
+    hook_url = request.build_absolute_uri(reverse("github:webhook", args=[connection.pk]))
     return {
         "connection": connection,
+        "hook_url": hook_url,
+        "hears": reaches(connection.web_url, hook_url),
         "is_limited": connection.limited_until is not None and connection.limited_until > timezone.now(),
         "health": inspection.last(connection),
         "hearing": polling.hearing(connection),
