@@ -30,6 +30,7 @@ logging.getLogger("github").handlers.clear()
 logging.getLogger("github").setLevel(logging.WARNING)
 
 API_VERSION = "2022-11-28"
+AGENT = "MissionControlCenter"
 TIMEOUT_S = 20
 PER_PAGE = 100
 MOST_PAGES = 50
@@ -88,7 +89,7 @@ class Client:
             per_page=PER_PAGE,
             timeout=TIMEOUT_S,
             api_version=API_VERSION,
-            user_agent="MissionControlCenter",
+            user_agent=AGENT,
             verify=connection.ca_file or True,
             pool_size=1,
             seconds_between_requests=None,
@@ -128,6 +129,31 @@ class Client:
             if url is None:
                 return
             query = dict(parse_qsl(urlsplit(url).query))
+
+    def place(self, path: str) -> str:
+        """Return the address that a download redirects to. It is not followed: our token is not for there."""
+        limits.require_open(self.connection)
+        url = f"{self.connection.api_url.rstrip('/')}{path}"
+        sent = {"Authorization": f"token {self._credential.token}", "X-GitHub-Api-Version": API_VERSION}
+        verify = self.connection.ca_file or True
+        try:
+            answer = requests.get(
+                url,
+                headers=sent | {"User-Agent": AGENT},
+                auth=as_it_is,
+                allow_redirects=False,
+                timeout=TIMEOUT_S,
+                verify=verify,
+            )
+        except (requests.RequestException, OSError) as error:
+            raise Unavailable(f"GitHub could not be reached: {type(error).__name__}.") from None
+        self._headers = {name.lower(): value for name, value in answer.headers.items()}
+        if answer.status_code in (301, 302, 303, 307, 308) and "location" in self._headers:
+            return self._headers["location"]
+        if answer.status_code < 300:
+            raise Unavailable("GitHub answered a download itself, where it should redirect.", permanent=True)
+        body = _parsed(answer.status_code, answer.text)
+        raise self._failure(answer.status_code, self._headers, body if isinstance(body, dict) else {})
 
     def write(self, method: str, path: str, body: Mapping[str, object]) -> Any:  # noqa: ANN401 (GitHub's JSON)
         """Send a write when it is this connection's turn, once. Returns None where GitHub has nothing to say."""
@@ -189,6 +215,11 @@ class Client:
         if status < 400:
             return Unavailable(f"GitHub redirects ({status}) where MCC does not follow.")
         return Unavailable(f"GitHub answered {status}.", permanent=status == 400)
+
+
+def as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Add no credentials to ``request``: without this, those of a .netrc of this machine would be."""
+    return request
 
 
 def own(connection: Connection) -> Credential:

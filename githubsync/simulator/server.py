@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from githubsync.simulator import oauth, smart_http, web
+from githubsync.simulator import oauth, smart_http, storage, web
 from githubsync.simulator.api import GRAPHQL, PREFIX, Api
 from githubsync.simulator.courier import Courier
 from githubsync.simulator.faults import Fault, Kind
@@ -154,6 +154,9 @@ class _Handler(BaseHTTPRequestHandler):
         elif (reply := oauth.answer(simulator.world, self.command, self.path, headers, sent)) is not None:
             simulator.note(Exchange(self.command, self.path, oauth.ROUTE, reply.status, reply.body, sent))
             self._send(reply.status, {"Content-Type": reply.kind, **reply.headers}, reply.encoded())
+        elif (kept := storage.answer(simulator.world, parts.path, headers)) is not None:
+            simulator.note(Exchange(self.command, self.path, storage.PREFIX, kept[0], None, b""))
+            self._send(kept[0], {"Content-Type": "text/plain"}, kept[1])
         elif (to := web.answer(simulator.world, self.command, parts.path, parts.query, sent)) is not None:
             self._send(302, {"Location": to}, b"")
         else:

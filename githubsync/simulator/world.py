@@ -164,6 +164,8 @@ class CheckRun:
     fields: dict[str, Any] = field(default_factory=dict)
     maker: App | None = None
     """The App, where the token was one's."""
+    log: str | None = None
+    """Of a job of GitHub Actions."""
 
 
 @dataclass
@@ -242,6 +244,8 @@ class World:
         self.manifest_codes: dict[str, App] = {}
         self.oauth = Ledger()
         self.listeners: list[Callable[[Happening], None]] = []
+        self.stored: dict[str, bytes] = {}
+        """Logs by the end of their addresses."""
         self._ids = count(1001)
 
     def next_id(self) -> int:

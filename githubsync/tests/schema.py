@@ -13,9 +13,9 @@ import githubkit_schemas.v2022_11_28 as published
 from githubkit_schemas.v2022_11_28 import models
 from pydantic import TypeAdapter, ValidationError
 
-from githubsync.simulator import Exchange, oauth
+from githubsync.simulator import Exchange, oauth, storage
 
-SUBJECTS = ("apps", "checks", "git", "issues", "meta", "pulls", "rate_limit", "reactions", "repos", "users")
+SUBJECTS = ("actions", "apps", "checks", "git", "issues", "meta", "pulls", "rate_limit", "reactions", "repos", "users")
 URL = re.compile(r'url = (?:\(\s*)?f?"(/[^"]*)"')
 VERB = re.compile(r'self\._github\.request\(\s*"([A-Z]+)"')
 MODEL = re.compile(r"response_model=(.+?),\n\s+(?:error_models|\))", re.S)
@@ -51,6 +51,10 @@ def deviations(exchange: Exchange) -> list[str]:
         return []  # a fault that hid an answer which was never made
     if exchange.route == oauth.ROUTE:
         return [f"{where}: {wrong}" for wrong in _oauth_deviations(exchange)]
+    if exchange.route == storage.PREFIX:
+        return []  # no part of GitHub's description
+    if exchange.status == 302:
+        return [] if answers().get((exchange.method, exchange.route)) == "" else [f"{where}: GitHub redirects nowhere"]
     if exchange.status >= 300:
         whole = exchange.status == 304 or set(exchange.body) >= ERROR
         return [] if whole else [f"{where}: not an error of GitHub's: {exchange.body}"]

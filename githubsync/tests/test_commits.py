@@ -1,9 +1,11 @@
 """What CI on GitHub says of a commit of ours: evidence on the page, and red sends the work back. Over real HTTP."""
 
 import pytest
+from django.core.cache import cache
 
 from agents.models import Message, Purpose
-from githubsync.models import Repository
+from githubsync import joblogs
+from githubsync.models import Connection, Repository
 from githubsync.services.hints import Kind, Subject
 from githubsync.services.reconciling import reconcile
 from githubsync.simulator.world import CheckRun, Status
@@ -41,6 +43,13 @@ def runs(github, sha: str, name: str = "build", **fields) -> CheckRun:
     world = github.simulator.world
     row = CheckRun(world.next_id(), world.account("ci"), name, sha, {"status": "completed", **fields})
     github.repo.check_runs.append(row)
+    return row
+
+
+def job(github, sha: str, log: str, name: str = "build", **fields) -> CheckRun:
+    """A job of GitHub Actions that is over, with its log."""
+    row = runs(github, sha, name, **{"conclusion": "failure", **fields})
+    row.log = log
     return row
 
 
@@ -192,3 +201,73 @@ def test_nothing_is_forgotten_while_github_wants_to_be_left_alone(github, task):
         look(sha)
 
     assert kept() == [("status", "lint", "red", "failure")]
+
+
+STAMP = "2026-11-26T10:00:00.1234567Z "
+LOG = "\n".join(
+    [
+        *(f"{STAMP}installing {number}" for number in range(9_000)),
+        f"{STAMP}##[group]Run pytest",
+        f"{STAMP}\x1b[31mE   assert 3 == 4\x1b[0m",
+        f"{STAMP}PASSWORD=ghp_{'a' * 36}",
+        f"{STAMP}##[error]Process completed with exit code 1.",
+        f"{STAMP}Post job cleanup.",
+    ]
+)
+
+
+def logs_asked(github) -> list[int]:
+    return [one.status for one in github.simulator.requests("GET", "/logs")]
+
+
+def test_the_end_of_a_red_jobs_log_is_what_the_coder_gets_and_no_token_goes_where_it_lies(github, task, admin_client):
+    cache.clear()
+    pull = PullRequest.objects.get()
+    scheduling.advance(task.issue_id)
+    finish(latest(task).run, "cancelled")
+    job(github, pull.head_sha, LOG)
+    job(github, pull.head_sha, "all is well", "lint", conclusion="success")
+
+    for _ in range(2):
+        look(pull.head_sha)
+    scheduling.advance(task.issue_id)
+
+    assert logs_asked(github) == [302], "once, and only of what is red"
+    assert [one.status for one in github.simulator.requests("GET", "/_storage/")] == [206]
+    output = OutsideCheck.objects.get(name="build").output
+    assert output.endswith("E   assert 3 == 4\nPASSWORD=[redacted]\n##[error]Process completed with exit code 1.")
+    assert len(output) < 4_100
+    assert "E   assert 3 == 4" in Message.objects.filter(is_order=True).latest("pk").content
+    assert "E   assert 3 == 4" in page(admin_client)
+    told = admin_client.get(f"/api/v1/pull-requests/{pull.pk}/").json()["outside_checks"]
+    assert {(row["name"], row["state"]) for row in told} == {("build", "red"), ("lint", "green")}
+
+
+def test_a_log_that_may_not_be_read_or_is_gone_is_said_and_the_job_is_red_all_the_same(github, task):
+    cache.clear()
+    pull = PullRequest.objects.get()
+    job(github, pull.head_sha, LOG)
+    [place] = github.simulator.world.installations.values()
+    place.permissions = {name: level for name, level in place.permissions.items() if name != "actions"}
+
+    look(pull.head_sha)
+
+    [row] = OutsideCheck.objects.all()
+    assert row.state == "red"
+    assert "(Its log could not be read: GitHub says: Resource not accessible by integration." in row.output
+
+
+@pytest.mark.parametrize(
+    ("place", "is_safe"),
+    [
+        ("https://store.example.org/log?sig=1", True),
+        ("http://store.example.org/log", False),
+        ("http://169.254.169.254/latest", False),
+        ("ftp://store.example.org/log", False),
+        ("https://user:pass@store.example.org/log", False),
+        ("http://[::1", False),
+        ("file:///etc/passwd", False),
+    ],
+)
+def test_the_way_to_a_log_leads_nowhere_else(place, is_safe):
+    assert joblogs._is_safe(place, Connection(api_url="https://api.github.com")) is is_safe

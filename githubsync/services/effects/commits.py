@@ -5,14 +5,18 @@ whoever runs the CI, or by a change that an agent made to it. News that come bef
 about no head yet, and left alone; what MCC says of the commit soon after is delivered too, and a reason to look again.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from django.core.cache import cache
+
+from githubsync import joblogs
 from githubsync.services.effects.look import Look
 from githubsync.services.verdicts import CONTEXTS
-from projects.forge import Forbidden
+from projects.forge import Forbidden, ForgeError, RateLimited
 from projects.models import OutsideCheck, PullRequest
 from projects.services import outside_checks
 from projects.services.outside_checks import Report
@@ -30,6 +34,9 @@ CONCLUSIONS: Final = {
 """Cancelled, stale and "action required" are none of these: no change to the code mends them, they wait for people."""
 STATUSES: Final = {"success": State.GREEN, "failure": State.RED, "error": State.RED}
 MOST_ANNOTATED: Final = 10
+MOST_LOGS: Final = 5
+REMEMBERED_S: Final = 3600
+JOB: Final = re.compile(r"/actions/runs/\d+/job/(\d{1,18})(?:[?#]|\Z)")
 
 
 def look_at(look: Look, sha: str) -> None:
@@ -53,25 +60,51 @@ def _runs(look: Look, sha: str) -> list[Report]:
         if ours is not None:
             raise
         return []
-    found, annotated = [], 0
+    found, annotated, logged = [], 0, 0
     for row in rows:
         app = row["app"] or {}
         if ours is not None and app.get("id") == ours:
             continue
         state = CONCLUSIONS.get(row["conclusion"] or "", State.PENDING)
-        notes = ""
+        notes = log = ""
         if state == State.RED and row["output"]["annotations_count"] and annotated < MOST_ANNOTATED:
             annotated += 1
             notes = _annotations(look, row["id"])
+        job = _job_of(look, row) if state == State.RED else None
+        if job is not None and logged < MOST_LOGS:
+            logged += 1
+            log = _log(look, job)
         said = row["conclusion"] or row["status"]
         where = _place(look, row["html_url"] or row["details_url"])
-        words = "\n".join(_words(row["output"], notes))
+        words = "\n".join(_words(row["output"], notes, log))
         found.append(Report(app.get("slug") or "check run", row["name"], state, said, *where, output=words))
     return found
 
 
-def _words(output: dict[str, Any], notes: str) -> Iterator[str]:
-    yield from filter(None, (output["title"], output["summary"], notes, output["text"]))
+def _words(output: dict[str, Any], notes: str, log: str) -> Iterator[str]:
+    yield from filter(None, (output["title"], output["summary"], notes, output["text"], log))
+
+
+def _job_of(look: Look, row: dict[str, Any]) -> int | None:
+    """Return GitHub's number of the job of its Actions that a check run is, None for one of another CI."""
+    address, _ = _place(look, row["html_url"] or row["details_url"])
+    found = JOB.search(address)
+    return int(found[1]) if found and row["status"] == "completed" else None
+
+
+def _log(look: Look, job_id: int) -> str:
+    """Return the end of a job's log, or why there is none. A job that is over says nothing more, so it is kept."""
+    key = f"github-job-log-{look.repository.pk}-{job_id}"
+    known: str | None = cache.get(key)
+    if known is None:
+        try:
+            known = joblogs.end_of(look.client, look.root, job_id)
+        except RateLimited:
+            raise
+        except ForgeError as refusal:
+            known = f"(Its log could not be read: {refusal})"
+        cache.set(key, known, REMEMBERED_S)
+    return known
 
 
 def _annotations(look: Look, run_id: int) -> str:

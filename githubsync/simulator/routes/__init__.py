@@ -1,5 +1,29 @@
 """The endpoints, one module for each subject. Importing them registers them."""
 
-from githubsync.simulator.routes import apps, checks, git, graphql, hooks, issues, people, pulls, repositories, reviews
+from githubsync.simulator.routes import (
+    actions,
+    apps,
+    checks,
+    git,
+    graphql,
+    hooks,
+    issues,
+    people,
+    pulls,
+    repositories,
+    reviews,
+)
 
-__all__ = ["apps", "checks", "git", "graphql", "hooks", "issues", "people", "pulls", "repositories", "reviews"]
+__all__ = [
+    "actions",
+    "apps",
+    "checks",
+    "git",
+    "graphql",
+    "hooks",
+    "issues",
+    "people",
+    "pulls",
+    "repositories",
+    "reviews",
+]

@@ -80,6 +80,7 @@ class Code(Apps):
     def check_run(self, repo: Repo, run: CheckRun) -> Json:
         url = f"{self.repo_url(repo)}/check-runs/{run.id}"
         output = run.fields.get("output") or {}
+        where = "runs" if run.log is None else f"actions/runs/{run.id}/job"
         return {
             "id": run.id,
             "name": run.name,
@@ -87,7 +88,7 @@ class Code(Apps):
             "head_sha": run.sha,
             "external_id": run.fields.get("external_id", ""),
             "url": url,
-            "html_url": f"{self.web}/{repo.full_name}/runs/{run.id}",
+            "html_url": f"{self.web}/{repo.full_name}/{where}/{run.id}",
             "details_url": run.fields.get("details_url"),
             "status": run.fields["status"],
             "conclusion": run.fields.get("conclusion"),
