@@ -131,9 +131,10 @@ def test_a_pull_request_is_told_of_from_the_push_to_the_merge(owner, ear):
     sha = owner.ask("GET", where).json()["head"]["sha"]
     owner.made(f"{{repo}}/statuses/{sha}", {"state": "failure", "context": "ci"})
     remark = {"path": "one.txt", "line": 1, "body": "Why?"}
-    owner.made(f"{where}/reviews", {"event": "REQUEST_CHANGES", "body": "No.", "comments": [remark]}, bob)
-    review = [("pull_request_review", "submitted"), ("pull_request_review_comment", "created")]
-    assert heard(owner, ear) == [*review, ("status", None)]
+    made = owner.made(f"{where}/reviews", {"event": "REQUEST_CHANGES", "body": "No.", "comments": [remark]}, bob)
+    owner.ask("PUT", f"{where}/reviews/{made['id']}/dismissals", {"message": "Never mind."})
+    review = [("pull_request_review", action) for action in ("dismissed", "submitted")]
+    assert heard(owner, ear) == [*review, ("pull_request_review_comment", "created"), ("status", None)]
     owner.ask("PATCH", where, {"body": "Closes #1"})
     owner.make_ready(pull)
     assert heard(owner, ear) == [("pull_request", "edited"), ("pull_request", "ready_for_review")]

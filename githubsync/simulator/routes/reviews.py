@@ -49,6 +49,7 @@ def dismiss(call: Call, pull_number: str, review_id: str) -> Answer:
     call.text("message", "PullRequestReview")
     review.state = "DISMISSED"
     issue.touch()
+    call.tell("pull_request_review", "dismissed", issue=issue, review=review)
     return Answer(200, call.shapes.review(call.repo, issue, review))
 
 
