@@ -26,13 +26,17 @@ SHOWN = [
 ]
 """What pages, exports and the API say of the books."""
 
-DELIVERIES = ["githubsync/tests/test_webhooks.py"]
-"""What GitHub delivers, and its statements that are written by hand. They share a database with the ones above."""
+CLAIMED = [
+    *(f"githubsync/tests/test_{name}.py" for name in ("webhooks", "deliveries", "polling", "catching_up")),
+    "githubsync/tests/test_user_tokens.py",
+    "agents/tests/test_walls.py",
+]
+"""What one process must do and no other as well. They share a database with the ones above."""
 
 
 @pytest.mark.postgres
 @pytest.mark.parametrize(
-    "files", [MONEY] if SOAK else [MONEY, [*SHOWN, *DELIVERIES]], ids=["books"] if SOAK else ["books", "shown"]
+    "files", [MONEY] if SOAK else [MONEY, [*SHOWN, *CLAIMED]], ids=["books"] if SOAK else ["books", "shown"]
 )
 @pytest.mark.timeout(7_200 if SOAK else 1_800)
 def test_they_pass_on_postgresql(files, postgres_url, record_property):
