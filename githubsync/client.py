@@ -130,6 +130,18 @@ class Client:
                 return
             query = dict(parse_qsl(urlsplit(url).query))
 
+    def all_unless(self, etag: str, path: str, *, inside: str = "", **query: str) -> tuple[list[Any] | None, str]:
+        """Return what ``pages`` gives as a list, None while it is what ``etag`` was given for, and its ETag.
+
+        A list of more than one page has none: the first page need not change when another one does.
+        """
+        answer = self.get_unless(etag, path, per_page=str(PER_PAGE), **query)
+        if answer is None:
+            return None, etag
+        if 'rel="next"' in self._headers.get("link", ""):
+            return list(self.pages(path, inside=inside, **query)), ""
+        return list(answer[inside] if inside else answer), self._headers.get("etag", "")[:200]
+
     def place(self, path: str) -> str:
         """Return the address that a download redirects to. It is not followed: our token is not for there."""
         limits.require_open(self.connection)

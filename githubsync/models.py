@@ -381,6 +381,9 @@ class Poll(models.Model):
     repository = models.OneToOneField(Repository, models.CASCADE, primary_key=True, related_name="poll")
     since = models.DateTimeField(help_text="everything up to then was taken over, by GitHub's clock")
     etag = models.CharField(max_length=200, blank=True, help_text="of the last answer, while nothing newer was found")
+    heads = models.JSONField(
+        default=dict, help_text="{commit: [pull requests, ETag of its check runs, of its statuses]} as taken note of"
+    )
     repository_etag = models.CharField(max_length=200, blank=True, help_text="of what GitHub says of the repository")
     asked_at = models.DateTimeField(null=True)
     next_at = models.DateTimeField(db_index=True)

@@ -41,6 +41,8 @@ SAFETY_NET = timedelta(minutes=15)
 LONGEST_BACK_OFF = timedelta(hours=1)
 PAGES = 10
 """In one turn, of up to 100 things each. A repository with more is asked again at once."""
+MOST_PAGES = 200
+"""In one turn that does not get past the seconds it began with, as after a change to all issues at once."""
 NAMESPACE = uuid.UUID("6f1f6d3c-0d0e-4c57-9a5e-5d2f5e0b7a11")
 
 
@@ -181,7 +183,10 @@ def _ask(client: Client, repository: Repository, row: Poll, lease: Lease, now: d
     and would let others slip from the next page onto one that was read. Raises ForgeErrors and LeaseLost.
     """
     since, page = row.since - OVERLAP, 1
-    for turn in range(PAGES):
+    begun = since
+    for turn in range(MOST_PAGES):
+        if turn >= PAGES and row.since - OVERLAP > begun:
+            break
         etag = "" if turn else row.etag
         answer = client.get_unless(etag, f"/repositories/{repository.github_id}/issues", **_query(since, page))
         if answer is None:

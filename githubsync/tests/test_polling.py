@@ -231,3 +231,37 @@ def test_the_heads_of_open_pull_requests_are_looked_at_each_time(github, row):
     poll(row, 2)
 
     assert Delivery.objects.get(event="status").status == "received"
+
+
+def test_more_than_a_turn_takes_of_one_second_is_taken_over_all_the_same(github, row):
+    start = (timezone.now() - AGO).replace(microsecond=0)
+    for number in range(2, polling.PAGES * 100 + 150):
+        filed(github, number, start)
+    filed(github, 9_999, start + timedelta(seconds=10))
+
+    for _ in range(2):
+        poll(row)
+
+    assert Delivery.objects.count() == len(github.repo.issues)
+    assert Poll.objects.get().since == start + timedelta(seconds=10)
+
+
+def test_what_ci_says_costs_nothing_of_the_limit_while_it_says_the_same(github, row):
+    pull = opened(github, planned(row.project))
+    say = {"state": "failure", "context": "ci", "description": "1 failed"}
+    github.token.permissions["checks"] = "read"
+    github.repo.issues[pull.number].updated_at = (timezone.now() - AGO).replace(microsecond=0)
+    used = []
+    for minutes in (0, 2, 4):
+        poll(row, minutes)
+        work(row)
+        used.append(Connection.objects.get().rate_remaining)
+    assert used[1] == used[2]
+
+    github.made(f"{{repo}}/statuses/{pull.head_sha}", say)
+    poll(row, 6)
+    work(row)
+
+    assert [(check.name, check.state) for check in pull.outside_checks.all()] == [("ci", "red")]
+    asked = [one.status for one in github.simulator.exchanges if one.route.endswith("/status")]
+    assert asked == [200, 304, 304, 200]

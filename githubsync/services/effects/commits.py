@@ -6,7 +6,7 @@ about no head yet, and left alone; what MCC says of the commit soon after is del
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from django.core.cache import cache
 
 from githubsync import joblogs
+from githubsync.models import Poll
 from githubsync.services.effects.look import Look
 from githubsync.services.verdicts import CONTEXTS
 from projects.forge import Forbidden, ForgeError, RateLimited
@@ -35,6 +36,8 @@ CONCLUSIONS: Final = {
 STATUSES: Final = {"success": State.GREEN, "failure": State.RED, "error": State.RED}
 MOST_ANNOTATED: Final = 10
 MOST_LOGS: Final = 5
+MOST_HEADS: Final = 50
+INSIDE: Final = {"check-runs": "check_runs", "status": "statuses"}
 REMEMBERED_S: Final = 3600
 JOB: Final = re.compile(r"/actions/runs/\d+/job/(\d{1,18})(?:[?#]|\Z)")
 
@@ -44,22 +47,53 @@ def look_at(look: Look, sha: str) -> None:
     pulls = list(PullRequest.objects.open().filter(project=look.project, head_sha=sha))
     if not pulls:
         return
-    reports = [*_runs(look, sha), *_statuses(look, sha)]
+    ids = sorted(pull.pk for pull in pulls)
+    known = _noted(look, sha, ids)
+    runs, runs_etag = _rows(look, sha, "check-runs", known[0])
+    statuses, statuses_etag = _rows(look, sha, "status", known[1])
+    if runs is None and statuses is None:
+        return
+    if runs is None:
+        runs, runs_etag = _rows(look, sha, "check-runs", "")
+    if statuses is None:
+        statuses, statuses_etag = _rows(look, sha, "status", "")
+    reports = [*_runs(look, runs or ()), *_statuses(look, statuses or ())]
     look.lease.check()
     for pull in pulls:
         outside_checks.take_note(pull, sha, reports)
+    _remember(look, sha, [ids, runs_etag, statuses_etag])
 
 
-def _runs(look: Look, sha: str) -> list[Report]:
-    """Return the check runs; none where a personal token may not read them, which it need not."""
+def _noted(look: Look, sha: str, pulls: list[int]) -> tuple[str, str]:
+    """Return the ETags of what was taken note of about ``sha`` for exactly these pull requests, else empty ones."""
+    heads = Poll.objects.filter(repository=look.repository).values_list("heads", flat=True).first() or {}
+    ids, runs, statuses = heads.get(sha, (None, "", ""))
+    return (runs, statuses) if ids == pulls else ("", "")
+
+
+def _remember(look: Look, sha: str, noted: list[object]) -> None:
+    """Only for where one asks again and again. One errand of a connection does this, so nothing comes in between."""
+    row = Poll.objects.filter(repository=look.repository).first()
+    if row is not None:
+        others = [(name, value) for name, value in row.heads.items() if name != sha]
+        Poll.objects.filter(pk=row.pk).update(heads=dict([*others[1 - MOST_HEADS :], (sha, noted)]))
+
+
+def _rows(look: Look, sha: str, what: str, etag: str) -> tuple[Sequence[dict[str, Any]] | None, str]:
+    """Return check runs or statuses, None when they are as ``etag`` says; no runs for a token that may not read them,
+    which it need not."""
+    try:
+        path = f"{look.root}/commits/{sha}/{what}"
+        return look.client.all_unless(etag, path, inside=INSIDE[what])
+    except Forbidden:
+        if look.client.connection.is_app or what != "check-runs":
+            raise
+        return [], ""
+
+
+def _runs(look: Look, rows: Sequence[dict[str, Any]]) -> list[Report]:
     connection = look.client.connection
     ours = connection.app.app_id if connection.is_app else None
-    try:
-        rows = list(look.client.pages(f"{look.root}/commits/{sha}/check-runs", inside="check_runs"))
-    except Forbidden:
-        if ours is not None:
-            raise
-        return []
     found, annotated, logged = [], 0, 0
     for row in rows:
         app = row["app"] or {}
@@ -115,9 +149,9 @@ def _annotations(look: Look, run_id: int) -> str:
     return "\n".join(f"{row['path']}:{row['start_line']}: {row['message'] or ''}" for row in rows)
 
 
-def _statuses(look: Look, sha: str) -> Iterator[Report]:
+def _statuses(look: Look, rows: Sequence[dict[str, Any]]) -> Iterator[Report]:
     """Give the last status of each context."""
-    for row in look.client.pages(f"{look.root}/commits/{sha}/status", inside="statuses"):
+    for row in rows:
         if row["context"] in CONTEXTS:
             continue
         state = STATUSES.get(row["state"], State.PENDING)
