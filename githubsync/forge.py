@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
-from githubsync import access, wording
+from githubsync import access, required, wording
 from githubsync.client import Client, Rejected
 from githubsync.models import Repository
 from githubsync.services import repositories
@@ -28,6 +28,7 @@ from projects.forge import (
     NotFound,
     PullRef,
     RepoRef,
+    StillChecked,
     Unavailable,
 )
 from projects.git import Mirror
@@ -246,6 +247,8 @@ class GitHubForge:
                 raise
             if after["mergeable"] is None:
                 raise Unavailable("GitHub has not worked out yet whether this can be merged.") from rejected
+            if waits_for := required.unfinished(client, self._root, after["base"]["ref"], sha):
+                raise StillChecked(waits_for) from rejected
             raise InTheWay(f"{rejected.detail} GitHub's own rules for this repository decide.") from rejected
         return landed
 

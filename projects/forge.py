@@ -49,6 +49,14 @@ class InTheWay(Conflict):
     """A conflict that looking again does not mend: somebody has to tidy up first. The text says what and where."""
 
 
+class StillChecked(Conflict):
+    """The forge's own rules want checks before it merges that are not through yet: ``names``."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(f"The forge's rules want these checks first: {', '.join(names)}.")
+        self.names = tuple(names)
+
+
 class RateLimited(ForgeError, ProviderError):
     """Too many requests. Nothing may be asked before ``retry_at``."""
 
@@ -173,7 +181,7 @@ class Forge(Protocol):
 
         ``pull`` is for forges that merge by number. Called again after a crash it returns what landed then.
         Raises Conflict when the base moved on or when files do not merge (``files``), InTheWay when a person
-        has to tidy up first.
+        has to tidy up first, StillChecked while checks that it requires are not through.
         """
 
 

@@ -96,6 +96,8 @@ def _conditions(pull: PullRequest, checks: Sequence[Check]) -> list[Condition]:
     found.append(_vote("Reviewer", standing.reviewer))
     if outside := outside_of(pull):
         found.append(_outside(outside))
+    if pull.waits_for:
+        found.append(Condition("Required by the forge", "wait", f"waits for {', '.join(pull.waits_for)}"))
     if standing.needs_person:
         found.append(_vote("A person", standing.person))
     return found

@@ -201,6 +201,15 @@ class Repo:
     """Where the branches were when somebody last looked."""
     created_at: datetime = field(default_factory=now)
     pushed_at: datetime = field(default_factory=now)
+    required_by_rules: list[str] = field(default_factory=list)
+    required_by_protection: list[str] = field(default_factory=list)
+    """Checks that its default branch wants before anything is merged into it."""
+
+    def lacking(self, sha: str) -> list[str]:
+        """Return the required checks that did not succeed on ``sha``."""
+        good = {each.context for each in self.statuses if each.sha == sha and each.state == "success"}
+        good |= {run.name for run in self.check_runs if run.sha == sha and run.fields.get("conclusion") == "success"}
+        return [name for name in self.required_by_rules + self.required_by_protection if name not in good]
 
     @property
     def full_name(self) -> str:

@@ -46,6 +46,10 @@ class PullRequest(models.Model):
     outside_fixes = models.PositiveSmallIntegerField(
         default=0, help_text="rounds because a CI that is not ours was red"
     )
+    awaits = models.JSONField(
+        default=dict, blank=True, help_text="{sha, names} of the checks that the forge wanted when it refused to merge"
+    )
+    awaits_at = models.DateTimeField(null=True, help_text="when it last did")
     created_at = models.DateTimeField(default=timezone.now)
     merged_at = models.DateTimeField(null=True)
 
@@ -63,6 +67,11 @@ class PullRequest(models.Model):
 
     def __str__(self) -> str:
         return f"#{self.number} {self.title}"
+
+    @property
+    def waits_for(self) -> list[str]:
+        """The checks that the forge wants before it merges the head, as of the last attempt."""
+        return list(self.awaits.get("names", ())) if self.awaits.get("sha") == self.head_sha else []
 
     def has_been_at(self, sha: str) -> bool:
         """Whether its head is, or was judged or checked at, commit ``sha``."""

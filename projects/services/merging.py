@@ -4,22 +4,25 @@ base where it was ──> the head was checked as it is ────────
 base moved ──> merge the two trees ── conflict ──> rework (resolve)   ├──> the forge merges, expecting that base
                                   └── clean ──> checks ── red ──> rework
                                                        └── green ─────┘        (it moved again: from the start)
+                       the forge requires checks that are not through: wait for them, and ask again
 """
 
 import logging
+from collections.abc import Sequence
+from datetime import timedelta
 from functools import partial
 
 from django.db import transaction
 from django.utils import timezone
 
 from agents.models import Run
-from mcc.core import errands
+from mcc.core import errands, redaction
 from mcc.core.errands import Later, Lease
 from mcc.core.models import Errand
 from projects import workflow
-from projects.forge import Conflict, InTheWay, PullRef, forge_of
+from projects.forge import Conflict, InTheWay, PullRef, StillChecked, forge_of
 from projects.git import Mirror, Workspace, squash_message
-from projects.models import Check, Issue, PullRequest, Request, Task, TaskStatus
+from projects.models import Check, Issue, OutsideCheck, PullRequest, Request, Task, TaskStatus
 from projects.services import aftercare, checks, coding, issues, news, proof, requests, staffing, tidying
 from projects.services.handing_in import author_of
 from projects.services.requests import Option
@@ -30,6 +33,9 @@ logger = logging.getLogger(__name__)
 APPROVE = Option("approve", "Merge it")
 REJECT = Option("reject", "Send it back", wants_text=True)
 ERRAND = "projects.merge"
+LOOK_AGAIN = timedelta(minutes=10)
+"""How long a merge waits for checks of which nothing is heard before the forge is asked again."""
+MOST_AWAITED = 20
 
 
 def head_of(request: Request) -> str:
@@ -60,7 +66,16 @@ def order(pull: PullRequest) -> None:
         if not answered:
             _ask_about_failure(pull, key=asked)
             return
-    errands.post(ERRAND, pull.pk, lane=f"repository:{pull.project_id}")
+    if not _is_waiting(pull):
+        errands.post(ERRAND, pull.pk, lane=f"repository:{pull.project_id}")
+
+
+def _is_waiting(pull: PullRequest) -> bool:
+    """Whether checks that the forge wants are not through, as far as we heard. It is asked again after a while."""
+    if not pull.waits_for or pull.awaits_at is None or timezone.now() - pull.awaits_at > LOOK_AGAIN:
+        return False
+    green = OutsideCheck.objects.of_head(pull).filter(state=OutsideCheck.State.GREEN)
+    return not set(pull.waits_for) <= set(green.values_list("name", flat=True))
 
 
 def carry_out(pull_id: int, lease: Lease) -> None:
@@ -89,10 +104,23 @@ def carry_out(pull_id: int, lease: Lease) -> None:
         )
     except InTheWay:
         raise
+    except StillChecked as wait:
+        _wait(pull, wait.names, lease)
+        return
     except Conflict as conflict:
         logger.info("pull request %s: %s", pull.pk, conflict.detail)
         raise Later(0) from conflict
     write_down(pull, merged.sha)
+
+
+def _wait(pull: PullRequest, names: Sequence[str], lease: Lease) -> None:
+    """Write down what the forge wants first. News of its CI ring the scheduler, as the clock does."""
+    with transaction.atomic():
+        lease.check()
+        awaits = {"sha": pull.head_sha, "names": [redaction.redact(name)[:200] for name in names[:MOST_AWAITED]]}
+        PullRequest.objects.filter(pk=pull.pk).update(awaits=awaits, awaits_at=timezone.now())
+        news.pull_changed(pull)
+    logger.info("pull request %s waits for %s checks that the forge requires", pull.pk, len(names))
 
 
 def _load(pull_id: int) -> PullRequest:

@@ -19,6 +19,39 @@ def branches(call: Call) -> Answer:
     )
 
 
+@route("GET", REPO + "/branches/{branch}", needs="contents:read")
+def branch(call: Call, branch: str) -> Answer:
+    repo, url = call.repo, call.shapes.repo_url(call.repo)
+    sha = repo.bare.heads().get(branch)
+    if sha is None:
+        raise Refusal(404, "Branch not found")
+    names = repo.required_by_protection if branch == repo.default_branch else []
+    level = "non_admins" if names else "off"
+    checks = [{"context": name, "app_id": None} for name in names]
+    required = {"enforcement_level": level, "contexts": names, "checks": checks}
+    body = {
+        "name": branch,
+        "commit": call.shapes.commit(repo, sha),
+        "_links": {"self": f"{url}/branches/{branch}", "html": f"{call.shapes.web}/{repo.full_name}/tree/{branch}"},
+        "protected": bool(names),
+        "protection": {"enabled": bool(names), "required_status_checks": required},
+        "protection_url": f"{url}/branches/{branch}/protection",
+    }
+    return Answer(200, body)
+
+
+@route("GET", REPO + "/rules/branches/{branch}", needs="metadata:read")
+def rules(call: Call, branch: str) -> Answer:
+    names = call.repo.required_by_rules if branch == call.repo.default_branch else []
+    parameters = {
+        "required_status_checks": [{"context": name} for name in names],
+        "strict_required_status_checks_policy": False,
+    }
+    source = {"ruleset_source_type": "Repository", "ruleset_source": call.repo.full_name, "ruleset_id": call.repo.id}
+    found = [{"type": "required_status_checks", "parameters": parameters, **source}] if names else []
+    return call.listing(found, lambda rule: rule)
+
+
 @route("GET", REPO + "/git/ref/{ref}", needs="contents:read")
 def get_ref(call: Call, ref: str) -> Answer:
     sha = call.repo.bare.ref(f"refs/{ref}")

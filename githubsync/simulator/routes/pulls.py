@@ -98,6 +98,8 @@ def merge(call: Call, pull_number: str) -> Answer:
         raise Refusal(405, "Pull Request is not mergeable")
     if call.body.get("sha", pull.head_sha) != pull.head_sha:
         raise Refusal(409, "Head branch was modified. Review and try the merge again.")
+    if pull.base_ref == repo.default_branch and (lacking := repo.lacking(pull.head_sha)):
+        raise Refusal(405, f'Required status check "{lacking[0]}" is expected.')
     sha = _land(call, issue, pull, method)
     pull.merged_sha, pull.merged_at, pull.merged_by = sha, now(), call.account
     issue.turn("closed")

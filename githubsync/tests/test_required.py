@@ -1,0 +1,88 @@
+"""GitHub's rules want checks before a merge: it waits for them, says so, and is not tried again before."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from githubsync.services.hints import Kind
+from githubsync.tests import factories
+from githubsync.tests.test_commits import says
+from githubsync.tests.test_linking import AtWork
+from githubsync.tests.test_outbox import opened
+from githubsync.tests.test_reconciling import look
+from mcc.core.models import Errand
+from projects import workflow
+from projects.forge import InTheWay
+from projects.models import PullRequest, TaskStatus
+from projects.services import merging, scheduling
+from projects.tests.factories import planned
+
+pytestmark = pytest.mark.django_db
+ORDERED = {"kind": merging.ERRAND, "status": Errand.Status.QUEUED}
+
+
+@pytest.fixture
+def pull(github):
+    """A pull request that is to be merged, where the rules want one check and the older protection another one."""
+    issue = planned(factories.linked_project(github))
+    task = issue.tasks.get()
+    workflow.move_task(task, TaskStatus.CODING)
+    row = opened(github, issue)
+    for status in (TaskStatus.TESTING, TaskStatus.REVIEW, TaskStatus.MERGING):
+        workflow.move_task(task, status)
+    github.repo.required_by_rules, github.repo.required_by_protection = ["build"], ["lint"]
+    return row
+
+
+def tried(github) -> list[int]:
+    return [one.status for one in github.simulator.requests("PUT", "/merge")]
+
+
+def test_a_merge_waits_for_what_github_requires_and_is_made_when_that_is_through(github, pull, admin_client):
+    merging.carry_out(pull.pk, AtWork())
+    for _ in range(3):
+        scheduling.advance(pull.issue_id)
+
+    assert (tried(github), Errand.objects.filter(**ORDERED).exists()) == ([405], False)
+    page = f"/projects/{pull.project.key}/pull-requests/{pull.number}/"
+    assert "waits for build, lint" in admin_client.get(page).content.decode()
+    says(github, pull.head_sha, "build", "success")
+    look(Kind.COMMIT, pull.head_sha)
+    scheduling.advance(pull.issue_id)
+    assert not Errand.objects.filter(**ORDERED).exists()
+
+    says(github, pull.head_sha, "lint", "success")
+    look(Kind.COMMIT, pull.head_sha)
+    scheduling.advance(pull.issue_id)
+    assert Errand.objects.filter(**ORDERED).exists()
+    merging.carry_out(pull.pk, AtWork())
+
+    pull.refresh_from_db()
+    assert (pull.status, tried(github)) == ("merged", [405, 200])
+
+
+def test_what_nothing_is_heard_of_is_asked_about_again_after_a_while(github, pull):
+    merging.carry_out(pull.pk, AtWork())
+    PullRequest.objects.update(awaits_at=timezone.now() - merging.LOOK_AGAIN - timedelta(seconds=1))
+
+    scheduling.advance(pull.issue_id)
+
+    assert Errand.objects.filter(**ORDERED).exists()
+
+
+def test_another_commit_waits_for_nothing_yet(github, pull):
+    merging.carry_out(pull.pk, AtWork())
+    pull.refresh_from_db()
+    assert pull.waits_for == ["build", "lint"]
+
+    pull.head_sha = "f" * 40
+
+    assert pull.waits_for == []
+
+
+def test_a_required_check_that_is_red_is_no_reason_to_wait(github, pull):
+    says(github, pull.head_sha, "build", "error")
+
+    with pytest.raises(InTheWay, match="is expected"):
+        merging.carry_out(pull.pk, AtWork())
