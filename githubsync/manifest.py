@@ -18,6 +18,7 @@ PERMISSIONS: Final = {
     "actions": ("read", "to read why CI failed"),
 }
 """Name to level and why."""
+_TITLES: Final = {"statuses": "Commit statuses"}
 EVENTS: Final = (
     "check_run",
     "check_suite",
@@ -40,6 +41,11 @@ EVENTS: Final = (
 
 def levels() -> dict[str, str]:
     return {name: level for name, (level, _) in PERMISSIONS.items()}
+
+
+def title(permission: str) -> str:
+    """Return what GitHub's pages call a permission."""
+    return _TITLES.get(permission, permission.replace("_", " ").capitalize())
 
 
 def manifest(*, name: str, home: str, redirect: str, setup: str, hook: str, callback: str) -> dict[str, Any]:

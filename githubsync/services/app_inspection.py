@@ -10,7 +10,6 @@ from githubsync.services.findings import WRITE, Finding, Health, Verdict
 from projects.forge import ForgeError
 
 LEVELS = {"": 0, "read": 1, "write": 2}
-NAMES = {"statuses": "Commit statuses"}
 
 
 def look(connection: Connection) -> Health:
@@ -47,7 +46,7 @@ def _findings(connection: Connection, about: dict[str, Any], places: Sequence[In
         elif lacking:
             verdict, detail = Verdict.NO, f"To be accepted by {', '.join(lacking)}, where the App is installed."
         shown = WRITE if level == "write" else level
-        yield Finding(NAMES.get(name, name.replace("_", " ").capitalize()), shown, why, True, verdict, detail)
+        yield Finding(manifest.title(name), shown, why, True, verdict, detail)
     yield _of_events(connection, about)
     for one in places:
         if one.suspended_at:

@@ -141,10 +141,9 @@ def _page(world: World, client: Client) -> str:
     button = '<button name="login" value="{0}">{1}</button>'
     buttons = [button.format(escape(login), f"Authorize as {escape(login)}") for login in people]
     name = client.app.name if client.app else client.id
-    return (
-        f'<!doctype html><html lang="en"><title>Authorize</title><h1>Authorize {escape(name)}</h1>'
-        f'<form method="post">{"".join(buttons)}{button.format("", "Cancel")}</form></html>'
-    )
+    head = '<!doctype html><html lang="en"><link rel="icon" href="data:,"><title>Authorize</title>'
+    form = f'<form method="post">{"".join(buttons)}{button.format("", "Cancel")}</form>'
+    return f"{head}<h1>Authorize {escape(name)}</h1>{form}</html>"
 
 
 def _refused(word: str) -> dict[str, str]:

@@ -18,9 +18,10 @@ from django.views.decorators.http import require_GET, require_http_methods
 from django.views.decorators.vary import vary_on_headers
 
 from githubsync.forms import AppForm
-from githubsync.manifest import manifest, reaches
+from githubsync.manifest import levels, manifest, reaches, title
 from githubsync.models import App
 from githubsync.services import apps, inspection
+from githubsync.services.findings import WRITE
 from mcc.core import pages
 from mcc.core.errors import DomainError, ProviderError
 from mcc.core.middleware import policy_with_form_to
@@ -66,7 +67,7 @@ def make(request: HttpRequest, pk: int) -> HttpResponse:
         "app": app,
         "connection": app.connection,
         "manifest": json.dumps(wanted),
-        "permissions": wanted["default_permissions"],
+        "permissions": [(title(name), WRITE if level == "write" else level) for name, level in levels().items()],
         "hears": hears,
         "target": f"{app.form_url}?{urlencode({'state': state})}",
     }

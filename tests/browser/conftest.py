@@ -45,7 +45,7 @@ def office(browser) -> Iterator[Office]:
         office.open()
         yield office
     finally:
-        office.kill()
+        office.close()
         shutil.rmtree(home, ignore_errors=True)
 
 

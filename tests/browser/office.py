@@ -7,11 +7,13 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
-from tests.browser import plays
+from tests.browser import github, plays
 from tests.browser.people import PEOPLE
 from tests.journeys.company import ROOT, Company
+from tests.journeys.hub import running
 
 LATENCY_S = "0.2"
 LABORATORY = "LAB"
@@ -36,6 +38,13 @@ class Office(Company):
         self.project = 0
         self.sessions: dict[str, str] = {}
         self.issues: dict[str, dict] = {}
+        self.github: dict[str, int | str] = {}
+        """What was set up with the GitHub beside the office: numbers, and where an App waits to be made."""
+        self._beside = ExitStack()
+
+    def close(self) -> None:
+        self.kill()
+        self._beside.close()
 
     @property
     def url(self) -> str:
@@ -54,6 +63,7 @@ class Office(Company):
     def _fill(self) -> None:
         self.project = self._found_laboratory()
         self.sessions = self._let_people_in()
+        self.github = self._connect_github()
         for title in plays.TITLES:
             self.issues[title] = self.file(title)
         for title in (plays.READY, plays.WAITING, plays.HOSTILE, plays.DAY):
@@ -108,7 +118,23 @@ class Office(Company):
         return project
 
     def _let_people_in(self) -> dict[str, str]:
-        command = [sys.executable, "manage.py", "shell", "-v", "0", "-c", PEOPLE]
-        done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=True)
-        [line] = [line for line in done.stdout.splitlines() if line.startswith("sessions ")]
-        return json.loads(line.removeprefix("sessions "))
+        return self._told("sessions", PEOPLE)
+
+    def _connect_github(self) -> dict[str, int | str]:
+        """Run a GitHub, go through what connects it, and file an issue there, of which it tells."""
+        callback = f"{self.url}/accounts/github/"
+        options = ["--people", "grace,eve,linus", "--callback", callback]
+        hub = self.hub = self._beside.enter_context(running("ada/atlas,ada/globe", *options))
+        known = {"HUB": hub.api, "HUB_TOKEN": hub.token, "HUB_CLIENT": hub.client_id, "HUB_SECRET": hub.client_secret}
+        made = self._told("github", github.CONNECT, **known)
+        hub.do("POST", "/issues", {"title": "The map is upside down", "body": "North is below."})
+        return made
+
+    def _told(self, word: str, script: str, **more: str) -> dict:
+        """Run ``script`` inside the company; return the object that it prints after ``word``."""
+        command = [sys.executable, "manage.py", "shell", "-v", "0", "-c", script]
+        environment = {**self.environment, **more}
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        [line] = [line for line in done.stdout.splitlines() if line.startswith(f"{word} ")]
+        return json.loads(line.removeprefix(f"{word} "))

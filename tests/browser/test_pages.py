@@ -7,7 +7,7 @@ import pytest
 from tests.browser import axe, plays
 from tests.browser.conftest import NARROW, WIDE
 
-pytestmark = [pytest.mark.browser, pytest.mark.sandbox, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.browser, pytest.mark.sandbox, pytest.mark.timeout(600)]
 
 NOWHERE = "/nowhere/"
 LOGIN = "/accounts/login/"
@@ -53,6 +53,16 @@ def addresses(office) -> list[str]:
         "/providers/1/",
         "/providers/new/",
         "/connections/",
+        f"/connections/{office.github['token']}/",
+        f"/connections/{office.github['app']}/",
+        office.github["unmade"],
+        f"/connections/{office.github['app']}/deliveries/",
+        "/people/",
+        "/account/",
+        f"/account/github/{office.github['identity']}/",
+        f"/projects/new/github/{office.github['token']}/{office.github['free']}/",
+        "/projects/HUB/github/",
+        "/projects/HUB/github/import/",
         "/connections/new/",
         "/connections/new/app/",
         "/projects/new/github/",

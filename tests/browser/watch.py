@@ -20,6 +20,8 @@ class Watch:
         self.wrongs: list[str] = []
         self.requests: list[str] = []
         self.expected_status: set[int] = set()
+        self.others: set[str] = set()
+        """Hosts that the page may send the browser to."""
         page.add_init_script(VIOLATIONS)
         page.on("console", self._heard)
         page.on("pageerror", lambda error: self.wrongs.append(f"error: {error}"))
@@ -46,7 +48,7 @@ class Watch:
 
     def _asked(self, request: Request) -> None:
         self.requests.append(request.url)
-        if urlsplit(request.url).netloc != self.host:
+        if urlsplit(request.url).netloc not in {self.host, *self.others}:
             self.wrongs.append(f"asked elsewhere: {request.url}")
 
     def _answered(self, response: Response) -> None:

@@ -23,6 +23,9 @@ class Hub:
     clone: str
     token: str
     repository: str
+    client_id: str = ""
+    client_secret: str = ""
+    """Of its OAuth App, where one was asked for."""
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         return self._answered(method, path, body)[0]
@@ -58,14 +61,16 @@ class Hub:
 
 
 @contextlib.contextmanager
-def running(repository: str) -> Iterator[Hub]:
-    """A GitHub with one repository, which has one commit."""
-    command = [sys.executable, "manage.py", "githubsim", "--port", str(free_port()), "--repository", repository]
+def running(repository: str, *options: str) -> Iterator[Hub]:
+    """A GitHub with one repository, which has one commit; ``options`` are more words for ``githubsim``."""
+    words = ["--port", str(free_port()), "--repository", repository, *options]
+    command = [sys.executable, "manage.py", "githubsim", *words]
     process = subprocess.Popen([*DIE_WITH_US, *command], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
-        said = "".join(process.stdout.readline() for _ in range(4))
-        found = [re.search(rf"{name} +(\S+)", said)[1] for name in ("GitHub API", "repository", "token")]
-        yield Hub(*found, repository)
+        said = "".join(iter(process.stdout.readline, "Stop with Ctrl-C.\n"))
+        found = dict(re.findall(r"^(GitHub API|repository|token|client ID|secret) +(\S+)", said, re.M))
+        api, clone, token, *client = found.values()
+        yield Hub(api, clone, token, repository.partition(",")[0], *client)
     finally:
         process.terminate()
         process.wait(20)

@@ -32,7 +32,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--port", type=int, default=8190)
-        parser.add_argument("--repository", default="ada/atlas", help="owner/name")
+        parser.add_argument("--repository", default="ada/atlas", help="owner/name; several by commas")
         parser.add_argument("--people", default="grace,eve", help="who else has an account, by commas")
         parser.add_argument("--callback", default="", help="make an OAuth App that sends people back to this address")
 
@@ -42,10 +42,12 @@ class Command(BaseCommand):
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stopped.set())
         with tempfile.TemporaryDirectory(prefix="githubsim-") as root, Simulator(Path(root), port=port) as simulator:
-            repo = simulator.world.repo(repository)
-            _begin(repo.bare, repository)
-            token = simulator.world.token(repo.owner.login, permissions=EVERYTHING)
-            self.stdout.write(f"GitHub API   {simulator.api_url}\nrepository   {simulator.url}/{repository}.git")
+            names = repository.split(",")
+            repos = [simulator.world.repo(name) for name in names]
+            for name, repo in zip(names, repos, strict=True):
+                _begin(repo.bare, name)
+            token = simulator.world.token(repos[0].owner.login, permissions=EVERYTHING)
+            self.stdout.write(f"GitHub API   {simulator.api_url}\nrepository   {simulator.url}/{names[0]}.git")
             self.stdout.write(f"token        {token.value}")
             for login in people.split(","):
                 simulator.world.account(login.strip())
