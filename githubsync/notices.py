@@ -16,7 +16,8 @@ def of(project: Project) -> Sequence[Notice]:
         return ()
     url = reverse("github:repository", args=[project.key])
     if repository.trouble:
-        return [Notice(f"Nothing can be done in {repository}.", f"{repository.trouble}.", "Look", url)]
+        text = "Its page says why, and has GitHub asked again."
+        return [Notice(f"Work cannot go on in {repository}.", text, "Look", url)]
     if repository.branch_before and repository.default_branch != project.default_branch:
         text = f"Its default branch is {repository.default_branch}; work here goes into {project.default_branch}."
         return [Notice(f"{repository} changed on GitHub.", text, "Decide", url)]
