@@ -225,6 +225,9 @@ class Company:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 return json.loads(answer.read() or b"{}")
         except urllib.error.HTTPError as error:
+            if error.code == 401 and self.token and path != "auth/token/":
+                self.token = ""  # it is good for a quarter of an hour, and the browser's tests may take longer
+                return self.call(method, path, body)
             raise Refused(error.code, error.read().decode(errors="replace")) from None
 
     def pages(self, path: str) -> list[dict]:
