@@ -63,6 +63,7 @@ def addresses(office) -> list[str]:
         f"/projects/new/github/{office.github['token']}/{office.github['free']}/",
         "/projects/HUB/github/",
         "/projects/HUB/github/import/",
+        "/projects/HUB/github/triggers/",
         "/connections/new/",
         "/connections/new/app/",
         "/projects/new/github/",
