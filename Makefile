@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 TEST_PROCESSES ?= 2
 SOAK ?= budgets/tests/test_invariants.py budgets/tests/test_concurrency.py agents/tests/test_bill.py agents/tests/test_gateway_killed.py tests/test_on_postgres.py
 ROUNDS ?= 200
+LLM := var/llm
 CHAOS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test soak chaos check lint format types docs bench lock doctor clean
+.PHONY: run test soak test-llm chaos check lint format types docs bench lock doctor clean
 
 run: $(VENV)/.runtime  ## set up, migrate, seed the demo company, start web and workers
 	@$(BIN)/python manage.py up
@@ -21,6 +22,9 @@ test: $(VENV)/.development  ## all tests; what needs a missing server or browser
 
 soak: $(VENV)/.development  ## the long tests of money on SQLite and PostgreSQL: 1,000 random lives, 500 faulty calls, 100 processes
 	MCC_TEST_SOAK=1 $(BIN)/python -m pytest -q --durations=10 $(SOAK)
+
+test-llm: $(VENV)/.development $(LLM)/.installed  ## a real model of 135 million parameters is the team: minutes, after some more to compile what runs it
+	MCC_TEST_LLM=$(CURDIR)/$(LLM)/bin/python $(BIN)/python -m pytest -q -s tests/llm
 
 chaos: $(VENV)/.development  ## kill -9 anything at any moment, ROUNDS times, half of them on PostgreSQL and Redis; see docs/operations.md
 	$(BIN)/python -m tests.journeys --rounds $(ROUNDS) $(CHAOS)
@@ -53,6 +57,11 @@ format: $(VENV)/.development
 lock: $(VENV)/.development  ## compile the requirements to exact versions
 	$(BIN)/pip-compile -q --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options -o requirements.txt requirements.in
 	$(BIN)/pip-compile -q --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options -o requirements-dev.txt requirements-dev.in
+
+$(LLM)/.installed: tests/llm/requirements.txt
+	$(PYTHON) -m venv $(LLM)
+	$(LLM)/bin/python -m pip install -q -r tests/llm/requirements.txt
+	@touch $@
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
