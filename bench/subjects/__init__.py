@@ -18,5 +18,6 @@ SUBJECTS: dict[str, tuple[Database, ...]] = {
     "pages": ("sqlite",),
     "dashboards": ("sqlite", "postgresql"),
     "webhooks": ("sqlite", "postgresql"),
+    "requests": ("sqlite",),
 }
 """Every subject with the databases that it is measured on, in the order of the report."""

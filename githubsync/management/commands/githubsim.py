@@ -1,6 +1,7 @@
 import signal
 import tempfile
 from argparse import ArgumentParser
+from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -8,6 +9,7 @@ from django.core.management.base import BaseCommand
 
 from githubsync.simulator import Simulator, oauth
 from githubsync.simulator.bare import Bare
+from githubsync.simulator.server import Exchange
 
 EVERYTHING = dict.fromkeys(
     (
@@ -34,14 +36,19 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=8190)
         parser.add_argument("--repository", default="ada/atlas", help="owner/name; several by commas")
         parser.add_argument("--people", default="grace,eve", help="who else has an account, by commas")
+        parser.add_argument("--log", type=Path, help="write a line there for each request: method, path, status")
         parser.add_argument("--callback", default="", help="make an OAuth App that sends people back to this address")
 
-    def handle(self, *, port: int, repository: str, people: str, callback: str, **options: object) -> None:
+    def handle(
+        self, *, port: int, repository: str, people: str, callback: str, log: Path | None, **options: object
+    ) -> None:
         stopped = Event()
         # Asked for by hand: what a shell starts in the background comes with Ctrl-C ignored.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stopped.set())
         with tempfile.TemporaryDirectory(prefix="githubsim-") as root, Simulator(Path(root), port=port) as simulator:
+            if log:
+                simulator.observers.append(partial(_write_down, log))
             names = repository.split(",")
             repos = [simulator.world.repo(name) for name in names]
             for name, repo in zip(names, repos, strict=True):
@@ -66,3 +73,8 @@ def _begin(bare: Bare, name: str) -> None:
     tree = bare.git("mktree", stdin=f"100644 blob {blob}\tREADME.md\n")
     sha = bare.commit_tree(tree, [], "Begin", ("Ada", "ada@example.org"))
     bare.point("refs/heads/main", sha)
+
+
+def _write_down(log: Path, exchange: Exchange) -> None:
+    with log.open("a") as file:
+        file.write(f"{exchange.method} {exchange.path} {exchange.status}\n")
