@@ -56,7 +56,7 @@ def bill() -> Bill:
     return Bill(
         checks=list(Reconciliation.objects.all()[:SHOWN]),
         off=[check for check in last_checks() if check.is_off],
-        presumed=list(presumed.order_by("-pk")[:SHOWN]),
+        presumed=list(presumed.order_by("-at")[:SHOWN]),
         unresolved=list(lost.order_by("created_at")[:SHOWN]),
         is_managed=Reconciliation.objects.filter(source=Reconciliation.Source.ACTIVITY).exists(),
     )

@@ -85,7 +85,7 @@ def _work(company: Company, hub: Hub, *, asks: bool) -> None:
         company.tick("githubsync.tasks.poll")
     company.wait_for(LINKED)
     [row] = company.rows("select issue_id from githubsync_issuelink")
-    company.see_through(int(row["issue_id"]))
+    company.see_through(int(str(row["issue_id"])))
     company.wait_for(TOLD)
 
 
