@@ -137,7 +137,6 @@ class Gateway:
                 accounts.set_limit(account, 10**15, period=budgets.Limit.Period.MONTHLY)
         self._runs = [_run(agent, card, (self.issue, project)) for _ in range(callers)]
         self._patience = patience or Patience()
-        self._began: set[int] = set()
 
     def ask_with(self, db: DatabaseThread) -> Ask:
         return partial(self.ask, db=db)
@@ -146,9 +145,8 @@ class Gateway:
         """Make the next step of the run of that number. Raises what the gateway does."""
         run = self._runs[caller]
         # Like the runner: only at its first step somebody else can have been there before.
-        is_new = caller in self._began
-        self._began.add(caller)
-        call = ModelCall(run, PROMPT, [], f"run:{run.pk}/step:{run.step}", patience=self._patience, is_new=is_new)
+        name, is_new = f"run:{run.pk}/step:{run.step}", run.step > 0
+        call = ModelCall(run, PROMPT, [], name, patience=self._patience, is_new=is_new)
         try:
             await complete(call, db=db, on_text=on_text or _unheard, store=journal(run))
         finally:

@@ -121,14 +121,22 @@ class Client:
     def pages(self, path: str, *, inside: str = "", **query: str) -> Iterator[Any]:
         """Give the items of a list (or of the list ``inside`` an object), page after page, 5,000 at most."""
         query = {"per_page": str(PER_PAGE), **query}
-        for _ in range(MOST_PAGES):
-            answer = self.get(path, **query)
+        yield from self._from(self.get(path, **query), path, inside)
+
+    def _from(self, answer: Any, path: str, inside: str) -> Iterator[Any]:  # noqa: ANN401 (GitHub's JSON)
+        """Give the items of the first page, which is ``answer``, and of those that follow."""
+        for number in range(1, MOST_PAGES + 1):
+            following = self._following()  # before anybody who gets an item asks for something else
             yield from answer[inside] if inside else answer
-            following = requests.utils.parse_header_links(self._headers.get("link", ""))
-            url = next((link["url"] for link in following if link.get("rel") == "next"), None)
-            if url is None:
+            if following is None or number == MOST_PAGES:
                 return
-            query = dict(parse_qsl(urlsplit(url).query))
+            answer = self.get(path, **following)
+
+    def _following(self) -> dict[str, str] | None:
+        """Return the query of the page that follows the last answer, None when it was the last one."""
+        links = requests.utils.parse_header_links(self._headers.get("link", ""))
+        url = next((link["url"] for link in links if link.get("rel") == "next"), None)
+        return None if url is None else dict(parse_qsl(urlsplit(url).query))
 
     def all_unless(self, etag: str, path: str, *, inside: str = "", **query: str) -> tuple[list[Any] | None, str]:
         """Return what ``pages`` gives as a list, None while it is what ``etag`` was given for, and its ETag.
@@ -138,9 +146,8 @@ class Client:
         answer = self.get_unless(etag, path, per_page=str(PER_PAGE), **query)
         if answer is None:
             return None, etag
-        if 'rel="next"' in self._headers.get("link", ""):
-            return list(self.pages(path, inside=inside, **query)), ""
-        return list(answer[inside] if inside else answer), self._headers.get("etag", "")[:200]
+        known = "" if self._following() else self._headers.get("etag", "")[:200]
+        return list(self._from(answer, path, inside)), known
 
     def place(self, path: str) -> str:
         """Return the address that a download redirects to. It is not followed: our token is not for there."""

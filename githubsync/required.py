@@ -6,10 +6,10 @@ from typing import Any
 from urllib.parse import quote
 
 from githubsync.client import Client
+from githubsync.conclusions import CONCLUSIONS, STATUSES, State
 from projects.forge import Forbidden, NotFound
 
-GREEN = ("success", "neutral", "skipped")
-RED = ("failure", "error", "timed_out", "startup_failure")
+MEANING = CONCLUSIONS | STATUSES
 
 
 def unfinished(client: Client, root: str, branch: str, sha: str) -> list[str]:
@@ -21,9 +21,9 @@ def unfinished(client: Client, root: str, branch: str, sha: str) -> list[str]:
     if not wanted:
         return []
     said = _said(client, root, sha)
-    if any(said.get(name) in RED for name in wanted):
+    if State.RED in (said.get(name) for name in wanted):
         return []
-    return [name for name in wanted if said.get(name) not in GREEN]
+    return [name for name in wanted if said.get(name) != State.GREEN]
 
 
 def _by_rules(client: Client, root: str, branch: str) -> Iterator[str]:
@@ -40,11 +40,11 @@ def _by_protection(client: Client, root: str, branch: str) -> Iterator[str]:
         yield from ((about.get("protection") or {}).get("required_status_checks") or {}).get("contexts", ())
 
 
-def _said(client: Client, root: str, sha: str) -> dict[str, str]:
-    """Return what was said last by each context or name."""
+def _said(client: Client, root: str, sha: str) -> dict[str, State | None]:
+    """Return what was said last by each context or name, None for what is not through."""
     at = f"{root}/commits/{sha}"
-    said = {row["context"]: str(row["state"]) for row in client.pages(f"{at}/status", inside="statuses")}
+    said = {row["context"]: MEANING.get(row["state"]) for row in client.pages(f"{at}/status", inside="statuses")}
     with suppress(Forbidden):
         for row in client.pages(f"{at}/check-runs", inside="check_runs"):
-            said[row["name"]] = row["conclusion"] or row["status"]
+            said[row["name"]] = MEANING.get(row["conclusion"] or "")
     return said

@@ -7,23 +7,30 @@ and looks at what each delivery is about whenever one comes in: an issue and its
 reviews and their comments, what two kinds of CI say of a commit.
 """
 
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from bench import running as starting
 from bench.finding import Finding, Scale, Target
 from tests.journeys.company import Company
 from tests.journeys.hub import Hub, link, running
 
 LOG = "requests.txt"
 MOST = Target("at most", 40)
-LOOKS = {"issues": 2, "issue_comment": 2, "label": 1, "pull_request": 3, "pull_request_review": 3, "check_run": 2}
-LOOKS |= {"status": 2, "push": 2}
+LOOKS = {
+    "label": 1,
+    "issues": 2,
+    "issue_comment": 2,
+    "check_run": 2,
+    "status": 2,
+    "push": 2,
+    "pull_request": 3,
+    "pull_request_review": 3,
+}
 """Reads of a client that looks at once at what a delivery is about; of others it makes one."""
 LINKED = "select count(*) from githubsync_issuelink"
 ASKED = "select count(*) from projects_request where answered_at is null"
@@ -64,7 +71,11 @@ def measure(scale: Scale) -> Iterator[Finding]:
 
 def _one(way: str, interval_s: str) -> tuple[list[Line], list[str], float]:
     """Return the requests of one issue, the events that were delivered meanwhile, and how long it took in seconds."""
-    with _directory("mcc-hub-") as there, running("ada/notes", "--log", str(there / LOG)) as hub, _directory() as home:
+    with (
+        starting.home() as there,
+        running("ada/notes", "--log", str(there / LOG)) as hub,
+        starting.home() as home,
+    ):
         company = Company(home, MCC_POLL_INTERVAL_S=interval_s)
         try:
             company.start()
@@ -87,14 +98,6 @@ def _work(company: Company, hub: Hub, *, asks: bool) -> None:
     [row] = company.rows("select issue_id from githubsync_issuelink")
     company.see_through(int(str(row["issue_id"])))
     company.wait_for(TOLD)
-
-
-@contextmanager
-def _directory(prefix: str = "mcc-company-") -> Iterator[Path]:
-    """Give a new directory; the sandbox's user may walk through it."""
-    with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as name:
-        Path(name).chmod(0o711)
-        yield Path(name)
 
 
 def _lines(there: Path) -> list[Line]:

@@ -17,9 +17,10 @@ from githubsync.identities import SignIn
 from githubsync.models import App, Connection, Installation, Webhook
 from githubsync.services import connections, tokens
 from mcc.core import audit
-from mcc.core.errors import InvalidInput, NotAllowed
+from mcc.core.errors import InvalidInput
 from mcc.core.models import User
 from projects.forge import Conflict, NotFound, Unavailable
+from projects.services.rights import require_administrator
 
 CODE = re.compile(r"[0-9A-Za-z_-]{1,200}")
 ORGANIZATION = re.compile(r"[0-9A-Za-z](?:-?[0-9A-Za-z])*")
@@ -48,8 +49,7 @@ def convert(connection: Connection, code: str, *, home: str, user: User) -> App:
 
     ``home`` is our own address, for links that point here. Raises NotAllowed, InvalidInput, ForgeErrors.
     """
-    if not user.is_superuser:
-        raise NotAllowed("Only an administrator may do this.")
+    require_administrator(user)
     if not CODE.fullmatch(code):
         raise InvalidInput("This is no code of GitHub's.")
     with Client(connection, Credential()) as client:

@@ -14,6 +14,7 @@ from githubsync.models import Connection
 from mcc.core import audit
 from mcc.core.errors import InvalidInput, NotAllowed
 from mcc.core.models import User
+from projects.services.rights import require_administrator
 
 CHANGEABLE = ("name", "api_url", "ca_file", "audience", "active")
 TOKEN = re.compile(r"[!-~]{1,1000}")
@@ -103,8 +104,7 @@ def remove(connection: Connection, *, user: User) -> None:
 
 
 def _require_administrator(user: User) -> None:
-    if not user.is_superuser:
-        raise NotAllowed("Only an administrator may do this.")
+    require_administrator(user)
 
 
 def _subject(connection: Connection) -> str:

@@ -12,9 +12,10 @@ from githubsync.models import Connection
 from githubsync.services import tokens
 from githubsync.services.tokens import Use
 from mcc.core import audit
-from mcc.core.errors import InvalidInput, NotAllowed
+from mcc.core.errors import InvalidInput
 from mcc.core.models import User
 from projects.forge import NotFound
+from projects.services.rights import require_administrator
 
 LOGIN = re.compile(r"@?([0-9A-Za-z](?:[0-9A-Za-z_-]{0,98}[0-9A-Za-z])?)")
 
@@ -24,8 +25,7 @@ def invite(connection: Connection, login: str, *, by: User, user: User | None = 
 
     Digits alone are taken for the number of an account. Asks GitHub once. Raises InvalidInput, NotAllowed, ForgeErrors.
     """
-    if not by.is_superuser:
-        raise NotAllowed("Only an administrator may do this.")
+    require_administrator(by)
     word = LOGIN.fullmatch(login.strip())
     if word is None:
         raise _wrong("Letters, digits and hyphens only.")
@@ -41,8 +41,7 @@ def invite(connection: Connection, login: str, *, by: User, user: User | None = 
 @transaction.atomic
 def withdraw(invitation: Invitation, *, by: User) -> None:
     """Let them not come in after all. Raises NotAllowed."""
-    if not by.is_superuser:
-        raise NotAllowed("Only an administrator may do this.")
+    require_administrator(by)
     detail = {"github_id": invitation.github_id, "login": invitation.login}
     invitation.delete()
     audit.record(by, "github.withdraw_invitation", "", detail)

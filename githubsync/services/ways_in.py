@@ -8,8 +8,9 @@ from django.db import transaction
 from githubsync.identities import SignIn
 from githubsync.models import Connection
 from mcc.core import audit
-from mcc.core.errors import InvalidInput, NotAllowed
+from mcc.core.errors import InvalidInput
 from mcc.core.models import User
+from projects.services.rights import require_administrator
 
 WORD = re.compile(r"[!-~]{1,100}")
 
@@ -27,8 +28,7 @@ def offered() -> list[Connection]:
 @transaction.atomic
 def offer(connection: Connection, *, user: User, client_id: str = "", client_secret: str = "") -> None:
     """Let people sign in by ``connection``: by its App, or by an OAuth App with this client. Raises InvalidInput."""
-    if not user.is_superuser:
-        raise NotAllowed("Only an administrator may do this.")
+    require_administrator(user)
     row = Connection.objects.select_for_update(of=("self",)).select_related("app").get(pk=connection.pk)
     if row.is_app:
         if not row.app.client_id:
@@ -49,7 +49,6 @@ def offer(connection: Connection, *, user: User, client_id: str = "", client_sec
 @transaction.atomic
 def withdraw(connection: Connection, *, user: User) -> None:
     """Let nobody sign in by ``connection`` any more, and forget the client's secret. Who is in stays in."""
-    if not user.is_superuser:
-        raise NotAllowed("Only an administrator may do this.")
+    require_administrator(user)
     if SignIn.objects.filter(connection=connection).delete()[0]:
         audit.record(user, "github.withdraw_sign_in", f"githubsync.connection:{connection.pk}")

@@ -9,8 +9,8 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from mcc.core.errors import NotAllowed
 from mcc.core.models import User
+from projects.services.rights import require_administrator
 
 Row = TypeVar("Row", bound=models.Model)
 
@@ -24,8 +24,7 @@ def caller(request: Request) -> User:
 def administrator(request: Request) -> User:
     """Return who calls. Raises NotAllowed for everybody but administrators."""
     user = caller(request)
-    if not user.is_superuser:
-        raise NotAllowed("Only an administrator may do this.")
+    require_administrator(user)
     return user
 
 

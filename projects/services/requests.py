@@ -12,7 +12,7 @@ from django.utils import timezone
 from agents.models import Agent, Provider, Run
 from budgets.models import Limit
 from mcc.core import audit
-from mcc.core.errors import InvalidInput, NotAllowed
+from mcc.core.errors import InvalidInput
 from mcc.core.models import User
 from mcc.core.money import nanousd, usd_string
 from mcc.core.queue import enqueue
@@ -20,7 +20,7 @@ from projects.errors import RequestClosed
 from projects.models import Issue, Project, PullRequest, Request, Task
 from projects.services import news
 from projects.services.account_rights import require_account_manager
-from projects.services.rights import require_decider
+from projects.services.rights import require_administrator, require_decider
 from projects.signals import request_answered, request_opened
 
 STOPS_WORK = (Request.Kind.BLOCKED, Request.Kind.BUDGET, Request.Kind.QUESTION)
@@ -137,8 +137,8 @@ def answer(request: Request, *, user: User, choice: str, text: str = "") -> Requ
 def _require_right(user: User, request: Request) -> None:
     if request.project is not None:
         require_decider(user, request.project)
-    elif not user.is_superuser:
-        raise NotAllowed("Only an administrator may do this.")
+    else:
+        require_administrator(user)
 
 
 def _amount(request: Request, user: User, text: str) -> str:

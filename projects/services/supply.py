@@ -12,13 +12,14 @@ from agents.models import ModelCard, Provider
 from agents.services import standins, suspensions
 from agents.supply import SuspendedProvider
 from mcc.core import redaction
-from mcc.core.errors import DomainError, NotAllowed
+from mcc.core.errors import DomainError
 from mcc.core.models import User
 from mcc.core.money import usd_display
 from projects.errors import RequestClosed
 from projects.models import Request
 from projects.services import requests
 from projects.services.requests import Option
+from projects.services.rights import require_administrator
 
 CHECK = Option("check", "Check again now")
 STAND_IN = "use:"
@@ -73,8 +74,7 @@ def answer(request: Request, *, user: User, choice: str) -> Request:
 
     Raises NotAllowed, RequestClosed, InvalidInput, StillSuspended when the provider still says no.
     """
-    if not user.is_superuser:
-        raise NotAllowed("Only an administrator may do this.")
+    require_administrator(user)
     provider = request.provider
     if choice == CHECK.value and provider is not None:
         if not request.is_open:

@@ -14,26 +14,15 @@ from urllib.parse import urlsplit
 from django.core.cache import cache
 
 from githubsync import joblogs
+from githubsync.conclusions import CONCLUSIONS, STATUSES, State
 from githubsync.models import Poll
 from githubsync.services.effects.look import Look
 from githubsync.services.verdicts import CONTEXTS
 from projects.forge import Forbidden, ForgeError, RateLimited
-from projects.models import OutsideCheck, PullRequest
+from projects.models import PullRequest
 from projects.services import outside_checks
 from projects.services.outside_checks import Report
 
-State = OutsideCheck.State
-
-CONCLUSIONS: Final = {
-    "success": State.GREEN,
-    "neutral": State.GREEN,
-    "skipped": State.GREEN,
-    "failure": State.RED,
-    "timed_out": State.RED,
-    "startup_failure": State.RED,
-}
-"""Cancelled, stale and "action required" are none of these: no change to the code mends them, they wait for people."""
-STATUSES: Final = {"success": State.GREEN, "failure": State.RED, "error": State.RED}
 MOST_ANNOTATED: Final = 10
 MOST_LOGS: Final = 5
 MOST_HEADS: Final = 50

@@ -23,10 +23,10 @@ def may_order(look: Look, account: Any) -> bool:  # noqa: ANN401 (GitHub's JSON)
     """
     if not account or not isinstance(account.get("id"), int):
         return False
-    if account.get("type") == "User" and _is_shut_out(look, account["id"]):
-        return False
     if account.get("type") != "User":
         return account["id"] in look.repository.trusted_bots
+    if _is_shut_out(look, account["id"]):
+        return False
     key = f"github-may-order-{look.repository.pk}-{account['id']}"
     known: bool | None = cache.get(key)
     if known is None:
@@ -38,11 +38,9 @@ def may_order(look: Look, account: Any) -> bool:  # noqa: ANN401 (GitHub's JSON)
 def here(look: Look, account: Any) -> User | None:  # noqa: ANN401 (GitHub's JSON)
     """Return who ``account`` is here, if they connected it and decide in the project: then they did what it orders."""
     user = _user(look, account["id"]) if account else None
-    return (
-        user
-        if user and user.is_active and Project.objects.maintained_by(user).filter(pk=look.project.pk).exists()
-        else None
-    )
+    if user is None or not user.is_active:
+        return None
+    return user if Project.objects.maintained_by(user).filter(pk=look.project.pk).exists() else None
 
 
 def _is_shut_out(look: Look, github_id: int) -> bool:
