@@ -23,7 +23,10 @@ from projects.models import (
     Vote,
 )
 
-ENVIRONMENT = ("setup_command", "setup_files", "setup_hosts", "command_hosts", "variables", "toolchains", "limits")
+ENVIRONMENT = (
+    *("setup_command", "setup_files", "setup_hosts", "command_hosts"),
+    *("variables", "toolchains", "image", "limits"),
+)
 """Changed on the project's own page, which checks them."""
 
 

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.http import QueryDict
 
 from agents.models import Agent
+from agents.sandbox import images, toolchains
 from mcc.core.money import nanousd, usd_string
 from projects.forms import offer_agents
 from projects.models import Project
@@ -159,21 +160,31 @@ class CommandsForm(SectionForm):
         placeholder="DJANGO_SETTINGS_MODULE=atlas.settings.test",
         help_text="NAME=value, one a line, for every command. Agents read them: never a password, key or token.",
     )
-    toolchains = forms.MultipleChoiceField(
+    toolchains = LinesField(
         label="Toolchains",
+        rows=2,
+        placeholder="/opt/node",
+        help_text="Directories of this machine, one a line, that commands see read-only, with their programs on PATH",
+    )
+
+    image = forms.CharField(
+        label="Image",
         required=False,
-        widget=forms.CheckboxSelectMultiple,
-        help_text="Directories of this machine that commands see, read-only.",
+        max_length=255,
+        widget=forms.TextInput(attrs={"class": "code", "spellcheck": "false"}),
+        help_text="What commands run in. Empty: that of the installation",
     )
 
     def __init__(self, data: QueryDict | None = None, *, project: Project) -> None:
         super().__init__(data, project=project)
-        offered = settings.MCC_SANDBOX_OPTIONAL_PATHS
-        field = self.fields["toolchains"]
-        assert isinstance(field, forms.MultipleChoiceField)
-        field.choices = [(path, path) for path in offered]
-        if not offered:
-            del self.fields["toolchains"]
+        kind = "image" if settings.MCC_SANDBOX == "docker" else "toolchains"
+        for name, offered, words in (
+            ("toolchains", toolchains.roots(), toolchains.offer()),
+            ("image", images.on_offer(), images.offer()),
+        ):
+            self.fields[name].help_text = f"{self.fields[name].help_text}; {words}."
+            if name != kind or not (offered or getattr(project, name)):
+                del self.fields[name]
         most, usual = environments.bounds(), environments.usual()
         for name, label in LIMITS.items():
             self.fields[name] = forms.IntegerField(
@@ -187,7 +198,7 @@ class CommandsForm(SectionForm):
 
     def stored(self, project: Project) -> dict[str, Any]:
         lines = [f"{name}={value}" for name, value in project.variables.items()]
-        return {"variables": lines, "toolchains": project.toolchains}
+        return {"variables": lines, "toolchains": project.toolchains, "image": project.image}
 
     def clean_variables(self) -> dict[str, str]:
         pairs = [line.partition("=") for line in self.cleaned_data["variables"]]
@@ -197,7 +208,9 @@ class CommandsForm(SectionForm):
 
     def rules(self) -> dict[str, Any]:
         limits = {name: self.cleaned_data[name] for name in LIMITS if self.cleaned_data[name] is not None}
-        chosen = {name: self.cleaned_data[name] for name in ("variables", "toolchains") if name in self.cleaned_data}
+        chosen = {
+            name: self.cleaned_data[name] for name in ("variables", "toolchains", "image") if name in self.cleaned_data
+        }
         return chosen | {"limits": limits}
 
 

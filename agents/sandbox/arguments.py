@@ -36,10 +36,12 @@ _turn = itertools.count()
 
 @dataclass(frozen=True)
 class Toolchain:
-    """A host directory that the operator shows to every sandbox, read-only, at its own path."""
+    """A host directory that is shown read-only at its own path."""
 
     path: Path
     bin_directories: tuple[str, ...]
+    source: Path
+    """Where it really lies: a link on the way there might be turned before it is mounted."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +186,7 @@ def _temporary(mode: str, size: int, target: str) -> tuple[str, ...]:
 
 def _trusted_mounts(spec: SandboxSpec, toolchains: Sequence[Toolchain]) -> list[str]:
     # By path: bwrap looks up a path for --ro-bind-fd as well, so that reaches no further for an unprivileged uid.
-    found = [word for chain in toolchains for word in ("--ro-bind", str(chain.path), str(chain.path))]
+    found = [word for chain in toolchains for word in ("--ro-bind", str(chain.source), str(chain.path))]
     for mount in spec.mounts:
         found += ["--ro-bind" if mount.read_only else "--bind", str(mount.source), mount.target]
     return found

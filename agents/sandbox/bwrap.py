@@ -3,10 +3,12 @@
 import errno
 import logging
 import os
+import platform
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from agents.sandbox import arguments, owners, places, probe
+from agents.sandbox import arguments, owners, places, probe, toolchains
 from agents.sandbox.descriptors import Descriptors
 from agents.sandbox.probe import Bubblewrap
 from agents.sandbox.process import ProcessPump, Report
@@ -33,6 +35,7 @@ class BwrapSandbox(WorkspaceSandbox):
     def __init__(self, spec: SandboxSpec, bubblewrap: Bubblewrap) -> None:
         super().__init__(spec)
         self._bubblewrap = bubblewrap
+        self._toolchains = (*bubblewrap.toolchains, *toolchains.chosen(spec.toolchains))
 
     def _run(self, command: Command) -> Result:
         limits = command.limits
@@ -47,7 +50,12 @@ class BwrapSandbox(WorkspaceSandbox):
         limits, mounts = command.limits, command.mounts
         spec = replace(self.spec, mounts=(*self.spec.mounts, *mounts)) if mounts else self.spec
         with Descriptors() as inherited:
-            words = self._bubblewrap.options(spec, limits, command.env, inherited)
+            words = arguments.options(
+                *(spec, limits, command.env),
+                host=self._bubblewrap.host,
+                toolchains=self._toolchains,
+                inherited=inherited,
+            )
             status_fd = inherited.pipe()
             try:
                 words += ["--json-status-fd", str(inherited.open[-1])]
@@ -114,6 +122,15 @@ class BwrapBackend(WorkspaceBackend):
         for mount in spec.mounts:
             places.check_reach(mount.source)
         return BwrapSandbox(spec, self._bubblewrap)
+
+    def check_image(self, name: str) -> None:
+        raise InvalidInput(f"Commands run in bubblewrap here, which knows no images ({name}): choose toolchains.")
+
+    def foundation(self, image: str, toolchains: Sequence[Path]) -> list[str]:
+        """The machine's distribution, for commands see its /usr, and where the toolchains really lie."""
+        release = platform.freedesktop_os_release()
+        named = [release.get(key, "") for key in ("ID", "VERSION_ID")]
+        return [self.name, platform.machine(), *named, *(str(path.resolve()) for path in toolchains)]
 
     def reap(self) -> list[str]:
         """Nothing is left but processes, and those are looked for whatever the backend (``reaping``)."""

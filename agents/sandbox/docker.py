@@ -7,11 +7,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 from django.conf import settings
 
-from agents.sandbox import owners, places, seccomp
+from agents.sandbox import images, owners, places, seccomp
 from agents.sandbox.container import Container, Report
 from agents.sandbox.docker_profile import Bind, Plan
 from agents.sandbox.egress import WayOut
@@ -39,6 +40,7 @@ LABEL: Final = "dev.mcc.sandbox"
 ARGUMENT_MAX = 128 * 1024
 """The kernel takes no longer one."""
 FIRST_WORDS = "echo made > /workspace/made && command -v bash find git grep >/dev/null && stat -c %u /workspace/made"
+NEEDS: Final = "bash, coreutils, findutils, grep and git"
 OWN_TERMS: Final = ("memory, processes and processor time are limited by cgroup",)
 UNKEPT = {
     "memory limit": "memory",
@@ -127,53 +129,57 @@ class DockerBackend(WorkspaceBackend):
         super().__init__()
         self._engine = engine or Engine()
         self._about: About | None = None
-        self._image = Image(())
+        self._trying = Lock()
 
     def _try(self) -> Probe:
         try:
-            about = self._look()
-            self._try_out()
+            about, image = self._look()
+            self._try_out(image)
         except SandboxUnavailable as error:
             return Probe(False, error.detail, error.hint, self._about.version if self._about else "")
         return Probe(True, version=about.version, features=frozenset(about.security), terms=(*OWN_TERMS, *TERMS))
 
-    def _look(self) -> About:
+    def _look(self) -> tuple[About, Image]:
         """Ask the daemon and look for the image. Raises SandboxUnavailable with what has to be done."""
         if not seccomp.is_supported():
             raise SandboxUnavailable("There is no seccomp filter for this processor.", hint="Use x86_64 or aarch64.")
         places.sandbox_uid()
         try:
             self._about = about = self._engine.about()
-            image = self._engine.image(settings.MCC_SANDBOX_IMAGE) if settings.MCC_SANDBOX_IMAGE else None
+            image = self._image(settings.MCC_SANDBOX_IMAGE)
         except SandboxStartError as error:
             raise SandboxUnavailable(
                 error.detail,
                 hint=f"Start Docker, and let the user that runs MCC use {self._engine.address} (or set DOCKER_HOST).",
             ) from error
-        if image is None:
-            raise SandboxUnavailable(
-                f"There is no image {settings.MCC_SANDBOX_IMAGE or '(MCC_SANDBOX_IMAGE is empty)'}.",
-                hint="Set MCC_SANDBOX_IMAGE to an image with bash, coreutils, findutils and git, and `docker pull` it.",
-            )
         if unkept := self.unkept():
             raise SandboxUnavailable(
                 f"This Docker does not limit {', '.join(unkept)}.",
                 hint="Boot the machine with these cgroup controllers (`docker info` shows warnings), or use bwrap.",
             )
-        self._image = image
-        return about
+        return about, image
+
+    def _image(self, name: str) -> Image:
+        """Return the image of this name. Raises SandboxUnavailable, SandboxStartError."""
+        if name and (image := self._engine.image(name)) is not None:
+            return image
+        if not name:
+            hint = f"Set it to an image with {NEEDS}, and `docker pull` it."
+            raise SandboxUnavailable("MCC_SANDBOX_IMAGE is empty.", hint=hint)
+        hint = f"`docker pull {name}` on the daemon's machine: it is never pulled by itself."
+        raise SandboxUnavailable(f"There is no image {name}.", hint=hint)
 
     def unkept(self) -> list[str]:
         """Return which limits the daemon says it cannot keep."""
         warnings = " ".join(self._about.warnings if self._about else ()).lower()
         return [what for words, what in UNKEPT.items() if f"no {words}" in warnings]
 
-    def _try_out(self) -> None:
-        """Run something that leaves a file. Raises SandboxUnavailable with what has to be done."""
+    def _try_out(self, image: Image) -> None:
+        """Run something in the image that leaves a file. Raises SandboxUnavailable with what has to be done."""
         workspace = places.make_workspace(f"probe-{owners.me()}")
         try:
             spec = SandboxSpec(workspace.name, workspace, limits=Limits(wall_s=20))
-            with self._make(spec) as sandbox:
+            with self._make(spec, image) as sandbox:
                 result = sandbox.run(["/bin/sh", "-c", FIRST_WORDS])
             shared = (workspace / "made").exists()
             owner = (workspace / "made").lstat().st_uid if shared else None
@@ -197,15 +203,39 @@ class DockerBackend(WorkspaceBackend):
 
     def create(self, spec: SandboxSpec) -> DockerSandbox:
         self._require()
-        return self._make(spec)
+        return self._make(spec, self._image_of(spec.image))
 
-    def _make(self, spec: SandboxSpec) -> DockerSandbox:
+    def _image_of(self, name: str) -> Image:
+        """Return what a project's commands run in, "" standing for everybody's. Raises SandboxUnavailable."""
+        if name and (problem := images.refusal(name)):
+            raise SandboxUnavailable(f"The image {name} {problem}.", hint="Choose another in the project's settings.")
+        return self._image(name or settings.MCC_SANDBOX_IMAGE)
+
+    def check_image(self, name: str) -> None:
+        try:
+            self._engine.about()
+        except SandboxStartError as error:
+            # The web process is better kept from the daemon. The workers look at the image each time.
+            logger.warning("the image %s was not tried out: %s", name, error.detail)
+            return
+        with self._trying:
+            try:
+                self._require()
+                self._try_out(self._image_of(name))
+            except SandboxUnavailable as error:
+                raise InvalidInput(str(error)) from error
+
+    def foundation(self, image: str, toolchains: Sequence[Path]) -> list[str]:
+        """The image as it is now: a name may come to stand for another."""
+        return [self.name, self._image_of(image).key]
+
+    def _make(self, spec: SandboxSpec, image: Image) -> DockerSandbox:
         instance = owners.instance()
         binds = [Bind(seen_by_daemon(spec.workspace), WORKSPACE, read_only=False)]
         mounts = [*spec.mounts, *_way_out(spec)]
         binds += [Bind(seen_by_daemon(mount.source), mount.target, mount.read_only) for mount in mounts]
         plan = Plan(
-            image=settings.MCC_SANDBOX_IMAGE,
+            image=image.key,
             uid=workspace_uid(),
             binds=tuple(binds),
             env=spec.env,
@@ -216,7 +246,7 @@ class DockerBackend(WorkspaceBackend):
                 f"{LABEL}.owner": owners.me(),
                 f"{LABEL}.workspace": spec.workspace_id,
             },
-            masked=self._image.volumes,
+            masked=image.volumes,
             cgroup_version=self._about.cgroup_version if self._about else "2",
         )
         return DockerSandbox(spec, Container(self._engine, f"mcc-{instance}-{spec.workspace_id}", plan))
@@ -249,7 +279,7 @@ SHARE = (
 def _hint(complaint: str) -> str:
     if "bind source path does not exist" in complaint or "not shared from" in complaint:
         return SHARE
-    return "The image needs bash, coreutils, findutils, grep and git. See the daemon's log for the rest."
+    return f"The image needs {NEEDS}. See the daemon's log for the rest."
 
 
 def workspace_uid() -> int:

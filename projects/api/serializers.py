@@ -38,7 +38,8 @@ class ProjectOut(serializers.ModelSerializer):
         model = Project
         fields = (
             "id", "key", "name", "description", "forge", "repository", "default_branch", "team", "checks",
-            "setup_command", "setup_files", "setup_hosts", "command_hosts", "variables", "toolchains", "limits",
+            "setup_command", "setup_files", "setup_hosts", "command_hosts", "variables", "toolchains", "image",
+            "limits",
             "plan_needs_approval", "merge_needs_approval", "fast_lane", "parallel_coders", "max_rework",
             "account", "cost_usd", "created_at",
         )  # fmt: skip

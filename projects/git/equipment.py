@@ -16,5 +16,6 @@ class Equipment:
     """``wall_s`` is the most that a command may ask for."""
     egress: Egress | None = None
     toolchains: tuple[Path, ...] = ()
+    image: str = ""
     layer: Path | None = None
     """The sealed workspace of the project's set-up, shown read-only at /mcc/setup."""

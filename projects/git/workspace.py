@@ -198,6 +198,7 @@ class Workspace:
             egress=equipment.egress,
             limits=equipment.limits,
             toolchains=equipment.toolchains,
+            image=equipment.image,
         )
         self.sandbox = backend().create(spec)
 

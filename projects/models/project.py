@@ -69,7 +69,14 @@ class Project(models.Model):
         default=list, blank=True, help_text="hosts that commands of agents and checks may reach; empty: no network"
     )
     variables = models.JSONField(default=dict, blank=True, help_text="environment of every command; never secrets")
-    toolchains = models.JSONField(default=list, blank=True, help_text="those of MCC_SANDBOX_OPTIONAL_PATHS in use")
+    toolchains = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="directories of MCC_SANDBOX_OPTIONAL_PATHS that commands see (bubblewrap)",
+    )
+    image = models.CharField(
+        max_length=255, blank=True, help_text="what commands run in (Docker); empty: MCC_SANDBOX_IMAGE"
+    )
     limits = models.JSONField(
         default=dict,
         blank=True,

@@ -17,7 +17,7 @@ class Setup(models.Model):
         FAILED = "failed"
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="setups")
-    key = models.CharField(max_length=64, help_text="hash of command, variables, toolchains and lock files")
+    key = models.CharField(max_length=64, help_text="hash of command, variables, image or toolchains, and lock files")
     sha = models.CharField(max_length=64, help_text="commit that it was first needed for")
     command = models.TextField()
     hosts = models.JSONField(default=list, help_text="what it may reach")

@@ -4,13 +4,14 @@ The operator's bounds may change after a project was set, so they count again ea
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from django.conf import settings
 
+from agents.sandbox import choice, images, toolchains
 from agents.sandbox.egress import check_host
-from agents.sandbox.types import MAX_WALL_S, MIB, Egress, Limits
+from agents.sandbox.types import MAX_WALL_S, MIB, Egress, Limits, SandboxError
 from mcc.core import redaction
 from mcc.core.errors import InvalidInput
 from projects.git import Equipment
@@ -82,12 +83,17 @@ def _equipment(project: Project, hosts: list[str], layer: Path | None) -> Equipm
         limits=limits(project),
         egress=Egress(tuple(hosts)) if hosts else None,
         toolchains=tuple(map(Path, project.toolchains)),
+        image=project.image,
         layer=layer,
     )
 
 
-def make_valid(project: Project) -> None:
-    """Bring the settings of ``project`` into their one form. Raises InvalidInput with the fields that are wrong."""
+def make_valid(project: Project, changed: Collection[str]) -> None:
+    """Bring the settings of ``project`` that were ``changed`` into their one form.
+
+    The others stay: what the operator withdrew since must not hinder a change of something else. Raises InvalidInput
+    with the fields that are wrong.
+    """
     rules: Mapping[str, Callable[[object], object]] = {
         "setup_command": _command,
         "setup_files": _files,
@@ -95,16 +101,38 @@ def make_valid(project: Project) -> None:
         "command_hosts": _hosts,
         "variables": _variables,
         "toolchains": _toolchains,
+        "image": _image,
         "limits": _limits,
     }
     wrong: dict[str, list[str]] = {}
-    for field, rule in rules.items():
+    for field, rule in ((field, rule) for field, rule in rules.items() if field in changed):
         try:
             setattr(project, field, rule(getattr(project, field)))
         except ValueError as error:
             wrong[field] = [str(error)]
     if wrong:
         raise InvalidInput("The project's commands cannot run like this.", fields=wrong)
+
+
+def try_out(project: Project, changed: Collection[str]) -> None:
+    """Make sure of what only the machine can tell: that commands start in the image. Seconds, no transaction.
+
+    Raises InvalidInput with the fields that are wrong.
+    """
+    for field in ("image", "toolchains"):
+        if field in changed and (problem := _trial(field, project)):
+            raise InvalidInput(problem, fields={field: [problem]})
+
+
+def _trial(field: str, project: Project) -> str:
+    try:
+        if field == "image" and project.image:
+            choice().check_image(project.image)
+        if field == "toolchains" and project.toolchains and choice().name == "docker":
+            return "Commands run in containers here: their tools come with the image."
+    except (SandboxError, InvalidInput) as error:
+        return str(error)
+    return ""
 
 
 def _command(value: object) -> str:
@@ -159,10 +187,18 @@ def _check_variable(name: object, text: object) -> None:
 
 
 def _toolchains(value: object) -> list[str]:
-    chosen = _strings(value, MOST_FILES)
-    if unknown := [path for path in chosen if path not in settings.MCC_SANDBOX_OPTIONAL_PATHS]:
-        raise ValueError(f"Not on offer on this installation: {', '.join(unknown)}.")
-    return chosen
+    paths = list(dict.fromkeys(path.rstrip("/") for path in _strings(value, MOST_FILES)))
+    for path in paths:
+        if problem := toolchains.refusal(Path(path)):
+            raise ValueError(f"{path[:200]} {problem}.")
+    return paths
+
+
+def _image(value: object) -> str:
+    name = str(value or "").strip()
+    if name and (problem := images.refusal(name)):
+        raise ValueError(f"{name[:200]} {problem}.")
+    return name
 
 
 def _limits(value: object) -> dict[str, int]:

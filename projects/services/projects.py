@@ -1,6 +1,6 @@
 """Projects are founded and their rules changed."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -29,6 +29,7 @@ SETTABLE = (
     "command_hosts",
     "variables",
     "toolchains",
+    "image",
     "limits",
     "plan_needs_approval",
     "merge_needs_approval",
@@ -37,6 +38,8 @@ SETTABLE = (
     "max_rework",
     "issue_budget_nanousd",
 )
+WRITTEN_DOWN = ("setup_hosts", "command_hosts", "toolchains", "image")
+"""What decides which doors of the machine stand open to agents: kept in the audit trail word for word."""
 MOST_CHECKS = 20
 LONGEST_CHECK_S = 1_800
 
@@ -60,10 +63,11 @@ def create(
     """
     project = Project(key=key.strip().upper(), name=name.strip(), repository=repository.strip(), forge=forge)
     _set(project, rules or {})
-    _validate(project)
+    _validate(project, rules or {})
     if project.forge not in registered():
         text = f"This installation has no line to {project.get_forge_display()}."
         raise InvalidInput(text, fields={"forge": [text]})
+    environments.try_out(project, rules or {})
     port = forge_of(project)
     if "default_branch" not in (rules or {}):
         with suppress(ForgeError):  # what is wrong is said by the next line, better
@@ -81,20 +85,21 @@ def create(
     return project
 
 
-@transaction.atomic
 def configure(project: Project, *, user: User, team: Iterable[Agent] | None = None, **rules: object) -> Project:
     """Change the rules (fields in ``SETTABLE``) and the team. Work that is under way follows the new ones.
 
-    Raises NotAllowed, InvalidInput.
+    Tries an image out, so never call it in a transaction of yours with one. Raises NotAllowed, InvalidInput.
     """
     require_decider(user, project)
     _set(project, rules)
-    _validate(project)
-    project.save(update_fields=list(rules))  # the counters of issues and pull requests go on meanwhile
-    if team is not None:
-        project.team.set(team)
-    hosts = {name: rules[name] for name in ("setup_hosts", "command_hosts") if name in rules}
-    audit.record(user, "projects.configure", f"projects.project:{project.pk}", {"rules": sorted(rules)} | hosts)
+    _validate(project, rules)
+    environments.try_out(project, rules)
+    told = {name: getattr(project, name) for name in WRITTEN_DOWN if name in rules}
+    with transaction.atomic():
+        project.save(update_fields=list(rules))  # the counters of issues and pull requests go on meanwhile
+        if team is not None:
+            project.team.set(team)
+        audit.record(user, "projects.configure", f"projects.project:{project.pk}", {"rules": sorted(rules)} | told)
     return project
 
 
@@ -120,9 +125,9 @@ def _set(project: Project, rules: Mapping[str, object]) -> None:
         setattr(project, field, value)
 
 
-def _validate(project: Project) -> None:
+def _validate(project: Project, changed: Collection[str]) -> None:
     project.checks = valid_checks(project.checks)
-    environments.make_valid(project)
+    environments.make_valid(project, changed)
     try:
         project.full_clean(exclude=["account"])
     except ValidationError as error:

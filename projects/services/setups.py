@@ -20,7 +20,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from agents.errors import NotReady
-from agents.sandbox import places
+from agents.sandbox import choice, places
 from agents.sandbox.types import Ending, Result, SandboxError, SandboxUnavailable
 from mcc.core import audit, errands, redaction
 from mcc.core.errands import Lease
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 ERRAND = "projects.set_up"
 TIDY_ERRAND = "projects.tidy_setup"
 BRANCH = "setup"
-FORMAT = 1
+FORMAT = 2
 """Part of every key: raised when what is made of the same files becomes another."""
 WAIT_S = 2.0
 OVER = (Setup.Status.READY, Setup.Status.FAILED)
@@ -72,15 +72,16 @@ def equipment_for_reading(mirror: Mirror, sha: str) -> Equipment:
     """Return the same for who only looks around: with the set-up if it is there, and never waiting for it."""
     try:
         return equipment(mirror, sha)
-    except (NotReady, SandboxUnavailable):
+    except (NotReady, SandboxError):
         return environments.for_commands(Project.objects.get(pk=mirror.project_id), None)
 
 
 def key(project: Project, mirror: Mirror, sha: str) -> str:
-    """Return the hash of all that decides what the set-up makes at commit ``sha``."""
+    """Return the hash of all that decides what the set-up makes at commit ``sha``. Raises SandboxError."""
     patterns = project.setup_files or USUAL_FILES
     files = [(blob.path, blob.oid) for blob in mirror.blobs(sha) if _matches(blob.path, patterns)]
-    facts = [FORMAT, project.setup_command, project.variables, project.toolchains, files]
+    foundation = choice().foundation(project.image, tuple(map(Path, project.toolchains)))
+    facts = [FORMAT, project.setup_command, project.variables, project.toolchains, foundation, files]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

@@ -51,6 +51,8 @@ def test_hosts_of_the_set_up_are_not_those_of_commands(project):
         ("variables", {"A": "x\ny"}),
         ("variables", {"A": 1}),
         ("toolchains", ["/etc"]),
+        ("image", "python:3.12"),
+        ("image", "--privileged"),
         ("limits", {"wall_s": 1801}),
         ("limits", {"memory_mib": 5000}),
         ("limits", {"cpus": 0}),
@@ -73,8 +75,7 @@ def test_a_secret_that_mission_control_knows_is_refused(project):
 
 
 def test_the_operators_bounds_count_again_when_a_command_runs(project, settings):
-    settings.MCC_SANDBOX_OPTIONAL_PATHS = ["/opt/jdk"]
-    projects.configure(project, user=None, limits={"memory_mib": 4096, "processes": 900}, toolchains=["/opt/jdk"])
+    projects.configure(project, user=None, limits={"memory_mib": 4096, "processes": 900})
     assert environments.limits(project).memory == 4096 * MIB
 
     settings.MCC_SANDBOX_MAX_MEMORY_MIB = 512
@@ -93,3 +94,26 @@ def test_only_who_decides_may_open_the_network_and_it_is_written_down(project):
 
     entry = AuditEntry.objects.filter(action="projects.configure").latest("pk")
     assert entry.detail == {"rules": ["command_hosts"], "command_hosts": ["example.org"]}
+
+
+def test_a_toolchain_is_looked_at_when_it_is_chosen_and_does_not_hinder_what_is_written_later(project, settings):
+    settings.MCC_SANDBOX_OPTIONAL_PATHS = ["/usr/lib"]
+    with pytest.raises(InvalidInput) as refused:
+        projects.configure(project, user=None, toolchains=["/usr/lib/no-such-jdk"])
+    assert refused.value.fields == {"toolchains": ["/usr/lib/no-such-jdk does not exist on this machine."]}
+
+    projects.configure(project, user=None, toolchains=["/usr/lib/git-core/", "/usr/lib/git-core"])
+    settings.MCC_SANDBOX_OPTIONAL_PATHS = []
+    projects.configure(project, user=None, variables={"CI": "1"})
+
+    project.refresh_from_db()
+    assert (project.toolchains, project.variables) == (["/usr/lib/git-core"], {"CI": "1"})
+    entry = AuditEntry.objects.filter(action="projects.configure").order_by("pk")[0]
+    assert entry.detail["toolchains"] == ["/usr/lib/git-core"]
+
+
+def test_an_image_is_refused_where_commands_run_in_bubblewrap(project, settings):
+    settings.MCC_SANDBOX_OPTIONAL_IMAGES = ["python:*"]
+
+    with pytest.raises(InvalidInput, match="bubblewrap here, which knows no images"):
+        projects.configure(project, user=None, image="python:3.12")

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -63,6 +64,14 @@ def make_sandbox(backend: SandboxBackend) -> Iterator[Callable[..., Sandbox]]:
 def sandbox(make_sandbox: Callable[..., Sandbox]) -> Iterator[Sandbox]:
     with make_sandbox() as made:
         yield made
+
+
+@pytest.fixture
+def reachable() -> Iterator[Path]:
+    """A directory that the sandbox's user can walk to, which those of pytest are not."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="mcc-test-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 def processes_with(mark: str) -> list[int]:

@@ -14,7 +14,7 @@ from agents.sandbox.types import MIB, Limits, Mount, SandboxSpec
 
 MOUNTS = (Mount(Path("/srv/repo.git"), "/mcc/repo.git"), Mount(Path("/srv/out"), "/run/out", read_only=False))
 SPEC = SandboxSpec("w1", Path("/srv/w1"), MOUNTS, {"FROM_SPEC": "1", "PATH": "/spec"})
-TOOLS = (Toolchain(Path("/opt/node"), ("/opt/node/bin",)),)
+TOOLS = (Toolchain(Path("/opt/node"), ("/opt/node/bin",), Path("/opt/node-22")),)
 SMALL_LIMITS = Limits(processes=4000, open_files=99, file_size=MIB, cpu_s=7, memory=64 * MIB)
 DESTINATION_AT = {
     **dict.fromkeys(("--bind", "--ro-bind", "--ro-bind-try", "--symlink", "--file"), 2),
@@ -98,6 +98,7 @@ def test_toolchains_come_first_on_the_path():
     options = _options(replace(SPEC, env={}))
 
     assert options[options.index("PATH") + 1] == "/opt/node/bin:/usr/local/bin:/usr/bin:/bin"
+    assert options[options.index("/opt/node-22") + 1] == "/opt/node"
 
 
 def _command_line(argv: list[str], host: Host | None = None, limits: Limits = SMALL_LIMITS) -> list[str]:

