@@ -19,7 +19,7 @@ if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mcc.settings")
     django.setup()
 
-from django.db.models import Q, Sum
+from django.db.models import Sum
 
 from budgets.errors import BudgetExceeded
 from budgets.models import Account, Hold, HoldLine, Limit
@@ -99,7 +99,7 @@ def _check_then_add(order: Order, chance: random.Random, reference: str) -> bool
     """What a program without locks does: look at the sum, then write. To show that the schedule has teeth."""
     pk, amount = order.account_ids[0], chance.randint(1, MOST_NANOUSD)
     limit = Limit.objects.get(account=pk).amount_nanousd
-    open_holds = Hold.objects.filter(Q(lines__account=pk), state__in=Hold.OPEN)
+    open_holds = Hold.objects.open().on([pk])
     if (open_holds.aggregate(total=Sum("amount_nanousd", default=0))["total"]) + amount > limit:
         return False
     hold = Hold(reference=reference, amount_nanousd=amount, model="acme/large")

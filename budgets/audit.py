@@ -47,7 +47,7 @@ def _buckets(buckets: QuerySet[Bucket]) -> list[Difference]:
     end = Coalesce(OuterRef("period_end"), Value(NEVER))
     postings = Posting.objects.filter(account=account, at__gte=start, at__lt=end)
     lines = HoldLine.objects.filter(
-        account=account, hold__state__in=Hold.OPEN, hold__created_at__gte=start, hold__created_at__lt=end
+        account=account, hold__in=Hold.objects.open(), hold__created_at__gte=start, hold__created_at__lt=end
     )
     wrong = (
         buckets.annotate(spent=_total(postings, "amount_nanousd"), held=_total(lines, "hold__amount_nanousd"))

@@ -5,7 +5,7 @@ from dataclasses import astuple, dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
-from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
@@ -187,13 +187,15 @@ def _both(accounts: Iterable[int], since: date | None) -> tuple[QuerySet[DaySpen
 
 def at_risk_nanousd(account: Account) -> int:
     """Return what calls on ``account`` may still cost that were sent, and whose bill nobody has seen yet."""
-    sent = Hold.objects.filter(lines__account=account, state__in=[Hold.State.SENT, Hold.State.UNRESOLVED])
-    return sent.aggregate(total=Sum("amount_nanousd", default=0))["total"]
+    return Hold.objects.open().on([account]).aggregate(total=Sum("amount_nanousd", default=0))["total"]
 
 
 def overruns(account: Account, since: datetime, until: datetime | None = None) -> tuple[int, int]:
     """Return how many calls on ``account``, charged in that time, cost more than was set aside, and by how much."""
-    over = Usage.objects.filter(at__gte=since, overrun_nanousd__gt=0, postings__account=account)
+    # Neither a join nor an EXISTS, of which PostgreSQL makes one: its way in could be all that the account ever paid.
+    paid = Posting.objects.filter(usage=OuterRef("pk"), account=account).values("pk")[:1]
+    over = Usage.objects.filter(at__gte=since, overrun_nanousd__gt=0).alias(paid=Subquery(paid))
+    over = over.filter(paid__isnull=False)
     if until is not None:
         over = over.filter(at__lt=until)
     found = over.aggregate(calls=Count("pk"), total=Sum("overrun_nanousd", default=0))

@@ -52,7 +52,7 @@ def bill() -> Bill:
     """Five queries."""
     now = timezone.now()
     presumed = Usage.objects.filter(at__gte=now - RECENT, cost_source=Usage.Source.PRESUMED).select_related("hold")
-    lost = Hold.objects.filter(state=Hold.State.UNRESOLVED, created_at__lt=now - LONG)
+    lost = Hold.objects.open().filter(state=Hold.State.UNRESOLVED, created_at__lt=now - LONG)
     return Bill(
         checks=list(Reconciliation.objects.all()[:SHOWN]),
         off=[check for check in last_checks() if check.is_off],

@@ -20,14 +20,13 @@ LONG = timedelta(hours=1)
 
 @metrics.gauge("mcc_holds", "Calls whose cost is not known yet, by state.", label="state")
 def holds() -> Mapping[str, int]:
-    found = dict(Hold.objects.filter(state__in=Hold.OPEN).order_by().values_list("state").annotate(Count("pk")))
+    found = dict(Hold.objects.open().order_by().values_list("state").annotate(Count("pk")))
     return {state.value: found.get(state.value, 0) for state in Hold.OPEN}
 
 
 @metrics.gauge("mcc_held_usd", "Money set aside for them.")
 def held() -> float:
-    opened = Hold.objects.filter(state__in=Hold.OPEN)
-    return float(opened.aggregate(total=Sum("amount_nanousd", default=0))["total"] / NANOUSD)
+    return float(Hold.objects.open().aggregate(total=Sum("amount_nanousd", default=0))["total"] / NANOUSD)
 
 
 @metrics.counter("mcc_spent_usd_total", "What was ever spent.")
@@ -45,7 +44,7 @@ def books() -> Finding:
     wrong = audit.differences(since=timezone.now() - RECOUNTED)
     if wrong:
         return fail(f"{len(wrong)} numbers are not borne out by their lines: {wrong[0]}", "Report it: this is a bug.")
-    lost = Hold.objects.filter(state=Hold.State.UNRESOLVED, created_at__lt=timezone.now() - LONG)
+    lost = Hold.objects.open().filter(state=Hold.State.UNRESOLVED, created_at__lt=timezone.now() - LONG)
     amount = lost.aggregate(total=Sum("amount_nanousd", default=0))["total"]
     if lost.exists():
         text = f"they balance; nobody knows yet what {lost.count()} lost calls cost, at most {usd_display(amount)}"

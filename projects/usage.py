@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import TruncDate
 
 from agents.models import Agent, Outcome, Run
 from budgets import access, periods, queries
-from budgets.models import Account, Hold, HoldLine, Posting
+from budgets.models import Account, Hold, Posting
 from budgets.queries import SUMS, Totals
 from mcc.core.models import User
 from projects.models import Issue, Project
@@ -174,12 +174,12 @@ def risk(user: User, asked: UsageFilter) -> Risk:
 
 def open_holds(user: User, asked: UsageFilter) -> QuerySet[Hold]:
     """Return the calls of ``asked`` whose cost is not known yet. None where it asks how a run or a bill ended."""
-    holds = Hold.objects.filter(state__in=Hold.OPEN)
+    holds = Hold.objects.open()
     if asked.asks_the_run:
         return holds.none()
-    seen = [Q(account__in=access.payers(user).values("pk")), *(Q(account=account) for account in asked.accounts)]
-    for condition in seen:
-        holds = holds.filter(Exists(HoldLine.objects.filter(condition, hold=OuterRef("pk"))))
+    holds = holds.on(access.payers(user))
+    for account in asked.accounts:
+        holds = holds.on([account])
     if asked.model:
         holds = holds.filter(model=asked.model)
     if asked.since:

@@ -23,6 +23,7 @@ MONEY = LONG if SOAK else [*LONG, *(f"budgets/tests/test_{name}.py" for name in 
 SHOWN = [
     *(f"budgets/tests/test_{name}.py" for name in ("queries", "time_zone", "forecasts")),
     "projects/tests/test_usage.py",
+    "tests/test_money_at_any_size.py",
 ]
 """What pages, exports and the API say of the books."""
 

@@ -1,6 +1,6 @@
 from budgets.models.account import Account, Alert, Bucket, Limit
 from budgets.models.freeze import Freeze
-from budgets.models.ledger import Hold, HoldLine, Posting, Usage
+from budgets.models.ledger import Hold, HoldLine, HoldQuerySet, Posting, Usage
 from budgets.models.price import Price, PriceVersion
 from budgets.models.reconciliation import Reconciliation, ReconciliationLine
 from budgets.models.rollup import Calendar, DaySpend, TotalSpend, Unfolded
@@ -14,6 +14,7 @@ __all__ = [
     "Freeze",
     "Hold",
     "HoldLine",
+    "HoldQuerySet",
     "Limit",
     "Posting",
     "Price",

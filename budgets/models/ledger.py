@@ -8,12 +8,30 @@ hold (committed BEFORE the request leaves) ──> SENT ── capture ──> C
 Nothing is set aside without being sent: a worker that dies in between leaves what may have been sent, as any other.
 """
 
+from collections.abc import Collection
+from typing import Self
+
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from budgets.models.account import Account
 from mcc.core.models import AppendOnly
+
+
+class HoldQuerySet(models.QuerySet["Hold"]):
+    def open(self) -> Self:
+        """Those that still count: nobody knows yet what they cost.
+
+        By the index ``hold_open``, which holds these only, so that it does not matter how many there ever were. Both
+        conditions are needed: the first is the index's own (a database compares them as they are written, and what is
+        a parameter it does not know beforehand), the second finds its place in it, whatever statistics say.
+        """
+        return self.filter(settled_at=None, state__in=Hold.OPEN)
+
+    def on(self, accounts: "models.QuerySet[Account] | Collection[Account | int]") -> Self:
+        """Those that count against any of ``accounts``. Not a join: the way in must be the holds, never the lines."""
+        return self.filter(Exists(HoldLine.objects.filter(hold=OuterRef("pk"), account__in=accounts)))
 
 
 class Hold(models.Model):
@@ -40,15 +58,20 @@ class Hold(models.Model):
     settled_at = models.DateTimeField(null=True)
     note = models.CharField(max_length=300, blank=True)
 
+    objects = HoldQuerySet.as_manager()
+
     class Meta:
         constraints = [
             models.CheckConstraint(condition=Q(amount_nanousd__gte=0), name="hold_not_negative"),
             models.CheckConstraint(
                 condition=Q(state__in=["sent", "unresolved", "captured", "released"]), name="hold_state_known"
             ),
+            models.CheckConstraint(
+                condition=Q(settled_at=None) | Q(state__in=["captured", "released"]), name="hold_settled_is_over"
+            ),
         ]
         indexes = [
-            models.Index(fields=["state", "lease_until"]),
+            models.Index(fields=["state", "lease_until"], condition=Q(settled_at=None), name="hold_open"),
             models.Index(fields=["lost_at"], condition=Q(lost_at__isnull=False), name="hold_lost_at"),
         ]
 
@@ -95,6 +118,7 @@ class Usage(AppendOnly):
         indexes = [
             models.Index(fields=["at"]),
             models.Index(fields=["at"], condition=Q(overrun_nanousd__gt=0), name="usage_overrun"),
+            models.Index(fields=["at"], condition=Q(cost_source="presumed"), name="usage_presumed"),
         ]
 
     def __str__(self) -> str:

@@ -62,7 +62,7 @@ def _open(limit: Limit, at: datetime) -> Bucket:
 def count(account_id: int, start: datetime, end: datetime | None) -> tuple[int, int]:
     """Return what the account spent and has set aside in a period, counted from the lines. Two queries."""
     postings = Posting.objects.filter(account=account_id, at__gte=start)
-    holds = Hold.objects.filter(lines__account=account_id, state__in=Hold.OPEN, created_at__gte=start)
+    holds = Hold.objects.open().on([account_id]).filter(created_at__gte=start)
     if end is not None:
         postings, holds = postings.filter(at__lt=end), holds.filter(created_at__lt=end)
     return (

@@ -228,7 +228,7 @@ def renew(references_prefix: str, lease_s: float) -> int:
 
     Returns how many there are.
     """
-    attempts = Hold.objects.filter(state=State.SENT, reference__startswith=references_prefix.rstrip("/") + "/")
+    attempts = Hold.objects.open().filter(state=State.SENT, reference__startswith=references_prefix.rstrip("/") + "/")
     return attempts.update(lease_until=timezone.now() + timedelta(seconds=lease_s))
 
 

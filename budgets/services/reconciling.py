@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 
-from budgets.models import Hold, Reconciliation, ReconciliationLine, Usage
+from budgets.models import Hold, HoldQuerySet, Reconciliation, ReconciliationLine, Usage
 from budgets.signals import bill_differs
 from mcc.core.money import NANOUSD, usd_display
 
@@ -84,7 +84,7 @@ def _write(
     straddling: int,
 ) -> Reconciliation:
     ours = _cost(usages)
-    pending = _sent(provider, day).filter(state__in=[Hold.State.SENT, Hold.State.UNRESOLVED])
+    pending = _sent(provider, day).open()
     unknown = pending.aggregate(total=Sum("amount_nanousd", default=0))["total"]
     presumed = _cost(usages.filter(cost_source=Usage.Source.PRESUMED))
     slack = max(theirs_nanousd // TOLERANCE, CENT) + straddling
@@ -105,7 +105,7 @@ def _write(
     return row
 
 
-def _sent(provider: str, day: date) -> QuerySet[Hold]:
+def _sent(provider: str, day: date) -> HoldQuerySet:
     midnight = _midnight(day)
     return Hold.objects.filter(provider=provider, sent_at__gte=midnight, sent_at__lt=midnight + timedelta(days=1))
 

@@ -68,7 +68,7 @@ def sweep(
     """
     now = now or timezone.now()
     swept = Swept()
-    over = Hold.objects.filter(lease_until__lt=now).order_by("lease_until")
+    over = Hold.objects.open().filter(lease_until__lt=now).order_by("lease_until")
     for hold in over.filter(state=State.SENT)[:BATCH]:
         swept.lost += _give_up_waiting(hold, now)
     for hold in over.filter(state=State.UNRESOLVED)[:BATCH]:

@@ -29,7 +29,7 @@ def unfinished() -> QuerySet[Freeze]:
 def measure(freeze: Freeze) -> bool:
     """Write down how long ``freeze`` took, once nothing that it covers moves any more. Says whether it is so."""
     account, issues = freeze.account, _issues(freeze.account)
-    open_holds = Hold.objects.filter(lines__account=account, state=Hold.State.SENT)
+    open_holds = Hold.objects.open().on([account]).filter(state=Hold.State.SENT)
     covered = Run.objects.filter(claims.frozen(Account.objects.filter(pk=account.pk)))
     if open_holds.exists():
         return False

@@ -1,0 +1,66 @@
+"""What pages and workers ask about money costs the same however many usages there are, and whatever the database's
+statistics saw: they are as old as the last ANALYZE, and SQLite may have none.
+"""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from bench import usages
+from budgets import queries, reading, vitals
+from budgets.models import Hold
+from budgets.services import accounts, buckets, ledger, sweep
+from mcc.core.models import User
+from projects import usage
+from projects.usage_filter import UsageFilter
+from tests.work import work
+
+pytestmark = pytest.mark.django_db
+
+FEW, MANY = 2_000, 30_000
+
+
+def test_calls_whose_cost_is_unknown_are_found_without_looking_at_the_others() -> None:
+    user = User.objects.create_superuser("root", password=None)
+    groups = usages.company(agents=6, projects=3, issues=10)
+    company, project = accounts.global_account(), groups[3][0]
+    today = timezone.now() - timedelta(hours=1)
+    asked = {
+        "the page's unresolved holds and presumed charges": reading.bill,
+        "what failed in the last days": reading.worries,
+        "open calls": lambda: usage.risk(user, UsageFilter()),
+        "open calls of a project": lambda: list(usage.open_holds(user, UsageFilter(account=project))),
+        "at risk when the company is stopped": lambda: queries.at_risk_nanousd(company),
+        "a new bucket": lambda: buckets.count(company.pk, today, None),
+        "metrics": lambda: (vitals.holds(), vitals.held()),
+        "a renewed lease": lambda: ledger.renew("run:5", 60),
+        "a sweep": lambda: sweep.sweep(lambda _: None),
+    }
+
+    usages.write(groups, 1, FEW)
+    usages.stand(groups)
+    few = {name: work(ask) for name, ask in asked.items()}
+    usages.write(groups, 10_000, 10_000 + MANY)
+    found = {"no statistics": {name: work(ask) for name, ask in asked.items()}}
+    _analyze()
+    found["statistics"] = {name: work(ask) for name, ask in asked.items()}
+    for hold in Hold.objects.open():
+        ledger.release(hold)
+    _analyze()
+    usages.open_holds(groups, "more")
+    found["statistics of a moment when nothing was open"] = {name: work(ask) for name, ask in asked.items()}
+
+    more = {
+        (when, name): (few[name], count)
+        for when, each in found.items()
+        for name, count in each.items()
+        if count > 1.5 * few[name] + 200
+    }
+    assert more == {}
+
+
+def _analyze() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
