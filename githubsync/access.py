@@ -3,11 +3,12 @@ git's environment. Where a personal token goes in itself, an App takes a token f
 
 import base64
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from githubsync.client import Client, own
 from githubsync.models import Connection, Repository
-from githubsync.services import apps, tokens
+from githubsync.services import apps, naming, tokens
 from githubsync.services.tokens import Use
 from mcc.core import redaction
 from projects.forge import CloneSpec
@@ -59,7 +60,19 @@ def clone_spec(repository: Repository) -> CloneSpec:
     The address is built from the connection's own host, never taken from an answer, and the header is bound to that
     host: whatever a server says, the token goes nowhere else.
     """
-    return CloneSpec(f"{repository.html_url}.git", git_environment(repository))
+    again = partial(_asked_anew, repository)
+    return CloneSpec(f"{repository.html_url}.git", git_environment(repository), asked_anew=again)
+
+
+def _asked_anew(repository: Repository) -> CloneSpec:
+    learn_name(repository)
+    return clone_spec(repository)
+
+
+def learn_name(repository: Repository) -> None:
+    """Ask GitHub what the repository is called now. Raises ForgeErrors."""
+    with to(repository) as line:
+        naming.write_down(repository, line.get(f"/repositories/{repository.github_id}"))
 
 
 def git_environment(repository: Repository) -> dict[str, str]:

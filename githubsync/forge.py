@@ -2,8 +2,8 @@
 
 GitHub checks the head of a pull request when it merges, not its base. Of MCC's own merges one is at work at a time for
 each project, and the base is looked at right before; against people who push in that very moment only GitHub's own rule
-"branches must be up to date" helps. Renames are harmless: requests go by the repository's number, and git's address is
-asked anew for every fetch and push.
+"branches must be up to date" helps. Renames are harmless: requests go by the repository's number, and git's address,
+known from a while ago, is asked anew when nothing is there (``services.naming``).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from githubsync import access, required, wording
 from githubsync.client import Client, Rejected
 from githubsync.models import Repository
-from githubsync.services import repositories
+from githubsync.services import naming
 from mcc.core.errors import InvalidInput
 from projects.forge import (
     Capabilities,
@@ -68,15 +68,13 @@ class GitHubForge:
         return access.to(self.linked)
 
     def repository(self) -> RepoRef:
-        with self._client() as client:
-            self._refresh(client)
-        row = self.linked
+        access.learn_name(row := self.linked)
         return RepoRef(str(row.github_id), row.full_name, row.html_url, row.default_branch)
 
     def _refresh(self, client: Client) -> dict[str, Any]:
         """Learn what the repository is called now, and return all that GitHub says of it."""
         facts: dict[str, Any] = client.get(self._root)
-        repositories.write_down(self.linked, facts)
+        naming.write_down(self.linked, facts)
         return facts
 
     def ensure_reachable(self) -> None:
@@ -96,7 +94,8 @@ class GitHubForge:
             raise _not_like_this("default_branch", str(refusal)) from refusal
 
     def fetch_source(self) -> CloneSpec:
-        self.repository()
+        if not naming.is_known(self.linked):
+            access.learn_name(self.linked)
         return access.clone_spec(self.linked)
 
     def head(self, branch: str) -> str:

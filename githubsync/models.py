@@ -186,6 +186,7 @@ class Repository(models.Model):
     archived = models.BooleanField(default=False)
     size_kb = models.PositiveBigIntegerField(default=0, help_text="as GitHub estimates it")
     linked_at = models.DateTimeField(auto_now_add=True)
+    named_at = models.DateTimeField(null=True, help_text="when GitHub last said what it is called")
     pushed_at = models.DateTimeField(null=True, help_text="as GitHub said when the copy was last brought up to date")
     trouble = models.CharField(
         max_length=200, blank=True, help_text="why work cannot go on there, and what helps; empty: it can"

@@ -106,6 +106,8 @@ class CloneSpec:
     url: str
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     expires_at: datetime | None = None
+    asked_anew: Callable[[], CloneSpec] | None = field(default=None, repr=False, compare=False)
+    """Where it is now, for when nothing is at ``url`` any more, or nobody is let in. Raises ForgeErrors."""
 
 
 @dataclass(frozen=True)

@@ -46,13 +46,12 @@ def tell(client: Client, root: str, pull: PullRequest, memory: Memory) -> None:
         what = f"check-run:{run.external_id}"
         text = json.dumps([run.body, run.annotations], sort_keys=True)
         if memory.is_news(what, text):
-            _send(client, root, run)
+            _send(client, root, run, _found(client, root, run) if memory.began(what) else None)
             memory.sent(what, text)
 
 
-def _send(client: Client, root: str, run: CheckRun) -> None:
-    """Make it or edit it, then add the annotations that it has not got yet."""
-    there = _found(client, root, run)
+def _send(client: Client, root: str, run: CheckRun, there: dict[str, Any] | None) -> None:
+    """Make it, or edit what is ``there``, then add the annotations that it has not got yet."""
     done = there["output"]["annotations_count"] if there else 0
     where = f"{root}/check-runs"
     while True:

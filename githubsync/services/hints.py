@@ -46,7 +46,7 @@ def subjects_of(connection: Connection, event: str, payload: object) -> list[Sub
         seen = dict.fromkeys(_number(row, "id") for row in moved)
         return [Subject(Kind.CONNECTION, 0), *(Subject(Kind.REPOSITORY, number) for number in seen if number)]
     repository, reader = _number(payload, "repository", "id"), READERS.get(event)
-    if reader is None or not repository:
+    if reader is None or not repository or _text(payload, "action") in NOTHING_NEW.get(event, ()):
         return []
     kind, name = reader(payload)
     return [Subject(kind, repository, name)] if name or kind == Kind.REPOSITORY else []
@@ -106,6 +106,8 @@ OF_CONNECTION: Final = {
     "installation_repositories": ("repositories_added", "repositories_removed"),
     "github_app_authorization": (),
 }
+NOTHING_NEW: Final = {"issue_comment": ("edited", "deleted")}
+"""Only comments as they were made give orders. Our own is edited again and again."""
 HEARD: Final = frozenset(READERS) | frozenset(OF_CONNECTION)
 """Events that tell of something that matters here; all others are marked as ignored."""
 

@@ -130,7 +130,7 @@ class _Teller:
         if not self.memory.is_news("comment", body):
             return
         comment_id = self.memory.told.comment_id
-        if comment_id is None:
+        if self.memory.began("comment") and comment_id is None:
             found = self.memory.ours(self.client.pages(where), mark, self.client)
             comment_id = found["id"] if found else None
         if comment_id is None:

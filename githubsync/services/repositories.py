@@ -14,7 +14,7 @@ from budgets.models import Freeze
 from githubsync import access
 from githubsync.client import Client
 from githubsync.models import Connection, Poll, Repository
-from githubsync.services import apps, tokens
+from githubsync.services import apps, naming, tokens
 from mcc.core import errands
 from mcc.core.errands import Later, Lease
 from mcc.core.models import User
@@ -26,7 +26,6 @@ from projects.services.pausing import Sandboxes, Scope
 from projects.services.rights import require_decider
 
 ERRAND = "githubsync.look"
-FACTS = ("full_name", "default_branch", "private", "archived")
 
 
 def look_at(repository: Repository, lease: Lease) -> None:
@@ -86,7 +85,7 @@ def agree(client: Client, repository: Repository, facts: dict[str, Any], lease: 
     pushed_at = datetime.fromisoformat(facts["pushed_at"]) if facts["pushed_at"] else None
     is_behind = repository.cloned_at is not None and repository.pushed_at != pushed_at
     lease.check()
-    write_down(repository, facts)
+    naming.write_down(repository, facts)
     if is_behind:
         fetch(repository)
     lease.check()
@@ -97,20 +96,6 @@ def agree(client: Client, repository: Repository, facts: dict[str, Any], lease: 
 def fetch(repository: Repository) -> None:
     """Bring the project's copy up to date, which is where plans and merges look. Raises ForgeErrors."""
     Mirror(_project(repository).pk).fetch_from(access.clone_spec(repository))
-
-
-@transaction.atomic
-def write_down(repository: Repository, facts: dict[str, Any]) -> None:
-    """Keep what GitHub says of ``repository``. Which branch work goes into is not changed by that."""
-    now = {name: facts[name] for name in FACTS}
-    if all(getattr(repository, name) == value for name, value in now.items()):
-        return
-    if repository.default_branch != now["default_branch"]:
-        now["branch_before"] = repository.default_branch
-    for name, value in now.items():
-        setattr(repository, name, value)
-    Repository.objects.filter(pk=repository.pk).update(**now)
-    Project.objects.filter(pk=repository.project_id or 0).update(repository=repository.html_url)
 
 
 def _trouble(client: Client, repository: Repository, facts: dict[str, Any]) -> str:

@@ -27,9 +27,18 @@ class Memory:
     def sent(self, what: str, text: str) -> None:
         """Write down that it was sent. Raises LeaseLost."""
         self.told.digests[what] = _digest(text)
-        with transaction.atomic():
-            self.lease.check()
-            self.told.save(update_fields=["digests", "comment_id"])
+        self._keep()
+
+    def began(self, what: str) -> bool:
+        """Write down that ``what`` is being made; return whether an earlier attempt may have. Raises LeaseLost.
+
+        Only then has anybody to look whether it is there already.
+        """
+        if what in self.told.digests:
+            return True
+        self.told.digests[what] = ""
+        self._keep()
+        return False
 
     def marker(self, what: str) -> str:
         """Return what our words about ``what`` are known by. No other installation of MCC has the same."""
@@ -42,6 +51,11 @@ class Memory:
             if mark in (row["body"] or "") and (row["user"] or {}).get("id") == self._account(client):
                 return row
         return None
+
+    def _keep(self) -> None:
+        with transaction.atomic():
+            self.lease.check()
+            self.told.save(update_fields=["digests", "comment_id"])
 
     def _account(self, client: Client) -> int:
         if self._me is None:

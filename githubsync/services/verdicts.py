@@ -41,7 +41,7 @@ def tell_reviews(client: Client, root: str, pull: PullRequest, memory: Memory) -
         if not memory.is_news(what, "said"):
             continue
         where, mark = f"{root}/pulls/{pull.number}/reviews", memory.marker(what)
-        if memory.ours(client.pages(where), mark, client) is None:
+        if not memory.began(what) or memory.ours(client.pages(where), mark, client) is None:
             _review(client, where, vote, mark)
         memory.sent(what, "said")
 

@@ -2,14 +2,18 @@
 
 import threading
 import time
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 
 from githubsync import access
 from githubsync.client import Rejected
 from githubsync.forge import GitHubForge
 from githubsync.models import Repository
+from githubsync.services import naming
 from githubsync.tests import factories
 from mcc.core.errors import InvalidInput
 from projects.forge import Forbidden, InTheWay, MergeMethod, NotFound, PullRef, Unavailable
@@ -119,6 +123,50 @@ def test_a_repository_that_is_renamed_in_the_middle_is_followed(github, forge, m
     assert forge.repository().url == f"{github.simulator.url}/ada/globe"
 
 
+def asked_what_it_is_called(github) -> int:
+    where = f"/api/v3/repositories/{github.repo.id}"
+    return len([one for one in github.simulator.requests("GET") if one.path == where])
+
+
+def test_github_is_asked_what_the_repository_is_called_once_in_a_while(github, forge, mirror):
+    asked = asked_what_it_is_called(github)
+    for number in range(3):
+        forge.push_branch(f"mcc/{number}", work(mirror, f"{number}.txt"), None)
+        mirror.fetch()
+    assert asked_what_it_is_called(github) == asked
+
+    Repository.objects.update(named_at=timezone.now() - naming.TRUSTED - timedelta(seconds=1))
+    mirror.fetch()
+    mirror.fetch()
+
+    assert asked_what_it_is_called(github) == asked + 1
+
+
+def test_another_repository_that_takes_the_old_name_over_gets_nothing(github):
+    forge = GitHubForge(factories.linked_project(github, by=factories.app_connection(github)))
+    mirror = Mirror(forge.project.pk)
+    mirror.fetch()
+    github.simulator.world.rename(github.repo, "globe")
+    other = github.simulator.world.repo("ada/atlas")
+    github.persons.git("push", "-q", str(other.bare.path), "main:main", "main:theirs")
+
+    forge.push_branch("mcc/one", sha := work(mirror), None)
+    mirror.fetch()
+
+    assert (github.repo.bare.heads()["mcc/one"], sorted(mirror.branches())) == (sha, ["main", "mcc/one"])
+    assert sorted(other.bare.heads()) == ["main", "theirs"]
+
+
+def test_one_that_is_gone_is_asked_for_once_and_no_more(github, forge, mirror):
+    github.simulator.world.repos.clear()
+    asked = len(github.simulator.requests())
+
+    with pytest.raises(NotFound, match="knows no such thing"):
+        mirror.fetch()
+
+    assert len(github.simulator.requests()) == asked + 2  # git, and what it is called
+
+
 @pytest.mark.parametrize(
     ("spoil", "field", "says"),
     [
@@ -202,7 +250,7 @@ def test_the_token_is_in_no_address_no_file_and_no_list_of_processes(github, for
 
 
 def test_a_redirect_of_git_is_not_followed_with_the_token(github, forge, mirror):
-    before = access.clone_spec(forge.linked)
+    before = replace(access.clone_spec(forge.linked), asked_anew=None)
     github.simulator.world.rename(github.repo, "globe")
     with pytest.raises((NotFound, Unavailable)):
         mirror.fetch_from(before)

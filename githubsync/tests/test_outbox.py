@@ -74,6 +74,17 @@ def test_a_change_is_written_down_with_it_and_told_in_one_comment_that_is_edited
     assert f"{issue.key} is being tested." in comment.body
 
 
+def test_what_nobody_tried_to_say_before_is_not_looked_for(github, issue):
+    pull = opened(github, issue)
+    judged(pull, findings=FINDINGS)
+    asked = len(github.simulator.requests("GET"))
+
+    tell(issue)
+
+    assert (len(comments(github)), len(github.repo.issues[pull.number].pull.reviews)) == (1, 1)
+    assert len(github.simulator.requests("GET")) == asked
+
+
 @pytest.mark.parametrize("fault", [{"after": True}, {"kind": "cut"}, {"kind": "garbled"}])
 def test_an_answer_that_was_lost_makes_no_second_comment(github, issue, fault):
     github.simulator.fail(r"POST .*/comments$", **fault)
@@ -91,6 +102,9 @@ def test_a_stranger_who_copies_the_marker_is_not_edited(github, issue):
     world = github.simulator.world
     github.repo.private = False
     stranger = world.token("eve", permissions={"issues": "write"})
+    github.simulator.fail(r"POST .*/comments$")
+    with pytest.raises(Unavailable):
+        tell(issue)
     github.made("{repo}/issues/1/comments", {"body": mark(issue)}, stranger)
 
     tell(issue)

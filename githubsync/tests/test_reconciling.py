@@ -178,6 +178,9 @@ SHA = "a" * 40
     [
         ("issues", {"issue": {"number": 3}}, [("issue", 5, "3")]),
         ("issue_comment", {"issue": {"number": 3, "pull_request": {"url": ""}}}, [("pull", 5, "3")]),
+        ("issue_comment", {"action": "created", "issue": {"number": 3}}, [("issue", 5, "3")]),
+        ("issue_comment", {"action": "edited", "issue": {"number": 3}}, []),
+        ("issues", {"action": "edited", "issue": {"number": 3}}, [("issue", 5, "3")]),
         ("pull_request_review", {"pull_request": {"number": 4}}, [("pull", 5, "4")]),
         ("push", {"ref": "refs/heads/a/b"}, [("branch", 5, "a/b")]),
         ("push", {"ref": "refs/tags/v1"}, []),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -49,7 +50,7 @@ def _allowed_protocol(url: str) -> str:
 def fetch_url(git: HostGit, source: CloneSpec, refspec: str) -> None:
     """Fetch ``refspec`` over the network into the repository of ``git``. Raises ForgeErrors."""
     options = ("-q", "--prune", "--no-tags", "--no-write-fetch-head")
-    _talk(git, source, ("fetch", *options, "--", source.url, refspec), LONG)
+    _where_it_is(source, lambda there: _talk(git, there, ("fetch", *options, "--", there.url, refspec), LONG))
 
 
 def push_url(git: HostGit, target: CloneSpec, branch: str, sha: str, expected_old: str | None) -> None:
@@ -57,9 +58,22 @@ def push_url(git: HostGit, target: CloneSpec, branch: str, sha: str, expected_ol
 
     Raises Conflict when it does not, and other ForgeErrors. What is there already is left alone.
     """
-    lease = f"--force-with-lease=refs/heads/{branch}:{expected_old or ''}"
-    push = ("push", "-q", "--no-verify", lease, "--", target.url, f"{sha}:refs/heads/{branch}")
-    _talk(git, target, push, LONG)
+    options = ("-q", "--no-verify", f"--force-with-lease=refs/heads/{branch}:{expected_old or ''}")
+    what = f"{sha}:refs/heads/{branch}"
+    _where_it_is(target, lambda there: _talk(git, there, ("push", *options, "--", there.url, what), LONG))
+
+
+def _where_it_is(source: CloneSpec, talk: Callable[[CloneSpec], object]) -> None:
+    """``talk`` to where the repository was, and once more to where it is by now when it is not there any more.
+
+    Whoever is asked may also know better why it is refused.
+    """
+    try:
+        talk(source)
+    except (NotFound, Forbidden):
+        if source.asked_anew is None or (now := source.asked_anew()).url == source.url:
+            raise
+        talk(now)
 
 
 def _nowhere() -> HostGit:
