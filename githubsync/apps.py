@@ -25,5 +25,6 @@ class GitHubSyncConfig(AppConfig):
         schedules.every_minute("githubsync.tasks.work_on_deliveries")
         schedules.every_minute("githubsync.tasks.poll")
         schedules.every_minute("githubsync.tasks.catch_up")
+        schedules.at_start("githubsync.tasks.catch_up_at_start")
         schedules.cron("25 3 * * *", "githubsync.tasks.purge_deliveries")
         founding.register(founding.Way("On GitHub", "github:choose", Connection.may_be_used_by, rank=1))

@@ -27,6 +27,11 @@ def catch_up() -> None:
     catching_up.sweep()
 
 
+def catch_up_at_start() -> None:
+    """Fetch what GitHub delivered while nobody was here."""
+    catching_up.begin()
+
+
 def purge_deliveries() -> None:
     """Delete what GitHub delivered long ago."""
     logger.info("%s old deliveries deleted", webhooks.purge())

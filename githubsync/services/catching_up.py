@@ -51,8 +51,14 @@ class _Listed:
     at: datetime
 
 
+def begin() -> None:
+    """Order a look at the lists now, for nobody knows how long nobody was here. A limit of GitHub's is waited out."""
+    Webhook.objects.exclude(catch_up_at=None).update(catch_up_at=timezone.now())
+    sweep()
+
+
 def sweep() -> None:
-    """Order a look at the lists where it is time to: at the start, and every ten minutes."""
+    """Order a look at the lists where it is time to: every ten minutes."""
     due = Q(catch_up_at=None) | Q(catch_up_at__lte=timezone.now())
     signed = Webhook.objects.filter(due, secret_set_at__isnull=False, connection__active=True)
     for pk in signed.values_list("pk", flat=True):

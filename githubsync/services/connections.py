@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from githubsync.identities import SignIn, UserToken
-from githubsync.models import Connection
+from githubsync.models import Connection, Poll
 from mcc.core import audit
 from mcc.core.errors import InvalidInput, NotAllowed
 from mcc.core.models import User
@@ -88,6 +88,8 @@ def change(connection: Connection, *, user: User, token: str = "", **given: str 
     if changed or token:
         connection.save(update_fields=[*changed, "token", "token_set_at", "owner", "limited_until"])
         audit.record(user, "github.change_connection", _subject(row), {**changed, "new_token": bool(token)})
+        # What was refused for the old token may be answered now.
+        Poll.objects.filter(repository__connection=row, failures__gt=0).update(next_at=timezone.now(), failures=0)
 
 
 @transaction.atomic

@@ -27,6 +27,7 @@ from githubsync.models import Connection, Delivery, Poll, Repository, Webhook
 from githubsync.services import deliveries, repositories
 from mcc.core import errands
 from mcc.core.errands import Lease
+from mcc.core.errors import DomainError
 from projects.forge import Forbidden, ForgeError, NotFound, RateLimited, Unavailable
 from projects.models import PullRequest
 
@@ -38,7 +39,10 @@ SETTLED = timedelta(seconds=2)
 """GitHub's times are whole seconds: what changed so lately may change again and look the same."""
 WEBHOOK_RECENT = timedelta(days=1)
 SAFETY_NET = timedelta(minutes=15)
-LONGEST_BACK_OFF = timedelta(hours=1)
+LONGEST_REFUSED = timedelta(minutes=15)
+"""Until somebody on GitHub lets us in again, which no webhook need tell."""
+LONGEST_OUTAGE = timedelta(minutes=5)
+"""It ends by itself, and nobody tells."""
 PAGES = 10
 """In one turn, of up to 100 things each. A repository with more is asked again at once."""
 MOST_PAGES = 200
@@ -101,7 +105,8 @@ def poll(connection_id: int, lease: Lease, *, now: datetime) -> None:
             return
         except ForgeError as error:
             row.failures += 1
-            pause = min(_interval(repository, now) * 2 ** min(row.failures, 10), LONGEST_BACK_OFF)
+            longest = LONGEST_REFUSED if isinstance(error, DomainError) else LONGEST_OUTAGE
+            pause = min(_interval(repository, now) * 2 ** min(row.failures, 10), longest)
             problem = str(error)[:500]
             Poll.objects.filter(pk=row.pk).update(failures=row.failures, problem=problem, next_at=now + _early(pause))
         else:

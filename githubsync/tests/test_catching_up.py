@@ -13,6 +13,7 @@ from githubsync.tests import factories
 from githubsync.tests.test_linking import AtWork
 from githubsync.tests.test_polling import work
 from mcc.core.errands import Later
+from mcc.core.models import Errand
 from projects.models import Issue
 from projects.tests import factories as people
 
@@ -127,6 +128,19 @@ def test_a_failure_keeps_the_watermark_and_the_next_look_finds_it(github, line):
 
     assert Delivery.objects.filter(event="issues").count() == 2
     assert Webhook.objects.get().caught_up_to is not None
+
+
+def test_at_the_start_a_look_is_due_at_once_and_ordered_once(github, line):
+    assert catch_up() is False
+    ordered(github)
+    assert catch_up() is False, "not before ten minutes are over"
+
+    for _ in range(2):
+        catching_up.begin()
+    assert Errand.objects.filter(kind=catching_up.ERRAND).count() == 1
+    catch_up()
+
+    assert Delivery.objects.filter(event="issues").count() == 2
 
 
 def test_a_look_is_ordered_only_where_somebody_set_a_secret_and_a_token_need_not_see_hooks(github, line):

@@ -7,7 +7,9 @@ from django.core.cache import cache
 from django.utils import timezone
 
 from githubsync.models import Connection, Delivery, Heard, Poll, Repository
-from githubsync.services import deliveries, polling, webhooks
+from githubsync.services import connections, deliveries, polling, repositories, webhooks
+from githubsync.services.hints import Kind, Subject
+from githubsync.services.reconciling import reconcile
 from githubsync.simulator.faults import Fault
 from githubsync.simulator.world import Issue as Theirs
 from githubsync.tests import factories
@@ -158,7 +160,7 @@ def test_a_failure_is_told_and_backs_off_until_it_is_mended(github, row, admin_c
         before, now = now, Poll.objects.get().next_at
         pauses.append((now - before).total_seconds())
 
-    assert [96 <= pauses[0] <= 120, 192 <= pauses[1] <= 240, 384 <= pauses[2] <= 480] == [True] * 3
+    assert [96 <= pauses[0] <= 120, 192 <= pauses[1] <= 240, 240 <= pauses[2] <= 300] == [True] * 3
     page = admin_client.get(f"/connections/{row.connection_id}/").content.decode()
     assert "GitHub answered 503" in page
     told = admin_client.get(f"/api/v1/connections/{row.connection_id}/").json()["hearing"]
@@ -168,6 +170,47 @@ def test_a_failure_is_told_and_backs_off_until_it_is_mended(github, row, admin_c
     polling.poll(row.connection_id, AtWork(), now=now)
 
     assert (Poll.objects.get().problem, Poll.objects.get().failures, Delivery.objects.count()) == ("", 0, 1)
+
+
+def failing(github, row, times=6):
+    """Let asking fail again and again; return the longest pause in minutes."""
+    now, longest = timezone.now(), timedelta()
+    for _ in range(times):
+        polling.poll(row.connection_id, AtWork(), now=now)
+        before, now = now, Poll.objects.get().next_at
+        longest = max(longest, now - before)
+    assert Poll.objects.get().failures == times
+    return longest / timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("how", ["somebody asks", "a webhook"])
+def test_who_is_not_answered_asks_again_at_once_when_github_is_back(github, row, how):
+    github.simulator.faults.append(fault := Fault("GET .*/issues", status=503, times=1_000))
+    assert 4 <= failing(github, row) <= 5
+    github.simulator.faults.remove(fault)
+
+    if how == "somebody asks":
+        repositories.work(row.pk, AtWork())
+    else:
+        reconcile(row.connection, Subject(Kind.REPOSITORY, row.github_id), AtWork())
+
+    poll = Poll.objects.get()
+    assert (poll.failures, poll.next_at <= timezone.now()) == (0, True)
+
+
+def test_who_is_refused_asks_every_quarter_of_an_hour_and_at_once_with_another_token(github, row):
+    token = github.simulator.world.tokens.pop(github.token.value)
+    assert 12 <= failing(github, row) <= 15
+    assert "does not accept the token" in Repository.objects.get().trouble
+
+    github.simulator.world.tokens["github_pat_another"] = token
+    boss = people.user(is_superuser=True)
+    connections.change(row.connection, user=boss, token="github_pat_another")
+    assert Poll.objects.get().next_at <= timezone.now()
+    row.connection.refresh_from_db()
+    polling.poll(row.connection_id, AtWork(), now=timezone.now())
+
+    assert (Repository.objects.get().trouble, Poll.objects.get().problem) == ("", "")
 
 
 def test_many_changes_are_taken_over_page_by_page_each_once(github, row):

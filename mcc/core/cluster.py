@@ -7,10 +7,12 @@ workers for real:
   ever (https://github.com/django-q2/django-q2/issues/23): ``SafeQueue``.
 * A killed parent or sentinel leaves its children at work, and a restart doubles the cluster: they die with it.
 * The services of ``mcc.core.worker`` begin and end inside django-q2's worker function.
+* Whichever worker is there first says that the cluster has come up; one that replaces another says nothing.
 """
 
 import functools
 import importlib
+import multiprocessing
 import os
 import signal
 from collections.abc import Callable
@@ -20,7 +22,7 @@ from typing import Any
 import django_q.cluster
 from django.db import connections
 
-from mcc.core import lifeline, worker
+from mcc.core import lifeline, schedules, worker
 
 LOOK_S = 1.0
 
@@ -61,10 +63,13 @@ def install() -> None:
 
 def _hosting(work: Callable[..., None]) -> Callable[..., None]:
     """Wrap django-q2's worker function so that the hosted services live as long as it does."""
+    nobody_was_here = multiprocessing.Semaphore()
 
     @functools.wraps(work)
     def hosting(*args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         worker.serve()
+        if nobody_was_here.acquire(block=False):
+            schedules.started()
         try:
             work(*args, **kwargs)
         finally:

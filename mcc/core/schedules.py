@@ -1,15 +1,22 @@
 """What happens by the clock, declared in code by the apps and reconciled into django-q2's table at each
-migrate.
+migrate; and what happens when the workers come up.
 
 django-q2 looks about every 30 s, so a schedule is for sweeping up, not for being quick.
 """
 
-from django.db import connection, transaction
+import logging
+
+from django.db import DatabaseError, connection, transaction
 from django_q.models import Schedule
+
+from mcc.core.queue import enqueue
+
+logger = logging.getLogger(__name__)
 
 PREFIX = "mcc: "
 
 _declared: dict[str, Schedule] = {}
+_at_start: list[str] = []
 
 
 def every_minute(task: str) -> None:
@@ -25,6 +32,21 @@ def every_minutes(minutes: int, task: str) -> None:
 def cron(expression: str, task: str) -> None:
     """Enqueue ``task`` at the times of a cron ``expression`` in UTC, as in ``15 3 * * *``."""
     _declared[task] = Schedule(schedule_type=Schedule.CRON, cron=expression)
+
+
+def at_start(task: str) -> None:
+    """Enqueue ``task`` once each time that a cluster comes up, however many workers it has."""
+    if task not in _at_start:
+        _at_start.append(task)
+
+
+def started() -> None:
+    """A cluster has come up. Without a database for the moment the clock makes good for it."""
+    try:
+        for task in _at_start:
+            enqueue(task)
+    except DatabaseError:
+        logger.exception("what is due at the start waits for the clock")
 
 
 @transaction.atomic

@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+import uuid
 
 from django.core.management import execute_from_command_line
 
@@ -21,8 +22,16 @@ def slow_mark(name: str) -> None:
     mark(f"{name} ended")
 
 
-def register_errands() -> None:
+def say_it_started() -> None:
+    """What happens when the cluster comes up: a trace for each time."""
+    mark(f"started {uuid.uuid4()}")
+
+
+def register() -> None:
+    from mcc.core import schedules
     from mcc.core.errands import Lease, handler
+
+    schedules.at_start("mcc.core.tests.cluster_process.say_it_started")
 
     @handler("test.slow")
     def slow(subject: int, lease: Lease) -> None:
@@ -38,5 +47,5 @@ if __name__ == "__main__":
     import django
 
     django.setup()
-    register_errands()
+    register()
     execute_from_command_line([sys.argv[0], "qcluster"])

@@ -48,6 +48,7 @@ def test_a_killed_worker_stops_neither_the_jobs_nor_its_errand(cluster):
     for number in range(6):
         enqueue(f"{JOBS}.mark", f"job {number}")
     wait_until(lambda: marked(*(f"job {number}" for number in range(6))))
+    assert Heartbeat.objects.filter(name__startswith="started ").count() == 1, "it came up once, whoever was replaced"
 
     # A busy one: the errand goes on elsewhere at once, not when its lease of 15 s has run out.
     errand = errands.post("test.slow", 0)
