@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from agents.sandbox import arguments, owners, places, probe, toolchains
+from agents.sandbox import arguments, cgroups, owners, places, probe, toolchains
+from agents.sandbox.cgroups import Group, GroupWatch
 from agents.sandbox.descriptors import Descriptors
 from agents.sandbox.probe import Bubblewrap
 from agents.sandbox.process import ProcessPump, Report
+from agents.sandbox.pump import Watch
 from agents.sandbox.types import (
     Ending,
     Limits,
@@ -28,6 +30,8 @@ from mcc.core.errors import InvalidInput
 
 logger = logging.getLogger(__name__)
 
+GROUPED = {"memory": "memory", "pids": "processes", "cpu": "processor time"}
+
 
 class BwrapSandbox(WorkspaceSandbox):
     """One workspace; each command gets a sandbox of its own around it."""
@@ -35,16 +39,25 @@ class BwrapSandbox(WorkspaceSandbox):
     def __init__(self, spec: SandboxSpec, bubblewrap: Bubblewrap) -> None:
         super().__init__(spec)
         self._bubblewrap = bubblewrap
+        self._group = Group(bubblewrap.groups.hierarchies)
         self._toolchains = (*bubblewrap.toolchains, *toolchains.chosen(spec.toolchains))
 
     def _run(self, command: Command) -> Result:
         limits = command.limits
-        memory = MemoryWatch(limits)
-        watches = [memory.look, lambda _: self._disk.look(limits)]
+        memory = self._memory(limits)
+        watches: list[Watch] = [memory.look, lambda _: self._disk.look(limits)]
         pump = ProcessPump(limits, watches, command.on_output, command.cancel, on_init=self._bubblewrap.yield_to_us)
         with self._under_way(pump):
             report = self._start(pump, command)
-        return replace(self._started(report), peak_memory=memory.peak or None)
+        return memory.judged(self._started(report))
+
+    def _memory(self, limits: Limits) -> MemoryWatch | GroupWatch:
+        """Give the next command its share of the machine, and return who minds its memory."""
+        self._group.limit(limits)
+        return GroupWatch(limits, self._group) if self._group.limits_memory() else MemoryWatch(limits)
+
+    def _end(self) -> None:
+        self._group.remove()
 
     def _start(self, pump: ProcessPump, command: Command) -> Report:
         limits, mounts = command.limits, command.mounts
@@ -61,6 +74,7 @@ class BwrapSandbox(WorkspaceSandbox):
                 words += ["--json-status-fd", str(inherited.open[-1])]
                 arguments_fd = inherited.memory_file(arguments.packed(words))
                 line = self._bubblewrap.command_line(command.argv, command.start, limits, arguments_fd)
+                line = [*self._group.joining(), *line]
                 starting = self._bubblewrap.on_its_processors(limits)
                 return pump.run(line, inherited=inherited, status_fd=status_fd, stdin=command.stdin, starting=starting)
             except ValueError as error:
@@ -108,7 +122,8 @@ class BwrapBackend(WorkspaceBackend):
         workspace = places.make_workspace(f"probe-{owners.me()}")
         try:
             spec = SandboxSpec(workspace.name, workspace, limits=Limits(wall_s=20))
-            result = BwrapSandbox(spec, bubblewrap).run(["/usr/bin/true"])
+            with BwrapSandbox(spec, bubblewrap) as trial:
+                result = trial.run(["/usr/bin/true"])
         except SandboxStartError as error:
             raise SandboxUnavailable(error.detail, hint=probe.hint(error.detail)) from error
         finally:
@@ -133,14 +148,24 @@ class BwrapBackend(WorkspaceBackend):
         return [self.name, platform.machine(), *named, *(str(path.resolve()) for path in toolchains)]
 
     def reap(self) -> list[str]:
-        """Nothing is left but processes, and those are looked for whatever the backend (``reaping``)."""
-        return []
+        """Remove the control groups of dead processes. What still runs is looked for whatever the backend."""
+        found = self._bubblewrap.groups if self._bubblewrap else cgroups.find()
+        return cgroups.reap(found.hierarchies, owners.dead())
 
 
 def _terms(bubblewrap: Bubblewrap) -> tuple[str, ...]:
-    counted = "by the kernel" if bubblewrap.host.can_count_processes else "not: this kernel counts all of the user's"
-    return (
-        f"processes are limited {counted}",
-        "memory for each process by the kernel, for all together by a watchdog, which may let half as much again pass",
-        *TERMS,
-    )
+    groups, host = bubblewrap.groups, bubblewrap.host
+    counted = "by the kernel" if host.can_count_processes else "not: this kernel counts all of the user's"
+    ungrouped = {
+        "memory": "memory is limited for each process by the kernel, for all together by a watchdog, "
+        "which may let half as much again pass",
+        "pids": f"processes are limited {counted}",
+        "cpu": "processor time by the processors that a command may use, which others use, too",
+    }
+    grouped = [what for name, what in GROUPED.items() if groups.limits(name)]
+    terms = [term for name, term in ungrouped.items() if not groups.limits(name)]
+    if grouped:
+        terms.insert(0, f"{', '.join(grouped)} limited for all processes together by the kernel ({groups.where()})")
+    if groups.why:
+        terms.append(f"not by control groups: {groups.why}")
+    return (*terms, *TERMS)

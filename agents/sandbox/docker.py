@@ -30,7 +30,7 @@ from agents.sandbox.types import (
     SandboxStartError,
     SandboxUnavailable,
 )
-from agents.sandbox.watchdogs import MemoryWatch
+from agents.sandbox.watchdogs import host_is_short, used_up
 from agents.sandbox.workspace import TERMS, Command, WorkspaceBackend, WorkspaceSandbox
 from mcc.core.errors import InvalidInput
 
@@ -64,8 +64,7 @@ class DockerSandbox(WorkspaceSandbox):
         _check(argv, env)
         if not self.spec.workspace.is_dir():
             raise SandboxGone(f"The workspace {self.spec.workspace_id} is gone.")
-        memory = MemoryWatch(limits)
-        watches = [lambda _: memory.look(None), lambda _: self._disk.look(limits)]
+        watches = [lambda _: host_is_short(limits), lambda _: self._disk.look(limits)]
         pump = ExecPump(limits, watches, command.on_output, command.cancel, kill=self._container.kill)
 
         def talk() -> Conversation:
@@ -85,12 +84,10 @@ class DockerSandbox(WorkspaceSandbox):
         if report.kills:
             # What the temporary directories held may be what was too much.
             self._container.kill()
-            detail = f"the kernel killed {report.kills} of its processes: the memory was used up"
             outcome = Ending.MEMORY_LIMIT if report.exit_code else Ending.EXITED
             code = None if report.exit_code else 0
-            return replace(
-                spoken.result, outcome=outcome, exit_code=code, detail=detail, peak_memory=report.peak_memory
-            )
+            detail, peak = used_up(report.kills), report.peak_memory
+            return replace(spoken.result, outcome=outcome, exit_code=code, detail=detail, peak_memory=peak)
         if not self._container.is_swept():
             self._container.kill()
         return replace(spoken.result, exit_code=report.exit_code, peak_memory=report.peak_memory)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from agents.sandbox import arguments, places, seccomp, toolchains
+from agents.sandbox import arguments, cgroups, places, seccomp, toolchains
 from agents.sandbox.arguments import Host, Toolchain
 from agents.sandbox.types import Limits, SandboxUnavailable
 
@@ -56,6 +56,7 @@ class Bubblewrap:
     features: frozenset[str]
     host: Host
     toolchains: tuple[Toolchain, ...]
+    groups: cgroups.Found
 
     def command_line(self, argv: Sequence[str], cwd: str, limits: Limits, arguments_fd: int) -> list[str]:
         return places.as_sandbox_uid(
@@ -98,7 +99,7 @@ def find(binary: Path | None = None) -> Bubblewrap:
         if missing := REQUIRED - features:
             why = f"{candidate} ({version}) is too old: it lacks --{', --'.join(sorted(missing))}."
             continue
-        return Bubblewrap(usable, version, features, Host.look(), toolchains.for_all())
+        return Bubblewrap(usable, version, features, Host.look(), toolchains.for_all(), cgroups.find())
     raise SandboxUnavailable(why, hint=INSTALL)
 
 

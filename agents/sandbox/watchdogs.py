@@ -1,4 +1,4 @@
-"""What a command may not use up: memory and disk, watched from outside where no cgroup is at hand.
+"""What a command may not use up: memory, where no control group limits it, and disk, watched from outside.
 
 Both are soft: they look every 100 to 250 ms and kill what is over by then. RLIMIT_DATA, sized tmpfs and the
 system calls that seccomp denies are the hard part.
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agents.sandbox.pump import Verdict
-from agents.sandbox.types import MIB, Ending, Limits
+from agents.sandbox.types import MIB, Ending, Limits, Result
 
 RESIDENT = ("RssAnon:", "RssShmem:", "VmPTE:")
 PROPORTIONAL = ("Pss_Anon:", "Pss_Shmem:")
@@ -24,11 +24,8 @@ class MemoryWatch:
         self.peak = 0
 
     def look(self, init_pid: int | None) -> Verdict | None:
-        available = memory_available()
-        if available < self._limits.host_memory_floor:
-            return Verdict(Ending.MEMORY_LIMIT, f"the host has only {available // MIB} MiB of memory left")
-        if init_pid is None:
-            return None
+        if (verdict := host_is_short(self._limits)) is not None or init_pid is None:
+            return verdict
         processes = descendants(init_pid)
         used = sum(_kilobytes(pid, "status", RESIDENT) for pid in processes) * 1024
         if used > self._limits.memory:
@@ -39,6 +36,21 @@ class MemoryWatch:
         if used > self._limits.memory:
             return Verdict(Ending.MEMORY_LIMIT, f"{used // MIB} MiB in {len(processes)} processes")
         return None
+
+    def judged(self, result: Result) -> Result:
+        return replace(result, peak_memory=self.peak or None)
+
+
+def host_is_short(limits: Limits) -> Verdict | None:
+    """Mind what the host has left, whoever takes it."""
+    available = memory_available()
+    if available < limits.host_memory_floor:
+        return Verdict(Ending.MEMORY_LIMIT, f"the host has only {available // MIB} MiB of memory left")
+    return None
+
+
+def used_up(kills: int) -> str:
+    return f"the kernel killed {kills} of its processes: the memory was used up"
 
 
 def memory_available() -> int:
