@@ -205,6 +205,8 @@ class GitHubForge:
             found = client.get(f"{self._root}/pulls/{pull.number}") if pull else None
             if found and found["merged"]:
                 return MergeResult(found["merge_commit_sha"])
+            if found and (target := found["base"]["ref"]) != base_branch:
+                raise InTheWay(f"#{found['number']} goes into {target} on GitHub, not into {base_branch}.")
             mirror.fetch_from(self.fetch_source())
             base = mirror.branches().get(base_branch)
             if base is None:

@@ -12,8 +12,9 @@ from githubsync.services import repositories
 from githubsync.services.effects import branches, commits, issues, pulls
 from githubsync.services.effects.look import Look
 from githubsync.services.hints import Kind, Subject
-from mcc.core.errands import Lease
-from projects.forge import Forbidden, NotFound
+from mcc.core.errands import Later, Lease
+from projects.forge import Forbidden, NotFound, RateLimited
+from projects.models import PullRequest
 
 Effect = Callable[[Look, str], None]
 
@@ -35,6 +36,24 @@ def reconcile(connection: Connection, subject: Subject, lease: Lease) -> None:
         repositories.look_at(repository, lease)
     if effect := EFFECTS.get(subject.kind):
         _carry_out(effect, subject, repository, lease)
+
+
+def look_again(repository_id: int, lease: Lease) -> None:
+    """The errand of a person who asks for a look: at the repository, and at our open pull requests there.
+
+    Raises Later while GitHub wants to be left alone, Unavailable.
+    """
+    rows = Repository.objects.filter(pk=repository_id, project__isnull=False)
+    repository = rows.select_related("connection", "project").first()
+    if repository is None:
+        return
+    pulls = PullRequest.objects.open().filter(project=repository.project)
+    try:
+        repositories.look_at(repository, lease)
+        for number in [] if repository.trouble else list(pulls.values_list("number", flat=True)):
+            reconcile(repository.connection, Subject(Kind.PULL, repository.github_id, str(number)), lease)
+    except RateLimited as wait:
+        raise Later(wait.retry_after_s or 60) from wait
 
 
 def _carry_out(effect: Effect, subject: Subject, repository: Repository, lease: Lease) -> None:

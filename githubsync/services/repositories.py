@@ -16,9 +16,9 @@ from githubsync.client import Client
 from githubsync.models import Connection, Poll, Repository
 from githubsync.services import apps, naming, tokens
 from mcc.core import errands
-from mcc.core.errands import Later, Lease
+from mcc.core.errands import Lease
 from mcc.core.models import User
-from projects.forge import Forbidden, NotFound, RateLimited
+from projects.forge import Forbidden, NotFound
 from projects.git import Mirror
 from projects.models import Project
 from projects.services import pausing, projects
@@ -50,18 +50,6 @@ def look_at_all(connection: Connection, lease: Lease) -> None:
     linked = Repository.objects.filter(connection=connection, project__isnull=False)
     for repository in linked.select_related("connection", "project"):
         look_at(repository, lease)
-
-
-def work(repository_id: int, lease: Lease) -> None:
-    """The errand of a person who asks for a look. Raises Later while GitHub wants to be left alone, Unavailable."""
-    rows = Repository.objects.filter(pk=repository_id, project__isnull=False)
-    repository = rows.select_related("connection", "project").first()
-    if repository is None:
-        return
-    try:
-        look_at(repository, lease)
-    except RateLimited as wait:
-        raise Later(wait.retry_after_s or 60) from wait
 
 
 def look_again(repository: Repository, *, user: User) -> None:

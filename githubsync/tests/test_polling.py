@@ -7,9 +7,8 @@ from django.core.cache import cache
 from django.utils import timezone
 
 from githubsync.models import Connection, Delivery, Heard, Poll, Repository
-from githubsync.services import connections, deliveries, polling, repositories, webhooks
+from githubsync.services import connections, deliveries, polling, reconciling, webhooks
 from githubsync.services.hints import Kind, Subject
-from githubsync.services.reconciling import reconcile
 from githubsync.simulator.faults import Fault
 from githubsync.simulator.world import Issue as Theirs
 from githubsync.tests import factories
@@ -190,9 +189,9 @@ def test_who_is_not_answered_asks_again_at_once_when_github_is_back(github, row,
     github.simulator.faults.remove(fault)
 
     if how == "somebody asks":
-        repositories.work(row.pk, AtWork())
+        reconciling.look_again(row.pk, AtWork())
     else:
-        reconcile(row.connection, Subject(Kind.REPOSITORY, row.github_id), AtWork())
+        reconciling.reconcile(row.connection, Subject(Kind.REPOSITORY, row.github_id), AtWork())
 
     poll = Poll.objects.get()
     assert (poll.failures, poll.next_at <= timezone.now()) == (0, True)

@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from githubsync.models import IssueLink, Repository
+from githubsync.services import reconciling
 from githubsync.services.hints import Kind, Subject, subjects_of
 from githubsync.services.importing import digest
 from githubsync.services.reconciling import reconcile
@@ -14,8 +15,10 @@ from githubsync.tests import factories
 from githubsync.tests.test_linking import AtWork
 from githubsync.tests.test_outbox import opened
 from projects import workflow
-from projects.models import IssueStatus, PullRequest, TaskStatus
-from projects.services import scheduling
+from projects.forge import InTheWay, PullRef, forge_of
+from projects.git import Mirror
+from projects.models import IssueStatus, Project, PullRequest, Request, TaskStatus
+from projects.services import merging, scheduling
 from projects.tests.factories import planned
 
 pytestmark = pytest.mark.django_db
@@ -157,6 +160,71 @@ def test_our_own_merge_that_is_not_written_down_yet_is_no_reason_to_give_up(gith
     look(Kind.ISSUE, 1)
 
     assert state(issue)[1] == "merging"
+
+
+def handed_in(issue):
+    workflow.move_task(issue.tasks.get(), TaskStatus.TESTING)
+
+
+def turned(github, base):
+    by_person(github, "PATCH", "{repo}/pulls/2", {"base": base})
+    look(Kind.PULL, 2)
+
+
+def asked():
+    return list(Request.objects.open().filter(kind=Request.Kind.BLOCKED).values_list("question", flat=True))
+
+
+def branched(github, *names):
+    for name in names:
+        github.repo.bare.point(f"refs/heads/{name}", github.repo.bare.heads()["main"])
+
+
+def test_a_pull_request_that_is_turned_to_another_branch_is_asked_about_until_it_is_put_back(github, issue):
+    handed_in(issue)
+    branched(github, "release", "next")
+    turned(github, "release")
+    look(Kind.PULL, 2)
+    assert asked() == ["Somebody turned #2: it would be merged into release. How shall it go on?"]
+
+    turned(github, "next")
+    assert asked() == ["Somebody turned #2: it would be merged into next. How shall it go on?"]
+    turned(github, "main")
+    issue.refresh_from_db()
+    assert (asked(), issue.blocked, PullRequest.objects.get().base_branch) == ([], False, "main")
+
+    turned(github, "release")
+    assert len(asked()) == 1, "it is asked again"
+
+
+def test_one_that_is_turned_to_where_the_project_works_by_now_goes_there(github, issue):
+    handed_in(issue)
+    merging.seek_approval(PullRequest.objects.get())
+    branched(github, "trunk")
+    turned(github, "trunk")
+    [blocking] = asked()
+    assert "into trunk" in blocking
+    Project.objects.update(default_branch="trunk")
+
+    reconciling.look_again(Repository.objects.get().pk, AtWork())
+
+    assert (asked(), PullRequest.objects.get().base_branch) == ([], "trunk")
+    [approval] = Request.objects.open()
+    assert "into trunk?" in approval.question
+
+
+def test_a_merge_goes_into_no_branch_that_nobody_approved(github, issue):
+    pull, forge = PullRequest.objects.get(), forge_of(issue.project)
+    branched(github, "release")
+    by_person(github, "PATCH", "{repo}/pulls/2", {"base": "release"})
+    mirror = Mirror(issue.project_id)
+    mirror.fetch()
+
+    with pytest.raises(InTheWay, match="#2 goes into release on GitHub, not into main"):
+        about = {"base_branch": "main", "expected_base_sha": mirror.branches()["main"], "message": "One"}
+        forge.merge(pull.head_sha, pull=PullRef(2), **about)
+
+    assert github.repo.issues[2].pull.merged_sha is None
 
 
 def test_what_concerns_no_project_is_left_alone(github, issue):

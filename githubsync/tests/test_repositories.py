@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from githubsync import access
 from githubsync.models import Outgoing, Poll, Repository
-from githubsync.services import outbox, polling, repositories
+from githubsync.services import outbox, polling, reconciling, repositories
 from githubsync.services.hints import Kind
 from githubsync.simulator import apps as simulated
 from githubsync.tests import factories
@@ -257,7 +257,7 @@ def test_a_base_branch_that_is_gone_pauses_the_project_until_another_one_is_chos
 
     row.refresh_from_db()
     repositories.decide_branch(row, follow=True, user=boss)
-    repositories.work(row.pk, AtWork())
+    reconciling.look_again(row.pk, AtWork())
 
     assert trouble() == ""
 

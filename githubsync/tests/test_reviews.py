@@ -12,8 +12,8 @@ from githubsync.tests.test_orders import heard, say, token
 from githubsync.tests.test_reconciling import issue, look
 from mcc.core.models import Errand
 from projects import workflow
-from projects.models import Feedback, PullRequest, Request, Task, TaskStatus
-from projects.services import merging, scheduling
+from projects.models import Feedback, Project, PullRequest, Request, Task, TaskStatus
+from projects.services import merging, requests, scheduling
 from projects.tests import factories
 
 __all__ = ["issue"]
@@ -263,6 +263,50 @@ def test_one_that_is_dismissed_when_the_rework_has_begun_is_only_marked(github, 
 
     assert stage() == ("coding", 1)
     assert "when the rework had begun" in admin_client.get(f"/issues/{pull.issue.key}/checks/").content.decode()
+
+
+def open_questions():
+    return list(Request.objects.open().filter(kind=Request.Kind.BLOCKED))
+
+
+def came_back_too_often():
+    Project.objects.update(max_rework=1)
+    Task.objects.update(rework=1)
+
+
+def test_a_question_that_only_a_review_caused_goes_with_it_and_comes_with_the_next(github, pull):
+    came_back_too_often()
+    made = review(github, pull, bob := reviewer(github))
+    see(pull, times=2)
+    [asked] = open_questions()
+    assert ("bob requested changes" in asked.question, stage()) == (True, ("testing", 1))
+
+    dismiss(github, pull, made, bob)
+    look(Kind.PULL, pull.number)
+    pull.issue.refresh_from_db()
+    assert (open_questions(), stage(), pull.issue.blocked) == ([], ("testing", 1), False)
+
+    review(github, pull, bob, body="Still not so.")
+    see(pull, times=2)
+    [again] = open_questions()
+    assert again.pk != asked.pk
+    requests.answer(again, user=factories.user(is_superuser=True), choice="again")
+    see(pull)
+    assert stage() == ("coding", 2)
+    assert "Still not so." in last_order()
+
+
+def test_a_question_stays_while_one_of_two_still_wants_it(github, pull):
+    came_back_too_often()
+    made = review(github, pull, bob := reviewer(github))
+    review(github, pull, reviewer(github, "carl"))
+    see(pull, times=2)
+    [asked] = open_questions()
+
+    dismiss(github, pull, made, bob)
+    see(pull)
+
+    assert open_questions() == [asked]
 
 
 def test_one_that_is_dismissed_before_anybody_looked_is_never_heard(github, pull):

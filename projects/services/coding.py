@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from django.db.models import Q
+
 from agents.models import Purpose, Role, Run
 from projects import orders, workflow
 from projects.models import Assignment, Issue, Project, PullRequest, Request, Task, TaskStatus
@@ -108,14 +110,17 @@ def in_this_round(task: Task) -> Assignment | None:
     return rounds.select_related("run").last()
 
 
-def send_back(task: Task, reason: str, *, conflict: Conflict | None = None, however_often: bool = False) -> None:
+def send_back(
+    task: Task, reason: str, *, conflict: Conflict | None = None, however_often: bool = False, wished: bool = False
+) -> None:
     """Give the task back to its Coder with all findings at once, or ask a person when it came back too often.
 
-    ``however_often``: whoever sends it back has asked already, if that was needed.
+    ``however_often``: whoever sends it back has asked already, if that was needed. ``wished``: only what people at the
+    forge want is the reason, and they may withdraw it.
     """
     too_often = task.rework >= task.issue.project.max_rework and not however_often
     if too_often and not _may_go_on(task):
-        _ask_whether_to_go_on(task, reason)
+        _ask_whether_to_go_on(task, reason, key=requests.key_below(_wish(task)) if wished else _key(task))
         return
     task.rework += 1
     task.save(update_fields=["rework"])
@@ -158,15 +163,26 @@ def _key(task: Task) -> str:
     return f"rework:{task.pk}:{task.rework}"
 
 
+def _wish(task: Task) -> str:
+    return f"{_key(task)}:wish"
+
+
 def _may_go_on(task: Task) -> bool:
-    return Request.objects.filter(key=_key(task), answer=staffing.AGAIN.value).exists()
+    about = Q(key=_key(task)) | Q(key__startswith=f"{_wish(task)}:")
+    return Request.objects.filter(about, answer=staffing.AGAIN.value).exists()
 
 
-def _ask_whether_to_go_on(task: Task, reason: str) -> None:
+def wish_withdrawn(task: Task) -> None:
+    """Ask no more whether to go on with ``task`` where the only reason was what nobody wants any more."""
+    if not feedback.waiting(task).exists():
+        requests.withdraw(Request.objects.open().filter(task=task, key__startswith=f"{_wish(task)}:"))
+
+
+def _ask_whether_to_go_on(task: Task, reason: str, *, key: str) -> None:
     requests.open(
         Request.Kind.BLOCKED,
         task.issue,
-        key=_key(task),
+        key=key,
         task=task,
         pull_request=task.pull_request,
         question=f"{task.title!r} came back {task.rework} times, and again: {reason}. How shall it go on?",

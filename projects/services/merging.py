@@ -51,10 +51,20 @@ def seek_approval(pull: PullRequest) -> None:
         key=f"merge:{pull.pk}:{pull.head_sha}",
         task=pull.task,
         pull_request=pull,
-        question=f"Merge #{pull.number} {pull.title!r} into {pull.base_branch}? +{pull.additions} -{pull.deletions}",
+        question=_question(pull),
         options=[APPROVE, REJECT],
         default=APPROVE.value,
     )
+
+
+def reword_approval(pull: PullRequest) -> None:
+    """Let the open question name the branch that ``pull`` goes into by now."""
+    for request in Request.objects.open().filter(pull_request=pull, kind=Request.Kind.MERGE):
+        requests.reword(request, _question(pull), detail=request.detail, options=[APPROVE, REJECT])
+
+
+def _question(pull: PullRequest) -> str:
+    return f"Merge #{pull.number} {pull.title!r} into {pull.base_branch}? +{pull.additions} -{pull.deletions}"
 
 
 def order(pull: PullRequest) -> None:

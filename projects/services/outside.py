@@ -1,15 +1,17 @@
 """What people do at the forge, past Mission Control. These are facts, whatever was decided here; they only come in."""
 
+import hashlib
 from typing import Final
 
 from django.db import transaction
 from django.db.models import QuerySet
 
 from projects.models import Issue, PullRequest, Request, Task, TaskStatus
-from projects.services import feedback, issues, merging, news, requests, staffing
+from projects.services import coding, feedback, issues, merging, news, requests, staffing
 from projects.services.feedback import Said
 
 MOVED: Final = "head-moved:"
+RETARGETED: Final = "base-moved:"
 HANDED_IN = (TaskStatus.TESTING, TaskStatus.REVIEW, TaskStatus.MERGING)
 """Where nobody but a person moves the branch."""
 CARRIED_THROUGH = (TaskStatus.MERGING, TaskStatus.MERGED, TaskStatus.CANCELLED)
@@ -48,16 +50,41 @@ def changes_withdrawn(pull: PullRequest, reference: str) -> None:
     """Take note that nobody wants any more what a person wanted. Rework of it that has begun goes on."""
     issue = Issue.objects.select_for_update().get(pk=pull.issue_id)
     if feedback.withdraw(pull, reference):
+        coding.wish_withdrawn(issue.tasks.get(pk=pull.task_id))
         news.pull_changed(pull)
         news.ring(issue.pk)
 
 
+@transaction.atomic
 def base_seen(pull: PullRequest, branch: str) -> None:
-    """Take note that ``pull`` is to be merged into ``branch`` at the forge, if that is where this project works."""
-    if branch == pull.issue.project.default_branch != pull.base_branch:
+    """Take note of the branch that ``pull`` is to be merged into at the forge.
+
+    Where the project works it is ours, too; about another one it is asked, until it is put back.
+    """
+    issue = Issue.objects.select_for_update().select_related("project").get(pk=pull.issue_id)
+    pull = issue.pull_requests.select_related("task").get(pk=pull.pk)
+    if branch == issue.project.default_branch != pull.base_branch:
         PullRequest.objects.filter(pk=pull.pk).update(base_branch=branch)
         pull.base_branch = branch
+        merging.reword_approval(pull)
         news.pull_changed(pull)
+    about = f"{RETARGETED}{pull.pk}:{hashlib.sha256(branch.encode()).hexdigest()[:16]}"
+    requests.withdraw(_asked(pull.task, RETARGETED).exclude(key__startswith=f"{about}:"))
+    if branch == pull.base_branch:
+        requests.withdraw(_asked(pull.task, RETARGETED))
+    elif pull.task.status in HANDED_IN:
+        requests.open(
+            Request.Kind.BLOCKED,
+            issue,
+            key=requests.key_below(about),
+            task=pull.task,
+            pull_request=pull,
+            question=f"Somebody turned #{pull.number}: it would be merged into {branch}. How shall it go on?",
+            detail=f"It was made for {pull.base_branch}, so it is not merged. Put its base back at the forge, or merge "
+            f"#{pull.number} there as it is, or give it up.",
+            options=[staffing.AGAIN, staffing.CANCEL_TASK, staffing.CANCEL_ISSUE],
+            default=staffing.AGAIN.value,
+        )
 
 
 @transaction.atomic
@@ -70,13 +97,13 @@ def head_seen(pull: PullRequest, sha: str) -> None:
     issue = Issue.objects.select_for_update().select_related("project").get(pk=pull.issue_id)
     pull = issue.pull_requests.select_related("task").get(pk=pull.pk)
     if pull.head_sha == sha:
-        requests.withdraw(_moved(pull.task))
+        requests.withdraw(_asked(pull.task, MOVED))
     elif pull.task.status in HANDED_IN and not pull.has_been_at(sha):
         ours = pull.head_sha[:12]
         requests.open(
             Request.Kind.BLOCKED,
             issue,
-            key=f"{MOVED}{pull.pk}:{sha}",
+            key=requests.key_below(f"{MOVED}{pull.pk}:{sha}"),
             task=pull.task,
             pull_request=pull,
             question=f"Somebody pushed to {pull.branch}: #{pull.number} is at {sha[:12]} there. How shall it go on?",
@@ -88,12 +115,12 @@ def head_seen(pull: PullRequest, sha: str) -> None:
 
 
 def was_moved(task: Task) -> bool:
-    """Whether it is asked what to do about somebody's push to the branch of ``task``."""
-    return _moved(task).exists()
+    """Whether it is asked what to do about somebody's push to the branch of ``task``, or about another base."""
+    return _asked(task, MOVED).exists() or _asked(task, RETARGETED).exists()
 
 
-def _moved(task: Task) -> QuerySet[Request]:
-    return Request.objects.open().filter(task=task, key__startswith=MOVED)
+def _asked(task: Task, prefix: str) -> QuerySet[Request]:
+    return Request.objects.open().filter(task=task, key__startswith=prefix)
 
 
 @transaction.atomic

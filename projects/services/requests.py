@@ -93,6 +93,11 @@ def open(
     return request
 
 
+def key_below(prefix: str) -> str:
+    """Return a key that asks what is known by ``prefix`` once, and once more whenever it was withdrawn meanwhile."""
+    return f"{prefix}:{Request.objects.filter(key__startswith=f'{prefix}:', withdrawn_at__isnull=False).count()}"
+
+
 def reword(request: Request, question: str, *, detail: str, options: Sequence[Option]) -> None:
     """Let an open question say how things stand by now. Runs in the caller's transaction."""
     request.question, request.detail = question, detail

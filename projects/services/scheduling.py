@@ -174,7 +174,7 @@ def _send_back_for(wanted: str, task: Task) -> None:
     judging_now = task.assignments.filter(run__status__in=Run.OPEN).exists()
     asked = Request.objects.open().filter(task=task, kind=Request.Kind.BLOCKED).exists()
     if not judging_now and not asked:
-        coding.send_back(task, f"{wanted} requested changes")
+        coding.send_back(task, f"{wanted} requested changes", wished=True)
 
 
 def _nothing(task: Task) -> None:

@@ -66,8 +66,20 @@ def update(call: Call, pull_number: str) -> Answer:
     assert issue.pull
     if body.get("state") == "open" and (issue.pull.merged_at or issue.pull.head_ref not in call.repo.bare.heads()):
         raise invalid("PullRequest", field="state", message="state cannot be changed.")
+    base_ref = body.get("base", issue.pull.base_ref)
+    if base_ref not in call.repo.bare.heads():
+        raise invalid("PullRequest", field="base", code="invalid")
     call.edit(issue)
+    if base_ref != issue.pull.base_ref:
+        _turn(call, issue, issue.pull, base_ref)
     return Answer(200, _whole(call, issue))
+
+
+def _turn(call: Call, issue: Issue, pull: Pull, base_ref: str) -> None:
+    """Let it be merged into another branch from now on."""
+    changes = {"base": {"ref": {"from": pull.base_ref}, "sha": {"from": pull.base_sha}}}
+    pull.base_ref, pull.base_sha = base_ref, call.repo.bare.heads()[base_ref]
+    call.tell_of(issue, "edited", changes=changes)
 
 
 @route("GET", PULL + "/files", needs="pull_requests:read")
