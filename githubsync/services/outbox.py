@@ -1,4 +1,5 @@
-"""What MCC says on GitHub about an issue: one comment that is edited in place, the text of its pull requests, its end.
+"""What MCC says on GitHub about an issue: one comment that is edited in place, the text of its pull requests, its end,
+and where it stands to whoever asks.
 
     a change, in its transaction ──> Outgoing ──┐
     after commit, or a minute later ──> errand ─┴─> compose from the rows as they are now ──> send what differs
@@ -10,6 +11,7 @@ message lost, repeated or late does no harm. A comment whose answer was lost is 
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from functools import partial
 
 from django.db import transaction
@@ -18,8 +20,9 @@ from django.utils import timezone
 
 from githubsync import access
 from githubsync.client import Client, Rejected
-from githubsync.models import IssueLink, Outgoing, Repository, Told
+from githubsync.models import Heard, IssueLink, Outgoing, Repository, Told
 from githubsync.services import check_runs, verdicts
+from githubsync.services.effects.commands import Verb
 from githubsync.services.telling import Memory
 from githubsync.wording import pull_body, status_comment
 from mcc.core import errands
@@ -32,6 +35,8 @@ GATHER_S = 3.0
 """Changes come in groups; an issue's news go out together."""
 PAUSE_S = 15.0
 """Between two edits of the same things."""
+ANSWERED_WITHIN = timedelta(days=1)
+"""Later nobody waits for it any more."""
 
 
 def note(issue: Issue) -> None:
@@ -80,7 +85,7 @@ class _Teller:
     """One round of telling."""
 
     def __init__(self, client: Client, repository: Repository, issue: Issue, memory: Memory) -> None:
-        self.client, self.issue, self.memory = client, issue, memory
+        self.client, self.repository, self.issue, self.memory = client, repository, issue, memory
         self.root = f"/repositories/{repository.github_id}"
         self.link = IssueLink.objects.filter(issue=issue, repository=repository).first()
         self.problems: list[str] = []
@@ -93,9 +98,12 @@ class _Teller:
         if self.link is not None:
             with self._kept():
                 self._comment(self.link)
-            if self.issue.status == IssueStatus.DONE:
-                with self._kept():
-                    self._close(self.link)
+        for asked in self._asked():
+            with self._kept():
+                self._answer(asked)
+        if self.link is not None and self.issue.status == IssueStatus.DONE:
+            with self._kept():
+                self._close(self.link)
         return self.problems
 
     @contextmanager
@@ -140,6 +148,21 @@ class _Teller:
                 self.client.write("PATCH", f"{self.root}/issues/comments/{comment_id}", {"body": body})
         self.memory.told.comment_id = comment_id
         self.memory.sent("comment", body)
+
+    def _asked(self) -> Iterator[Heard]:
+        """Give the comments that asked lately where the issue stands, and got no answer yet."""
+        lately = self.repository.heard.filter(at__gt=timezone.now() - ANSWERED_WITHIN, answer=self.issue.key)
+        for heard in lately.filter(word=Verb.STATUS, outcome=Heard.Outcome.OBEYED).order_by("pk"):
+            if self.memory.is_news(f"answer:{heard.github_id}", "said"):
+                yield heard
+
+    def _answer(self, asked: Heard) -> None:
+        """Say where the issue stands, below the comment that asks."""
+        what = f"answer:{asked.github_id}"
+        where, mark = f"{self.root}/issues/{asked.number}/comments", self.memory.marker(what)
+        if not self.memory.began(what) or self.memory.ours(self.client.pages(where), mark, self.client) is None:
+            self.client.write("POST", where, {"body": f"{status_comment(self.issue)}\n\n{mark}"})
+        self.memory.sent(what, "said")
 
     def _close(self, link: IssueLink) -> None:
         """GitHub closes it by itself only when the pull request said so and went into the default branch."""

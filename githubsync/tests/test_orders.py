@@ -1,18 +1,24 @@
 """People give orders on GitHub: by a label and by commands in comments, and nobody else does."""
 
+from contextlib import suppress
+
 import pytest
 from django.core.cache import cache
 
 from githubsync.identities import Identity
-from githubsync.models import Heard, IssueLink, Repository
+from githubsync.models import Heard, IssueLink, Repository, Told
+from githubsync.services import outbox
 from githubsync.services.effects.commands import order_in
 from githubsync.services.hints import Kind
 from githubsync.simulator.world import Issue as Theirs
 from githubsync.tests import factories
+from githubsync.tests.test_linking import AtWork
 from githubsync.tests.test_reconciling import look
 from mcc.core.models import AuditEntry, User
+from projects.forge import Unavailable
 from projects.models import Issue, Membership
 from projects.services import issues
+from projects.tests import factories as people
 
 pytestmark = pytest.mark.django_db
 
@@ -63,6 +69,42 @@ def test_a_label_of_somebody_who_may_write_files_the_issue_once_and_starts_it(gi
     assert issue.body.endswith("It is.")
     assert heard() == [("bob", "start", "started")]
     assert IssueLink.objects.get().number == 1
+
+
+def tell(issue):
+    Told.objects.update(told_at=None)
+    outbox.tell(issue.pk, AtWork())
+
+
+def answers(github, number=1):
+    return [one.body.partition("\n")[0] for one in github.repo.issues[number].comments if one.author.login == "ada"]
+
+
+@pytest.mark.parametrize("fault", [None, {"after": True}, {"kind": "cut"}])
+def test_who_may_order_is_told_where_the_issue_stands_once_below_their_question(github, there, fault):
+    label(github, bob := token(github, "bob"))
+    look(Kind.ISSUE, 1)
+    issue = Issue.objects.get()
+    tell(issue)
+    assert len(answers(github)) == 1
+    say(github, "/mcc status", bob)
+    say(github, "/mcc status", token(github, "eve", None))
+    if fault:
+        github.simulator.fail(r"POST .*/comments$", **fault)
+
+    for _ in range(3):
+        look(Kind.ISSUE, 1)
+        with suppress(Unavailable):
+            tell(issue)
+
+    assert answers(github) == [f"**Mission Control**: {issue.key} waits for its turn."] * 2
+    assert heard()[1:] == [("bob", "status", "obeyed"), ("eve", "status", "refused")]
+    issues.cancel(issue, user=people.user(is_superuser=True))
+    say(github, "/mcc status", bob)
+    for _ in range(2):
+        look(Kind.ISSUE, 1)
+        tell(issue)
+    assert answers(github)[2:] == [f"**Mission Control**: {issue.key} was given up."]
 
 
 def test_who_may_only_triage_labels_in_vain(github, there):

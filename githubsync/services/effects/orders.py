@@ -133,7 +133,7 @@ def _decide(look: Look, order: Order, facts: dict[str, Any], issue: Issue | None
         if facts["state"] != "open" or "pull_request" in facts or "head" in facts:
             return Outcome.REFUSED, "closed, or a pull request"
         return _file(look, facts, by)
-    if issue is None or is_over:
+    if issue is None or (is_over and order.word != Verb.STATUS):
         return Outcome.REFUSED, "nothing is at work here"
     _direct(issue, Verb(order.word), login(order.account), by)
     return Outcome.OBEYED, issue.key
