@@ -19,6 +19,7 @@ from github import Auth, Github, GithubException
 from urllib3 import Retry
 from urllib3.exceptions import HTTPError
 
+from githubsync.bearer import Bearer
 from githubsync.models import Connection
 from githubsync.services import limits
 from mcc.core import redaction
@@ -90,7 +91,7 @@ class Client:
             timeout=TIMEOUT_S,
             api_version=API_VERSION,
             user_agent=AGENT,
-            verify=connection.ca_file or True,
+            verify=connection.certificates,
             pool_size=1,
             seconds_between_requests=None,
             seconds_between_writes=None,
@@ -153,16 +154,14 @@ class Client:
         """Return the address that a download redirects to. It is not followed: our token is not for there."""
         limits.require_open(self.connection)
         url = f"{self.connection.api_url.rstrip('/')}{path}"
-        sent = {"Authorization": f"token {self._credential.token}", "X-GitHub-Api-Version": API_VERSION}
-        verify = self.connection.ca_file or True
         try:
             answer = requests.get(
                 url,
-                headers=sent | {"User-Agent": AGENT},
-                auth=as_it_is,
+                headers={"User-Agent": AGENT, "X-GitHub-Api-Version": API_VERSION},
+                auth=Bearer(self._credential.token),
                 allow_redirects=False,
                 timeout=TIMEOUT_S,
-                verify=verify,
+                verify=self.connection.certificates,
             )
         except (requests.RequestException, OSError) as error:
             raise Unavailable(f"GitHub could not be reached: {type(error).__name__}.") from None
@@ -234,11 +233,6 @@ class Client:
         if status < 400:
             return Unavailable(f"GitHub redirects ({status}) where MCC does not follow.")
         return Unavailable(f"GitHub answered {status}.", permanent=status == 400)
-
-
-def as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Add no credentials to ``request``: without this, those of a .netrc of this machine would be."""
-    return request
 
 
 def own(connection: Connection) -> Credential:

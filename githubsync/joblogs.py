@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 import requests
 
-from githubsync.client import AGENT, TIMEOUT_S, Client, as_it_is
+from githubsync.bearer import Bearer
+from githubsync.client import AGENT, TIMEOUT_S, Client
 from githubsync.models import Connection
 from mcc.core import redaction
 from projects.forge import Unavailable
@@ -48,16 +49,15 @@ def _end(place: str, connection: Connection) -> bytes:
         raise Unavailable("GitHub sends us to a place for the log where MCC does not go.", permanent=True)
     wanted = {"Range": f"bytes=-{END_BYTES}", "Accept-Encoding": "identity", "User-Agent": AGENT}
     end, until, read = b"", time.monotonic() + LONGEST_S, 0
-    verify = connection.ca_file or True
     try:
         with requests.get(
             place,
             headers=wanted,
-            auth=as_it_is,
+            auth=Bearer(),
             stream=True,
             allow_redirects=False,
             timeout=TIMEOUT_S,
-            verify=verify,
+            verify=connection.certificates,
         ) as answer:
             if answer.status_code not in (200, 206):
                 raise Unavailable(f"The store of the log answered {answer.status_code}.")

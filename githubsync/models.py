@@ -96,6 +96,11 @@ class Connection(models.Model):
         return self.kind == self.Kind.APP
 
     @property
+    def certificates(self) -> str | bool:
+        """Who may sign the server's certificate, as ``requests`` takes it for ``verify``."""
+        return self.ca_file or True
+
+    @property
     def web_url(self) -> str:
         """Where people and git go: GitHub's own API has a host of its own, an Enterprise Server's a path."""
         if self.api_url.rstrip("/") == GITHUB_API:

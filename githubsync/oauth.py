@@ -15,8 +15,9 @@ from urllib.parse import urlencode
 
 import requests
 from django.utils import timezone
-from requests.auth import AuthBase, HTTPBasicAuth
+from requests.auth import HTTPBasicAuth
 
+from githubsync.bearer import Bearer
 from githubsync.models import Connection
 from mcc.core import redaction
 from mcc.core.encryption import Undecipherable
@@ -106,7 +107,7 @@ class Flow:
 
         Raises Refused when GitHub does not know the token any more, Unavailable.
         """
-        status, facts = self._ask("GET", f"{self._api}/repositories/{github_id}", auth=_Bearer(grant.token))
+        status, facts = self._ask("GET", f"{self._api}/repositories/{github_id}", auth=Bearer(grant.token))
         if status == 401:
             raise Refused("bad_refresh_token")
         if status == 404:
@@ -117,7 +118,7 @@ class Flow:
 
     def who(self, grant: Grant) -> Account:
         """Return whose token it is. Raises Refused, Forbidden, Unavailable."""
-        bearer = _Bearer(grant.token)
+        bearer = Bearer(grant.token)
         status, facts = self._ask("GET", f"{self._api}/user", auth=bearer)
         if status != 200 or not isinstance(facts, dict) or not isinstance(facts.get("id"), int):
             raise Forbidden("GitHub does not say whose token this is.")
@@ -160,9 +161,8 @@ class Flow:
 
     def _ask(self, method: str, url: str, **how: Any) -> tuple[int, Any]:  # noqa: ANN401 (JSON; the library's options)
         headers = {"Accept": "application/json", "User-Agent": "MissionControlCenter"}
-        certificates = self.connection.ca_file or True
         # Whoever is redirected would send secrets to an address that nobody entered.
-        options = {"allow_redirects": False, "verify": certificates, **how}
+        options = {"allow_redirects": False, "auth": Bearer(), "verify": self.connection.certificates, **how}
         try:
             answer = requests.request(method, url, headers=headers, timeout=TIMEOUT_S, **options)
             body = answer.json() if answer.content else None
@@ -171,14 +171,3 @@ class Flow:
         if answer.status_code >= 500 or 300 <= answer.status_code < 400:
             raise Unavailable(f"GitHub answered {answer.status_code}.")
         return answer.status_code, body
-
-
-class _Bearer(AuthBase):
-    """The token in its header. Given as a header, a ``.netrc`` on this machine would win over it."""
-
-    def __init__(self, token: str) -> None:
-        self.token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self.token}"
-        return request

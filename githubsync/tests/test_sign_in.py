@@ -7,6 +7,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import requests
+from django.contrib.sessions.models import Session
+from django.core.cache import cache
 from django.test import Client as Browser
 
 from githubsync.identities import Identity, Invitation, SignIn
@@ -14,6 +16,7 @@ from githubsync.models import App, Connection
 from githubsync.services import connections, invitations, ways_in
 from githubsync.simulator import oauth
 from githubsync.tests import factories
+from githubsync.tests.tls import Authority, in_front_of
 from mcc.core.errors import InvalidInput
 from mcc.core.models import AuditEntry, User
 from projects.tests.factories import user as person
@@ -24,7 +27,8 @@ HOST = "testserver"
 
 @pytest.fixture
 def way(github) -> Connection:
-    """A connection by a personal token, with an OAuth App by which people sign in."""
+    """A connection by a personal token, with an OAuth App by which people sign in, and nobody began before."""
+    cache.clear()
     ours = factories.connection(github)
     client = oauth.register(github.simulator.world, f"http://{HOST}/accounts/github/{ours.pk}/back/")
     SignIn.objects.create(connection=ours, client_id=client.id, client_secret=client.secret)
@@ -46,9 +50,9 @@ def leave(browser: Browser, way: Connection, **given: str) -> str:
     return unescape(address)
 
 
-def decide(address: str, login: str) -> str:
+def decide(address: str, login: str, *, verify: str | bool = True) -> str:
     """Agree on GitHub as ``login`` ("" cancels); return where the browser is sent back to."""
-    answer = requests.post(address, data={"login": login}, allow_redirects=False, timeout=10)
+    answer = requests.post(address, data={"login": login}, allow_redirects=False, timeout=10, verify=verify)
     assert answer.status_code == 302, answer.text
     return answer.headers["Location"].removeprefix(f"http://{HOST}")
 
@@ -100,6 +104,70 @@ def test_who_is_invited_comes_in_with_an_account_of_their_own(client, github, wa
     code = dict(parse_qsl(urlsplit(back).query))["code"]
     secrets = [SignIn.objects.get().client_secret.reveal(), code, "gho_"]
     assert [secret for secret in secrets if secret in caplog.text] == []
+
+
+@pytest.fixture
+def at_an_enterprise(github, way, tmp_path):
+    """The connection goes to a server with an authority that nobody else knows."""
+    ours, other = (Authority.made(tmp_path, name) for name in ("ours", "other"))
+    with in_front_of(urlsplit(github.simulator.url).port, ours.server(tmp_path)) as port:
+        Connection.objects.update(api_url=f"https://127.0.0.1:{port}/api/v3", ca_file=str(ours.certificate))
+        way.refresh_from_db()
+        yield {"ours": str(ours.certificate), "other": str(other.certificate), "none": ""}
+
+
+@pytest.mark.parametrize("authority", ["ours", "other", "none"])
+def test_a_server_with_an_authority_of_its_own_is_believed_by_its_file_only(
+    client, github, way, at_an_enterprise, admin_user, authority
+):
+    github.simulator.world.account("grace")
+    invitations.invite(way, "grace", by=admin_user)
+    back = decide(leave(client, way), "grace", verify=at_an_enterprise["ours"])
+    Connection.objects.update(ca_file=at_an_enterprise[authority])
+
+    answer = client.get(back)
+
+    if authority == "ours":
+        assert (answer.status_code, whose(client)) == (302, "grace")
+    else:
+        assert (answer.status_code, whose(client)) == (403, "")
+        assert "GitHub could not be reached: SSLError." in answer.content.decode()
+        assert Invitation.objects.exists(), "the next try counts"
+
+
+def test_what_a_netrc_of_this_machine_says_goes_nowhere(client, github, way, grace, tmp_path, monkeypatch):
+    (netrc := tmp_path / "netrc").write_text("machine 127.0.0.1 login somebody password else\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+
+    assert sign_in(client, way, "grace").status_code == 302
+
+    assert whose(client) == "grace"
+
+
+def test_a_stranger_who_begins_again_and_again_has_to_wait_and_leaves_no_more_sessions(github, way, client):
+    for _ in range(10):
+        leave(Browser(), way)
+    kept = Session.objects.count()
+
+    answers = [
+        Browser().post(f"/accounts/github/{way.pk}/", headers={"x-forwarded-for": f"10.0.0.{n}"}) for n in (1, 2)
+    ]
+
+    assert [answer.status_code for answer in answers] == [429, 429]
+    assert "Wait a minute, then try again." in answers[0].content.decode()
+    assert Session.objects.count() == kept
+    assert Browser(REMOTE_ADDR="192.0.2.7").post(f"/accounts/github/{way.pk}/").status_code == 200
+    client.force_login(person())
+    assert leave(client, way), "who is in is no stranger"
+
+
+def test_behind_a_proxy_of_ours_it_is_the_address_before_it_that_counts(way, settings):
+    settings.ALLAUTH_TRUSTED_PROXY_COUNT = 1
+    for last, expected in ((1, 200), (2, 200), (1, 429)):
+        sent = {"x-forwarded-for": f"203.0.113.99, 192.0.2.{last}"}
+        answers = [Browser().post(f"/accounts/github/{way.pk}/", headers=sent) for _ in range(10)]
+        assert {answer.status_code for answer in answers} == {expected}
 
 
 def test_who_is_known_comes_in_again_under_another_name(client, github, way, grace):

@@ -11,6 +11,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Final
 
+from allauth.core import ratelimit
 from django.contrib import messages
 from django.contrib.auth import login
 from django.contrib.auth.decorators import login_not_required
@@ -48,8 +49,11 @@ class Pending:
 @require_POST
 @never_cache
 def leave(request: HttpRequest, pk: int) -> HttpResponse:
-    """Send the browser to GitHub."""
+    """Send the browser to GitHub. Of a stranger a session is kept until then, so not of any number of them."""
     connection = _connection(pk)
+    if not request.user.is_authenticated and not ratelimit.consume(request, action="github_sign_in"):
+        text = "Too many sign-ins were begun from your address. Wait a minute, then try again."
+        return _refused(request, connection, text, status=429)
     try:
         flow = Flow.of(connection)
     except DomainError as failure:
@@ -116,9 +120,9 @@ def _welcome(request: HttpRequest, flow: Flow, pending: Pending) -> HttpResponse
     return HttpResponseRedirect(pending.next)
 
 
-def _refused(request: HttpRequest, connection: Connection, detail: str) -> HttpResponse:
+def _refused(request: HttpRequest, connection: Connection, detail: str, status: int = 403) -> HttpResponse:
     context = {"connection": connection, "detail": detail}
-    return render(request, "github/not_signed_in.html", context, status=403)
+    return render(request, "github/not_signed_in.html", context, status=status)
 
 
 def _connection(pk: int) -> Connection:
