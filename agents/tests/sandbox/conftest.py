@@ -4,6 +4,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,6 +40,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture
 def make_sandbox(backend: SandboxBackend) -> Iterator[Callable[..., Sandbox]]:
     """Make a sandbox with SMALL limits; keyword arguments change them."""
+    with making(backend) as make:
+        yield make
+
+
+@contextmanager
+def making(backend: SandboxBackend) -> Iterator[Callable[..., Sandbox]]:
+    """Give what makes sandboxes with SMALL limits, and delete them at the end."""
     made: list[Sandbox] = []
 
     def make(
@@ -54,10 +62,12 @@ def make_sandbox(backend: SandboxBackend) -> Iterator[Callable[..., Sandbox]]:
         made.append(backend.create(spec))
         return made[-1]
 
-    yield make
-    for sandbox in made:
-        sandbox.close()
-        places.delete_workspace(sandbox.spec.workspace_id)
+    try:
+        yield make
+    finally:
+        for sandbox in made:
+            sandbox.close()
+            places.delete_workspace(sandbox.spec.workspace_id)
 
 
 @pytest.fixture

@@ -16,7 +16,9 @@ from django.conf import settings
 IMAGE = "mcc-sandbox:test"
 SUITE = "bookworm"
 CACHE = Path("/var/cache/mcc-test")
-TARBALL = CACHE / f"sandbox-{SUITE}-1.tar"
+TARBALL = CACHE / f"sandbox-{SUITE}-2.tar"
+FOR_TESTS = ("curl", "procps")
+"""What attacks need beside what every image has."""
 START_S = 30
 
 
@@ -61,7 +63,7 @@ def _make_image() -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not TARBALL.exists():
             script = str(settings.BASE_DIR / "tools" / "sandbox_image.sh")
-            subprocess.run([script, str(TARBALL)], env={**os.environ, "MCC_IMAGE_SUITE": SUITE}, check=True)
+            subprocess.run([script, str(TARBALL), *FOR_TESTS], env={**os.environ, "MCC_IMAGE_SUITE": SUITE}, check=True)
 
 
 def _wait(server: subprocess.Popen[bytes], home: Path) -> None:
