@@ -153,7 +153,7 @@ class Api:
             raise Refusal(403, f"Resource not accessible by {who}", X_Accepted_GitHub_Permissions=accepted)
         if not repo.allows(token.account, route.role):
             raise Refusal(403, "Must have push access to repository")
-        if repo.archived and level == "write":
+        if repo.archived and level == "write" and permission != "administration":
             raise Refusal(403, "Repository was archived so is read-only.")
 
     def _rate_limit(self, token: Token) -> Answer:

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from githubsync.simulator import apps
 from githubsync.simulator.hooks import Hook, Sent
 from githubsync.simulator.shapes import Shapes
+from githubsync.simulator.weather import Weather
 from githubsync.simulator.world import Happening, World
 
 AT_ONCE = 8
@@ -34,6 +35,7 @@ class Courier:
         self.world, self.shapes = world, shapes
         self.observers: list[Callable[[str, dict[str, Any]], None]] = []
         """Called with the event and the payload of every delivery, under the world's lock."""
+        self.weather = Weather()
         self._pool = ThreadPoolExecutor(AT_ONCE, "courier")
         self._under_way = 0
         self._arrived = threading.Condition()
@@ -51,9 +53,12 @@ class Courier:
         """Send a delivery, with ``guid`` once more."""
         for observer in self.observers:
             observer(event, payload)
+        delays_s = [0.0] if guid else self.weather.delays_s()
         with self._arrived:
-            self._under_way += 1
-        self._pool.submit(self._deliver, hook, event, payload, guid or str(uuid.uuid4()), bool(guid))
+            self._under_way += len(delays_s)
+        letter, once_more = (hook, event, payload, guid or str(uuid.uuid4())), bool(guid)
+        for delay_s in delays_s:
+            self._pool.submit(self._deliver, *letter, again=once_more, delay_s=delay_s)
 
     def wait(self, timeout_s: float = 30) -> None:
         """Wait until everything was answered, or not. Raises TimeoutError."""
@@ -79,7 +84,10 @@ class Courier:
                 if hears and apps.sees(place, repo.id, repo.owner) and not place.suspended_at:
                     yield place.app.hook, {"installation": self.shapes.installation_briefly(place)}
 
-    def _deliver(self, hook: Hook, event: str, payload: dict[str, Any], guid: str, again: bool) -> None:
+    def _deliver(
+        self, hook: Hook, event: str, payload: dict[str, Any], guid: str, *, again: bool, delay_s: float
+    ) -> None:
+        time.sleep(delay_s)
         headers, body = hook.letter(event, guid, payload)
         at, began = datetime.now(UTC), time.monotonic()
         try:

@@ -204,11 +204,16 @@ class Repo:
     required_by_rules: list[str] = field(default_factory=list)
     required_by_protection: list[str] = field(default_factory=list)
     """Checks that its default branch wants before anything is merged into it."""
+    pinned: dict[str, int] = field(default_factory=dict)
+    """Those of them that only one App may say, and its number."""
 
     def lacking(self, sha: str) -> list[str]:
         """Return the required checks that did not succeed on ``sha``."""
         good = {each.context for each in self.statuses if each.sha == sha and each.state == "success"}
-        good |= {run.name for run in self.check_runs if run.sha == sha and run.fields.get("conclusion") == "success"}
+        for run in self.check_runs:
+            by = run.maker.id if run.maker else run.app.id
+            if run.sha == sha and run.fields.get("conclusion") == "success" and self.pinned.get(run.name, by) == by:
+                good.add(run.name)
         return [name for name in self.required_by_rules + self.required_by_protection if name not in good]
 
     @property
@@ -303,6 +308,23 @@ class World:
         before, repo.name = repo.name, name
         changes = {"repository": {"name": {"from": before}}}
         self.happened("repository", "renamed", by or repo.owner, repo, changes=changes)
+
+    def archive(self, repo: Repo, archived: bool = True, by: Account | None = None) -> None:
+        """Let nothing be written there any more, or again."""
+        repo.archived = archived
+        self.happened("repository", "archived" if archived else "unarchived", by or repo.owner, repo)
+
+    def transfer(self, repo: Repo, to: Account, by: Account | None = None) -> None:
+        """Give it to another account. The old name redirects, and whoever had it may still do everything there."""
+        self.former_names[repo.full_name.lower()] = repo.id
+        before, repo.owner = repo.owner, to
+        repo.collaborators[before.id] = "admin"
+        self.happened("repository", "transferred", by or before, repo, former_owner=before)
+
+    def delete(self, repo: Repo, by: Account | None = None) -> None:
+        """Let it be gone. Its hooks are told of it, as the last thing."""
+        del self.repos[repo.id]
+        self.happened("repository", "deleted", by or repo.owner, repo)
 
     def next_number(self, repo: Repo) -> int:
         return max(repo.issues, default=0) + 1

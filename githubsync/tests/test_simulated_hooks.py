@@ -15,6 +15,7 @@ import jwt
 import pytest
 
 from githubsync.simulator import apps
+from githubsync.simulator.weather import Weather
 
 EVERYTHING = dict.fromkeys(("metadata", "contents", "issues", "pull_requests", "statuses", "checks"), "write")
 OWNERS = {**EVERYTHING, "repository_hooks": "write", "administration": "write"}
@@ -116,6 +117,34 @@ def test_everything_that_happens_is_told(owner, ear):
     assert heard(owner, ear) == [("issue_comment", action) for action in ("created", "deleted", "edited")]
     owner.ask("PATCH", "{repo}", {"name": "globe"})
     assert heard(owner, ear) == [("repository", "renamed")]
+    for archived in (True, False):
+        assert owner.ask("PATCH", "{repo}", {"archived": archived}).json()["archived"] is archived
+    assert heard(owner, ear) == [("repository", "archived"), ("repository", "unarchived")]
+    owner.simulator.world.account("carl")
+    assert owner.ask("POST", "{repo}/transfer", {"new_owner": "nobody"}).status_code == 422
+    assert owner.made("{repo}/transfer", {"new_owner": "carl"})["full_name"] == "carl/globe"
+    assert heard(owner, ear) == [("repository", "transferred")]
+    assert owner.ask("DELETE", "{repo}").status_code == 204
+    assert heard(owner, ear) == [("repository", "deleted")]
+    assert owner.ask("GET", "{repo}").status_code == 404
+
+
+def test_on_bad_days_some_are_lost_some_come_twice_and_all_in_another_order(owner, ear):
+    number_of_hook = hook(owner, ear)
+    owner.simulator.courier.weather = Weather(lost=0.2, twice=0.3, late_s=0.3, seed=5)
+    for number in range(20):
+        owner.made("{repo}/issues", {"title": f"Number {number}"})
+    owner.simulator.courier.wait()
+
+    arrived = [(headers["X-GitHub-Delivery"], json.loads(body)["issue"]["number"]) for headers, body in ear.heard]
+    numbers = [number for _, number in arrived]
+    once = dict.fromkeys(arrived)
+    assert 10 < len(once) < 20, "some are lost"
+    assert len(arrived) > len(once), "some come twice, under the same GUID"
+    assert numbers != sorted(numbers)
+    rows = owner.ask("GET", f"{{repo}}/hooks/{number_of_hook}/deliveries?per_page=100").json()
+    sent = {row["guid"] for row in rows if row["event"] != "ping"}
+    assert sent == {guid for guid, _ in once}, "what was never sent is in no list"
 
 
 def test_a_pull_request_is_told_of_from_the_push_to_the_merge(owner, ear):

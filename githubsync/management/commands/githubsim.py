@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand
 from githubsync.simulator import Simulator, oauth
 from githubsync.simulator.bare import Bare
 from githubsync.simulator.server import Exchange
+from githubsync.simulator.weather import Weather
 
 EVERYTHING = dict.fromkeys(
     (
@@ -38,15 +39,28 @@ class Command(BaseCommand):
         parser.add_argument("--people", default="grace,eve", help="who else has an account, by commas")
         parser.add_argument("--log", type=Path, help="write a line there for each request: method, path, status")
         parser.add_argument("--callback", default="", help="make an OAuth App that sends people back to this address")
+        words = (
+            "bad days for webhooks: lost=0.1 (share never sent), twice=0.2, late_s=2 (each its own), seed=1; by commas"
+        )
+        parser.add_argument("--weather", type=Weather.of, default=Weather(), help=words)
 
     def handle(
-        self, *, port: int, repository: str, people: str, callback: str, log: Path | None, **options: object
+        self,
+        *,
+        port: int,
+        repository: str,
+        people: str,
+        callback: str,
+        log: Path | None,
+        weather: Weather,
+        **options: object,
     ) -> None:
         stopped = Event()
         # Asked for by hand: what a shell starts in the background comes with Ctrl-C ignored.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stopped.set())
         with tempfile.TemporaryDirectory(prefix="githubsim-") as root, Simulator(Path(root), port=port) as simulator:
+            simulator.courier.weather = weather
             if log:
                 simulator.observers.append(partial(_write_down, log))
             names = repository.split(",")

@@ -27,7 +27,7 @@ def branch(call: Call, branch: str) -> Answer:
         raise Refusal(404, "Branch not found")
     names = repo.required_by_protection if branch == repo.default_branch else []
     level = "non_admins" if names else "off"
-    checks = [{"context": name, "app_id": None} for name in names]
+    checks = [{"context": name, "app_id": repo.pinned.get(name)} for name in names]
     required = {"enforcement_level": level, "contexts": names, "checks": checks}
     body = {
         "name": branch,
@@ -44,12 +44,16 @@ def branch(call: Call, branch: str) -> Answer:
 def rules(call: Call, branch: str) -> Answer:
     names = call.repo.required_by_rules if branch == call.repo.default_branch else []
     parameters = {
-        "required_status_checks": [{"context": name} for name in names],
+        "required_status_checks": [_wanted(call.repo.pinned, name) for name in names],
         "strict_required_status_checks_policy": False,
     }
     source = {"ruleset_source_type": "Repository", "ruleset_source": call.repo.full_name, "ruleset_id": call.repo.id}
     found = [{"type": "required_status_checks", "parameters": parameters, **source}] if names else []
     return call.listing(found, lambda rule: rule)
+
+
+def _wanted(pinned: dict[str, int], name: str) -> dict[str, object]:
+    return {"context": name} | ({"integration_id": pinned[name]} if name in pinned else {})
 
 
 @route("GET", REPO + "/git/ref/{ref}", needs="contents:read")

@@ -34,14 +34,32 @@ def repository(call: Call) -> Answer:
 
 @route("PATCH", REPO, needs="administration:write", role="admin")
 def update(call: Call) -> Answer:
-    """Rename it; nothing else."""
+    """Rename it, archive it or take it up again; nothing else."""
     name = str(call.body.get("name") or call.repo.name)
     if name != call.repo.name:
         taken = call.world.named(f"{call.repo.owner.login}/{name}")
         if taken not in (None, call.repo):
             raise invalid("Repository", field="name", message="name already exists on this account")
         call.world.rename(call.repo, name, call.account)
+    archived = bool(call.body.get("archived", call.repo.archived))
+    if archived != call.repo.archived:
+        call.world.archive(call.repo, archived, call.account)
     return Answer(200, call.shapes.repo(call.repo, call.token, whole=True))
+
+
+@route("POST", REPO + "/transfer", needs="administration:write", role="admin")
+def transfer(call: Call) -> Answer:
+    to = call.world.accounts.get(call.text("new_owner", "Repository"))
+    if to is None or to is call.repo.owner:
+        raise invalid("Repository", field="new_owner", message="Invalid new owner")
+    call.world.transfer(call.repo, to, call.account)
+    return Answer(202, call.shapes.repo(call.repo, call.token))
+
+
+@route("DELETE", REPO, needs="administration:write", role="admin")
+def delete(call: Call) -> Answer:
+    call.world.delete(call.repo, call.account)
+    return Answer(204)
 
 
 @route("GET", REPO + "/collaborators/{username}/permission", needs="metadata:read", role="write")

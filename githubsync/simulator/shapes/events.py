@@ -52,8 +52,10 @@ class Events(Work, Code, Hooks):
         rows = [{name: self.repo(repo)[name] for name in names} for repo in repositories]
         return {"installation": self.installation(installation), "repositories": rows}
 
-    def _of_repository(self, repo: Repo, *, changes: Json) -> Json:
-        return {"changes": changes}
+    def _of_repository(self, repo: Repo, *, changes: Json | None = None, former_owner: Account | None = None) -> Json:
+        if former_owner:
+            changes = {"owner": {"from": {"user": self.user(former_owner)}}}
+        return {"changes": changes} if changes else {}
 
     def _of_label(self, repo: Repo, *, label: Label) -> Json:
         return {"label": self.label(repo, label)}
