@@ -49,12 +49,20 @@ class InTheWay(Conflict):
     """A conflict that looking again does not mend: somebody has to tidy up first. The text says what and where."""
 
 
-class StillChecked(Conflict):
-    """The forge's own rules want checks before it merges that are not through yet: ``names``."""
+@dataclass(frozen=True)
+class Awaited:
+    """A check that the forge's rules want, by its name and, where not everybody's counts, the sources that do."""
 
-    def __init__(self, names: Sequence[str]) -> None:
-        super().__init__(f"The forge's rules want these checks first: {', '.join(names)}.")
-        self.names = tuple(names)
+    name: str
+    sources: tuple[str, ...] = ()
+
+
+class StillChecked(Conflict):
+    """The forge's own rules want checks before it merges that are not through yet: ``checks``."""
+
+    def __init__(self, checks: Sequence[Awaited]) -> None:
+        super().__init__(f"The forge's rules want these checks first: {', '.join(check.name for check in checks)}.")
+        self.checks = tuple(checks)
 
 
 class RateLimited(ForgeError, ProviderError):

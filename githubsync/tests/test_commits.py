@@ -1,11 +1,14 @@
 """What CI on GitHub says of a commit of ours: evidence on the page, and red sends the work back. Over real HTTP."""
 
+from contextlib import suppress
+
 import pytest
 from django.core.cache import cache
 
 from agents.models import Message, Purpose
 from githubsync import joblogs
 from githubsync.models import Connection, Repository
+from githubsync.services import connections, polling
 from githubsync.services.hints import Kind, Subject
 from githubsync.services.reconciling import reconcile
 from githubsync.simulator.world import CheckRun, Status
@@ -14,9 +17,10 @@ from githubsync.tests.test_linking import AtWork
 from githubsync.tests.test_outbox import opened
 from mcc.core import redaction
 from projects import workflow
-from projects.forge import RateLimited
+from projects.forge import RateLimited, Unavailable
 from projects.models import OutsideCheck, PullRequest, TaskStatus
 from projects.services import scheduling
+from projects.tests import factories as people
 from projects.tests.factories import finish, latest, planned
 
 pytestmark = pytest.mark.django_db
@@ -255,6 +259,64 @@ def test_a_log_that_may_not_be_read_or_is_gone_is_said_and_the_job_is_red_all_th
     [row] = OutsideCheck.objects.all()
     assert row.state == "red"
     assert "(Its log could not be read: GitHub says: Resource not accessible by integration." in row.output
+
+
+def test_a_log_that_is_not_there_yet_is_asked_for_again_soon(github, task):
+    cache.clear()
+    pull = PullRequest.objects.get()
+    job(github, pull.head_sha, LOG)
+    github.simulator.fail(r"GET .*/logs$", status=404)
+
+    with pytest.raises(Unavailable):
+        look(pull.head_sha)
+    assert "(Its log could not be read:" in OutsideCheck.objects.get().output
+    look(pull.head_sha)
+
+    assert "E   assert 3 == 4" in OutsideCheck.objects.get().output
+
+
+def test_a_log_that_never_comes_is_asked_for_three_times(github, task):
+    cache.clear()
+    pull = PullRequest.objects.get()
+    job(github, pull.head_sha, LOG)
+    github.simulator.fail(r"GET .*/logs$", status=404, times=99)
+
+    for _ in range(5):
+        with suppress(Unavailable):
+            look(pull.head_sha)
+
+    assert len(logs_asked(github)) == 3
+    assert OutsideCheck.objects.get().state == "red"
+
+
+def test_check_runs_that_a_token_may_not_read_are_asked_for_once_in_an_hour(github):
+    cache.clear()
+    issue = planned(factories.linked_project(github))
+    workflow.move_task(issue.tasks.get(), TaskStatus.CODING)
+    pull = opened(github, issue)
+    polling.sweep()
+    says(github, pull.head_sha, "ci", "failure")
+
+    def asked() -> dict[str, list[int]]:
+        return {
+            what: [one.status for one in github.simulator.requests("GET", f"{pull.head_sha}/{what}")]
+            for what in ("check-runs", "status")
+        }
+
+    for _ in range(3):
+        look(pull.head_sha)
+    assert asked() == {"check-runs": [403], "status": [200, 304, 304]}
+
+    says(github, pull.head_sha, "ci", "success")
+    look(pull.head_sha)
+    assert OutsideCheck.objects.get().state == "green"
+    assert asked() == {"check-runs": [403], "status": [200, 304, 304, 200]}
+
+    connections.change(Connection.objects.get(), user=people.user(is_superuser=True), token=github.token.value)
+    github.token.permissions["checks"] = "read"
+    runs(github, pull.head_sha, "build", conclusion="success")
+    look(pull.head_sha)
+    assert {row.name for row in OutsideCheck.objects.all()} == {"ci", "build"}
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,11 @@
 from datetime import timedelta
 
 import pytest
+from django.core.cache import cache
 from django.utils import timezone
 
 from githubsync.services.hints import Kind
+from githubsync.simulator.world import CheckRun
 from githubsync.tests import factories
 from githubsync.tests.test_commits import says
 from githubsync.tests.test_linking import AtWork
@@ -25,6 +27,7 @@ ORDERED = {"kind": merging.ERRAND, "status": Errand.Status.QUEUED}
 @pytest.fixture
 def pull(github):
     """A pull request that is to be merged, where the rules want one check and the older protection another one."""
+    cache.clear()
     issue = planned(factories.linked_project(github))
     task = issue.tasks.get()
     workflow.move_task(task, TaskStatus.CODING)
@@ -69,6 +72,53 @@ def test_what_nothing_is_heard_of_is_asked_about_again_after_a_while(github, pul
     scheduling.advance(pull.issue_id)
 
     assert Errand.objects.filter(**ORDERED).exists()
+
+
+def test_a_check_that_one_app_has_to_say_is_not_said_by_another(github, pull, admin_client):
+    world = github.simulator.world
+    github.token.permissions["checks"] = "read"
+    github.repo.required_by_protection = []
+    github.repo.pinned = {"build": world.account("theirs", "Bot").id}
+
+    def ran(by: str, conclusion: str | None) -> None:
+        fields = {"status": "completed" if conclusion else "in_progress", "conclusion": conclusion}
+        row = CheckRun(world.next_id(), world.account(by, "Bot"), "build", pull.head_sha, fields)
+        github.repo.check_runs = [run for run in github.repo.check_runs if run.app.login != by] + [row]
+        look(Kind.COMMIT, pull.head_sha)
+        scheduling.advance(pull.issue_id)
+
+    ran("other", "success")
+    Errand.objects.all().delete()
+    merging.carry_out(pull.pk, AtWork())
+    for _ in range(2):
+        scheduling.advance(pull.issue_id)
+    assert (tried(github), Errand.objects.filter(**ORDERED).exists()) == ([405], False)
+
+    PullRequest.objects.update(awaits_at=timezone.now() - merging.LOOK_AGAIN - timedelta(seconds=1))
+    ran("theirs", None)
+    merging.carry_out(pull.pk, AtWork())
+    shown = admin_client.get(f"/issues/{pull.issue.key}/checks/").content.decode()
+    assert "required by the forge: theirs" in shown
+    assert f'href="{github.simulator.url}/ada/atlas/runs/' in shown
+    Errand.objects.all().delete()
+    ran("theirs", "success")
+    assert Errand.objects.filter(**ORDERED).exists()
+    merging.carry_out(pull.pk, AtWork())
+
+    pull.refresh_from_db()
+    assert (pull.status, tried(github)) == ("merged", [405, 405, 200])
+
+
+def test_what_is_required_stands_on_the_issues_page_with_what_github_says_of_it(github, pull, admin_client):
+    merging.carry_out(pull.pk, AtWork())
+    says(github, pull.head_sha, "build", "pending", target_url=f"{github.simulator.url}/ada/atlas/builds/1")
+    look(Kind.COMMIT, pull.head_sha)
+
+    shown = admin_client.get(f"/issues/{pull.issue.key}/checks/").content.decode()
+
+    assert shown.count("required by the forge") == 2
+    assert "the merge waits for it" in shown, "nothing was heard of lint"
+    assert f'<a class="lnk" href="{github.simulator.url}/ada/atlas/builds/1" rel="noreferrer">pending</a>' in shown
 
 
 def test_another_commit_waits_for_nothing_yet(github, pull):

@@ -1,4 +1,7 @@
-from typing import Self
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 from django.db import models
 from django.db.models import Q
@@ -8,6 +11,18 @@ from agents.models import Acted, Run
 from mcc.core.models import AppendOnly, User
 from projects.models.issue import Issue, Task
 from projects.models.project import Project
+
+if TYPE_CHECKING:
+    from projects.models.outside_check import OutsideCheck
+
+
+@dataclass(frozen=True)
+class Needed:
+    """A check that the forge wants, from ``source`` where not everybody's counts, and what was heard of it."""
+
+    name: str
+    source: str
+    said: OutsideCheck | None
 
 
 class PullRequestQuerySet(models.QuerySet["PullRequest"]):
@@ -72,6 +87,16 @@ class PullRequest(models.Model):
     def waits_for(self) -> list[str]:
         """The checks that the forge wants before it merges the head, as of the last attempt."""
         return list(self.awaits.get("names", ())) if self.awaits.get("sha") == self.head_sha else []
+
+    def needed(self) -> list[Needed]:
+        """Return what it waits for, each with what was heard of it. One query, none where they are prefetched."""
+        heard = [check for check in self.outside_checks.all() if check.sha == self.head_sha] if self.waits_for else []
+        found = []
+        for name in self.waits_for:
+            sources = self.awaits.get("sources", {}).get(name, ())
+            said = [check for check in heard if check.name == name and (not sources or check.source in sources)]
+            found.append(Needed(name, sources[0] if sources else "", said[0] if said else None))
+        return found
 
     def has_been_at(self, sha: str) -> bool:
         """Whether its head is, or was judged or checked at, commit ``sha``."""

@@ -20,7 +20,7 @@ from mcc.core import errands, redaction
 from mcc.core.errands import Later, Lease
 from mcc.core.models import Errand
 from projects import workflow
-from projects.forge import Conflict, InTheWay, PullRef, StillChecked, forge_of
+from projects.forge import Awaited, Conflict, InTheWay, PullRef, StillChecked, forge_of
 from projects.git import Mirror, Workspace, squash_message
 from projects.models import Check, Issue, OutsideCheck, PullRequest, Request, Task, TaskStatus
 from projects.services import aftercare, checks, coding, issues, news, proof, requests, staffing, tidying
@@ -84,8 +84,7 @@ def _is_waiting(pull: PullRequest) -> bool:
     """Whether checks that the forge wants are not through, as far as we heard. It is asked again after a while."""
     if not pull.waits_for or pull.awaits_at is None or timezone.now() - pull.awaits_at > LOOK_AGAIN:
         return False
-    green = OutsideCheck.objects.of_head(pull).filter(state=OutsideCheck.State.GREEN)
-    return not set(pull.waits_for) <= set(green.values_list("name", flat=True))
+    return not all(needed.said and needed.said.state == OutsideCheck.State.GREEN for needed in pull.needed())
 
 
 def carry_out(pull_id: int, lease: Lease) -> None:
@@ -115,7 +114,7 @@ def carry_out(pull_id: int, lease: Lease) -> None:
     except InTheWay:
         raise
     except StillChecked as wait:
-        _wait(pull, wait.names, lease)
+        _wait(pull, wait.checks, lease)
         return
     except Conflict as conflict:
         logger.info("pull request %s: %s", pull.pk, conflict.detail)
@@ -123,14 +122,15 @@ def carry_out(pull_id: int, lease: Lease) -> None:
     write_down(pull, merged.sha)
 
 
-def _wait(pull: PullRequest, names: Sequence[str], lease: Lease) -> None:
+def _wait(pull: PullRequest, wanted: Sequence[Awaited], lease: Lease) -> None:
     """Write down what the forge wants first. News of its CI ring the scheduler, as the clock does."""
     with transaction.atomic():
         lease.check()
-        awaits = {"sha": pull.head_sha, "names": [redaction.redact(name)[:200] for name in names[:MOST_AWAITED]]}
+        sources = {redaction.redact(check.name)[:200]: list(check.sources) for check in wanted[:MOST_AWAITED]}
+        awaits = {"sha": pull.head_sha, "names": list(sources), "sources": sources}
         PullRequest.objects.filter(pk=pull.pk).update(awaits=awaits, awaits_at=timezone.now())
         news.pull_changed(pull)
-    logger.info("pull request %s waits for %s checks that the forge requires", pull.pk, len(names))
+    logger.info("pull request %s waits for %s checks that the forge requires", pull.pk, len(wanted))
 
 
 def _load(pull_id: int) -> PullRequest:

@@ -13,26 +13,34 @@ from urllib.parse import urlsplit
 
 from django.core.cache import cache
 
-from githubsync import joblogs
+from githubsync import joblogs, withheld
 from githubsync.conclusions import CONCLUSIONS, STATUSES, State
 from githubsync.models import Poll
+from githubsync.required import STATUS
 from githubsync.services.effects.look import Look
 from githubsync.services.verdicts import CONTEXTS
-from projects.forge import Forbidden, ForgeError, RateLimited
+from projects.forge import Forbidden, ForgeError, NotFound, RateLimited, Unavailable
 from projects.models import PullRequest
 from projects.services import outside_checks
 from projects.services.outside_checks import Report
 
 MOST_ANNOTATED: Final = 10
 MOST_LOGS: Final = 5
+MOST_TRIES: Final = 3
+"""For a log that is not there: fewer than the attempts of a delivery, in each worker process."""
 MOST_HEADS: Final = 50
+WITHHELD: Final = "withheld"
+"""In place of an ETag: check runs that the token may not read are as they were."""
 INSIDE: Final = {"check-runs": "check_runs", "status": "statuses"}
 REMEMBERED_S: Final = 3600
 JOB: Final = re.compile(r"/actions/runs/\d+/job/(\d{1,18})(?:[?#]|\Z)")
 
 
 def look_at(look: Look, sha: str) -> None:
-    """Take note of what CI says of commit ``sha`` when it is the head of a pull request of ours."""
+    """Take note of what CI says of commit ``sha`` when it is the head of a pull request of ours.
+
+    Raises Unavailable in the end when the log of a red job may be there a little later.
+    """
     pulls = list(PullRequest.objects.open().filter(project=look.project, head_sha=sha))
     if not pulls:
         return
@@ -46,10 +54,13 @@ def look_at(look: Look, sha: str) -> None:
         runs, runs_etag = _rows(look, sha, "check-runs", "")
     if statuses is None:
         statuses, statuses_etag = _rows(look, sha, "status", "")
-    reports = [*_runs(look, runs or ()), *_statuses(look, statuses or ())]
+    logs = _Logs(look)
+    reports = [*_runs(look, runs or (), logs), *_statuses(look, statuses or ())]
     look.lease.check()
     for pull in pulls:
         outside_checks.take_note(pull, sha, reports)
+    if logs.come_later:
+        raise Unavailable("The log of a red job cannot be read yet.")
     _remember(look, sha, [ids, runs_etag, statuses_etag])
 
 
@@ -71,32 +82,33 @@ def _remember(look: Look, sha: str, noted: list[object]) -> None:
 def _rows(look: Look, sha: str, what: str, etag: str) -> tuple[Sequence[dict[str, Any]] | None, str]:
     """Return check runs or statuses, None when they are as ``etag`` says; no runs for a token that may not read them,
     which it need not."""
-    try:
-        path = f"{look.root}/commits/{sha}/{what}"
-        return look.client.all_unless(etag, path, inside=INSIDE[what])
-    except Forbidden:
-        if look.client.connection.is_app or what != "check-runs":
-            raise
-        return [], ""
+    connection, may_lack = look.client.connection, what == "check-runs"
+    if not (may_lack and withheld.check_runs_are(connection)):
+        try:
+            known = "" if etag == WITHHELD else etag
+            return look.client.all_unless(known, f"{look.root}/commits/{sha}/{what}", inside=INSIDE[what])
+        except Forbidden:
+            if connection.is_app or not may_lack:
+                raise
+            withheld.check_runs(connection)
+    return None if etag == WITHHELD else [], WITHHELD
 
 
-def _runs(look: Look, rows: Sequence[dict[str, Any]]) -> list[Report]:
+def _runs(look: Look, rows: Sequence[dict[str, Any]], logs: "_Logs") -> list[Report]:
     connection = look.client.connection
     ours = connection.app.app_id if connection.is_app else None
-    found, annotated, logged = [], 0, 0
+    found, annotated = [], 0
     for row in rows:
         app = row["app"] or {}
         if ours is not None and app.get("id") == ours:
             continue
         state = CONCLUSIONS.get(row["conclusion"] or "", State.PENDING)
-        notes = log = ""
+        notes = ""
         if state == State.RED and row["output"]["annotations_count"] and annotated < MOST_ANNOTATED:
             annotated += 1
             notes = _annotations(look, row["id"])
         job = _job_of(look, row) if state == State.RED else None
-        if job is not None and logged < MOST_LOGS:
-            logged += 1
-            log = _log(look, job)
+        log = logs.end_of(job) if job is not None else ""
         said = row["conclusion"] or row["status"]
         where = _place(look, row["html_url"] or row["details_url"])
         words = "\n".join(_words(row["output"], notes, log))
@@ -115,19 +127,42 @@ def _job_of(look: Look, row: dict[str, Any]) -> int | None:
     return int(found[1]) if found and row["status"] == "completed" else None
 
 
-def _log(look: Look, job_id: int) -> str:
-    """Return the end of a job's log, or why there is none. A job that is over says nothing more, so it is kept."""
-    key = f"github-job-log-{look.repository.pk}-{job_id}"
-    known: str | None = cache.get(key)
-    if known is None:
+class _Logs:
+    """Logs of red jobs in one look, a few at most. ``come_later``: one was missing that is worth another try."""
+
+    def __init__(self, look: Look) -> None:
+        self._look, self._left, self.come_later = look, MOST_LOGS, False
+
+    def end_of(self, job_id: int) -> str:
+        """Return the end of a job's log, or why there is none. A job that is over says nothing more, so it is kept."""
+        if self._left < 1:
+            return ""
+        self._left -= 1
+        key = f"github-job-log-{self._look.repository.pk}-{job_id}"
+        known: str | None = cache.get(key)
+        if known is None:
+            known = self._asked(job_id, key)
+        return known
+
+    def _asked(self, job_id: int, key: str) -> str:
+        """GitHub has a log some seconds after it says that the job is over. Who may not read it is not asked again."""
         try:
-            known = joblogs.end_of(look.client, look.root, job_id)
+            text = joblogs.end_of(self._look.client, self._look.root, job_id)
         except RateLimited:
             raise
         except ForgeError as refusal:
-            known = f"(Its log could not be read: {refusal})"
-        cache.set(key, known, REMEMBERED_S)
-    return known
+            text = f"(Its log could not be read: {refusal})"
+            tries = cache.get(f"{key}-tries", 0) + 1
+            if tries < MOST_TRIES and _passes(refusal):
+                cache.set(f"{key}-tries", tries, REMEMBERED_S)
+                self.come_later = True
+                return text
+        cache.set(key, text, REMEMBERED_S)
+        return text
+
+
+def _passes(refusal: ForgeError) -> bool:
+    return isinstance(refusal, NotFound) or (isinstance(refusal, Unavailable) and not refusal.permanent)
 
 
 def _annotations(look: Look, run_id: int) -> str:
@@ -145,7 +180,7 @@ def _statuses(look: Look, rows: Sequence[dict[str, Any]]) -> Iterator[Report]:
             continue
         state = STATUSES.get(row["state"], State.PENDING)
         where = _place(look, row["target_url"])
-        yield Report("status", row["context"], state, row["state"], *where, output=row["description"] or "")
+        yield Report(STATUS, row["context"], state, row["state"], *where, output=row["description"] or "")
 
 
 def _place(look: Look, address: str | None) -> tuple[str, str]:
