@@ -141,8 +141,8 @@ def stand(groups: Groups) -> None:
     """Add the totals up, set limits, and let the ledger itself make calls that are not folded in, and open ones."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO budgets_totalspend (account_id, amount_nanousd) "
-            "SELECT account_id, SUM(amount_nanousd) FROM budgets_dayspend GROUP BY account_id"
+            f"INSERT INTO budgets_totalspend (account_id, {', '.join(SUMS)}) SELECT account_id, "  # noqa: S608
+            f"{', '.join(f'SUM({name})' for name in SUMS)} FROM budgets_dayspend GROUP BY account_id"
         )
     for account in (groups[0][0], *groups[2][:20], *groups[3]):
         accounts.set_limit(account, 10**15, period=Limit.Period.MONTHLY)

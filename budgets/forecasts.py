@@ -27,13 +27,16 @@ def with_forecasts(
     accounts: Iterable[Account], standings: dict[int, list[Standing]], *, at: datetime | None = None
 ) -> dict[int, list[Standing]]:
     """Return the ``standings`` of ``accounts``, by primary key, each with its forecast. One query for all of them."""
-    at, accounts = at or timezone.now(), list(accounts)
+    at = at or timezone.now()
     today = periods.day(at)
-    spent = queries.by_day(accounts, today - REMEMBERED)
-    forecast: dict[int, list[Standing]] = {}
-    for account in accounts:
+    forecast = dict(standings)
+    limited = [account for account in accounts if standings[account.pk]]
+    spent: dict[int, dict[date, int]] = {account.pk: {} for account in limited}
+    for (key, day), amount in queries.by_day(limited, today - REMEMBERED).items():
+        spent[key][day] = amount
+    for account in limited:
         first = max(today - REMEMBERED, periods.day(account.created_at))
-        mine = {day: amount for (key, day), amount in spent.items() if key == account.pk and first <= day < today}
+        mine = {day: amount for day, amount in spent[account.pk].items() if first <= day < today}
         forecast[account.pk] = [_foreseen(standing, mine, first, at) for standing in standings[account.pk]]
     return forecast
 

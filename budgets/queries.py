@@ -1,9 +1,10 @@
 """What was spent, and how much is left: one source for every page, answer and export."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any, Literal
+from operator import add, sub
+from typing import Any, Literal, NamedTuple
 
 from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import TruncDate
@@ -109,9 +110,11 @@ def by_day(accounts: Iterable[Account], since: date) -> dict[tuple[int, date], i
     return spent
 
 
-@dataclass(frozen=True)
-class Totals:
-    """What some usages came to. ``cached`` tokens are among the input tokens, ``reasoning`` ones among the output."""
+class Totals(NamedTuple):
+    """What some usages came to. ``cached`` tokens are among the input tokens, ``reasoning`` ones among the output.
+
+    A tuple, and added up field by field: of these there is one for each account and day that is added up.
+    """
 
     cost_nanousd: int = 0
     generations: int = 0
@@ -120,11 +123,11 @@ class Totals:
     output_tokens: int = 0
     reasoning_tokens: int = 0
 
-    def __add__(self, other: "Totals") -> "Totals":
-        return Totals(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+    def __add__(self, other: "Totals") -> "Totals":  # type: ignore[override]
+        return Totals(*map(add, self, other))
 
     def __sub__(self, other: "Totals") -> "Totals":
-        return Totals(*(mine - theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+        return Totals(*map(sub, self, other))
 
 
 TOKENS = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens")
@@ -137,18 +140,21 @@ SUMS = [
 
 
 def sums(
-    accounts: Collection[int],
+    accounts: Collection[int] | QuerySet[Account],
     *,
     by: Literal["account", "day", "model"],
     since: date | None = None,
     until: date | None = None,
     model: str = "",
 ) -> dict[Any, Totals]:
-    """Return what ``accounts`` (keys) paid from one day to another, both included, for ``model`` or all, by ``by``.
+    """Return what ``accounts`` paid from one day to another, both included, for ``model`` or all, by ``by``.
 
-    One query, over the sums per day and what is not folded in yet: quick, however many usages there are.
+    One query, over the sums (per day, or of everything where that is what is asked) and what is not folded in yet:
+    quick, however many usages there are.
     """
-    folded = DaySpend.objects.order_by().filter(account__in=accounts)
+    ever = by == "account" and not (since or until or model)
+    folded: QuerySet[Any] = TotalSpend.objects.all() if ever else DaySpend.objects.all()
+    folded = folded.order_by().filter(account__in=accounts)
     fresh = Posting.objects.order_by().filter(pk__in=Unfolded.objects.filter(account__in=accounts).values("pk"))
     if since is not None:
         folded, fresh = folded.filter(day__gte=since), fresh.filter(at__gte=periods.midnight(since))
@@ -166,7 +172,9 @@ def sums(
     ]
     found: dict[Any, Totals] = {}
     for key, *values in parts[0].union(parts[1], all=True):
-        found[key] = found.get(key, Totals()) + Totals(*map(int, values))
+        # Sums of integers are numerics on PostgreSQL.
+        totals = Totals(*map(int, values))
+        found[key] = found[key] + totals if key in found else totals
     return found
 
 

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from django.db.models import Exists, F, OuterRef, Prefetch, Q, QuerySet, prefetch_related_objects
+from django.db.models import F, OuterRef, Prefetch, Q, QuerySet, Subquery, prefetch_related_objects
 from django.db.models.functions import Coalesce
 from django.utils.safestring import SafeString
 
 from budgets import access, forecasts, periods, queries
-from budgets.models import Account, Limit, Posting, Unfolded, Usage
+from budgets.models import Account, Limit, Posting, TotalSpend, Unfolded, Usage
 from budgets.queries import Standing
 from mcc.core import charts
 from mcc.core.models import User
@@ -59,10 +59,30 @@ def of_kind(visible: QuerySet[Account], kind: str) -> QuerySet[Account]:
     found = visible.filter(kind=kind)
     if kind != Account.Kind.ISSUE:
         return found.order_by("name", "pk")
-    limits = Limit.objects.filter(account=OuterRef("pk"), active=True)
-    fresh = Unfolded.objects.filter(account=OuterRef("pk"))
-    found = found.filter(Q(total_spend__amount_nanousd__gt=0) | Exists(limits) | Exists(fresh))
+    limited, fresh = Limit.objects.filter(active=True).values("account"), Unfolded.objects.values("account")
+    found = found.filter(Q(total_spend__amount_nanousd__gt=0) | Q(pk__in=limited) | Q(pk__in=fresh))
     return found.annotate(spent=Coalesce(F("total_spend__amount_nanousd"), 0)).order_by("-spent", "-pk")
+
+
+def first_of_kind(visible: QuerySet[Account], kind: str) -> tuple[list[Account], int]:
+    """Return the first accounts of one kind, as `of_kind` orders them, and how many there are in all."""
+    found, most = of_kind(visible, kind), KIND_SHOWN + 1
+    first = _dearest(visible, kind, most) if kind == Account.Kind.ISSUE else []
+    if len(first) < most:
+        first = list(found[:most])
+    return first[:KIND_SHOWN], found.count() if len(first) == most else len(first)
+
+
+def _dearest(visible: QuerySet[Account], kind: str, most: int) -> list[Account]:
+    """Return the dearest accounts of a kind, as far as they are folded in, by walking down the index of all totals.
+
+    The kind is asked for by a subquery of each total: a join could begin with the accounts, and sort all of them.
+    """
+    own = visible.filter(kind=kind, pk=OuterRef("account")).order_by().values("pk")[:1]
+    dear = TotalSpend.objects.alias(own=Subquery(own)).filter(own__isnull=False, amount_nanousd__gt=0)
+    keys = list(dear.order_by("-amount_nanousd", "-account").values_list("account", flat=True)[:most])
+    accounts = Account.objects.in_bulk(keys)
+    return [accounts[key] for key in keys]
 
 
 def chart(accounts: Iterable[Account], *, title: str, days: int = DAYS, limit: Standing | None = None) -> SpendChart:

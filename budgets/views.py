@@ -1,5 +1,6 @@
 """What everything costs, and how much more it may."""
 
+from itertools import islice
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -37,25 +38,29 @@ def overview(request: HttpRequest) -> HttpResponse:
     user = pages.person(request)
     visible = access.visible_accounts(user)
     kind = request.GET.get("kind", "")
-    company = spending.rows([accounts.global_account()])[0]
-    shared = {"company": company, "managed": _managed(user), "stopped": _stopped(user, visible), "kind": kind}
+    shared: dict[str, Any] = {"stopped": _stopped(user, visible), "kind": kind}
     if kind in KINDS:
         page = Paginator(spending.of_kind(visible, kind), KIND_PAGE).get_page(request.GET.get("page"))
-        one = (KINDS[kind], kind, spending.rows(page.object_list), page.paginator.count)
-        return render(request, "budgets/overview.html", shared | {"groups": [one], "page": page})
+        shared |= {"page": page} | _rows(user, [(kind, list(page.object_list), page.paginator.count)])
+        return render(request, "budgets/overview.html", shared)
+    context = shared | _rows(user, [(each, *spending.first_of_kind(visible, each)) for each in KINDS])
     roles = visible.filter(kind=Account.Kind.AGENT_TYPE).order_by("pk")
-    context = shared | {
-        "chart": spending.chart(roles, title="Cost per day by kind of agent", limit=company.first),
-        "groups": [_group(visible, each) for each in KINDS],
+    context |= {
+        "chart": spending.chart(roles, title="Cost per day by kind of agent", limit=context["company"].first),
         "usages": spending.latest(user),
     }
     return render(request, "budgets/overview.html", context)
 
 
-def _group(visible: QuerySet[Account], kind: str) -> tuple[str, str, list[spending.AccountRow], int]:
-    """Return name, kind, the first rows, and how many there are in all."""
-    found = spending.of_kind(visible, kind)
-    return KINDS[kind], kind, spending.rows(found[: spending.KIND_SHOWN]), found.count()
+def _rows(user: User, found: list[tuple[str, list[Account], int]]) -> dict[str, Any]:
+    """Context for the company and for groups of a kind, its first accounts, and how many there are: read at once."""
+    company, *rows = spending.rows([accounts.global_account(), *(each for _, group, _ in found for each in group)])
+    following = iter(rows)
+    return {
+        "company": company,
+        "may_manage": bool(_managed(user, [company.account.pk])),
+        "groups": [(KINDS[kind], kind, list(islice(following, len(group))), count) for kind, group, count in found],
+    }
 
 
 @require_GET
@@ -72,7 +77,7 @@ def _account(user: User, found: Account) -> dict[str, Any]:
         "row": row,
         "chart": spending.chart([found], title=f"Cost of {found.name} per day", limit=row.first),
         "stopped": _stopped(user, Account.objects.filter(pk=found.pk)),
-        "may_pause": _may_pause(user, found, _managed(user)),
+        "may_pause": _may_pause(user, found, _managed(user, [found.pk])),
         "usages": spending.latest(user, found),
     }
 
@@ -152,14 +157,14 @@ def _free_period(standings: list[queries.Standing]) -> str:
     return next((period for period in Limit.Period.values if period not in taken), Limit.Period.TOTAL)
 
 
-def _managed(user: User) -> set[int]:
-    return set(access.managed_accounts(user).values_list("pk", flat=True))
+def _managed(user: User, among: list[int]) -> set[int]:
+    return set(access.managed_accounts(user).filter(pk__in=among).values_list("pk", flat=True))
 
 
 def _stopped(user: User, among: QuerySet[Account]) -> list[tuple[Account, bool]]:
     """The stopped ones, each with whether ``user`` may resume it. The stop of the company has a banner of its own."""
-    managed = _managed(user)
-    frozen = among.filter(frozen_at__isnull=False).exclude(kind=Account.Kind.GLOBAL).order_by("frozen_at")
+    frozen = list(among.filter(frozen_at__isnull=False).exclude(kind=Account.Kind.GLOBAL).order_by("frozen_at"))
+    managed = _managed(user, [account.pk for account in frozen]) if frozen else set()
     return [(account, _may_pause(user, account, managed)) for account in frozen]
 
 

@@ -5,6 +5,7 @@ filter asks beyond one account, days and a model is read from the rows; the rest
 answer quickly however many rows there are. Both are the same number (``projects/tests/test_usage.py``).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
@@ -37,6 +38,19 @@ class Group:
     label: str
     value: str
     totals: Totals
+
+
+@dataclass(frozen=True)
+class Sums:
+    """All usages that were asked for, and the groups into which they fall: ``totals`` is what the groups add up to."""
+
+    totals: Totals
+    groups: Sequence[Group]
+    """The first of them."""
+    others: Totals
+    """What the rest came to."""
+    highest_nanousd: int
+    """The cost of the dearest of all."""
 
 
 @dataclass(frozen=True)
@@ -89,23 +103,32 @@ def _summed(user: User, asked: UsageFilter) -> list[int] | None:
     return [paid[0].pk] if user.is_superuser or paid[0].kind in owned else None
 
 
-def _sums(accounts: list[int], asked: UsageFilter, by: Literal["account", "day", "model"]) -> dict[Any, Totals]:
+def _sums(
+    accounts: list[int] | QuerySet[Account], asked: UsageFilter, by: Literal["account", "day", "model"]
+) -> dict[Any, Totals]:
     return queries.sums(accounts, by=by, since=asked.since, until=asked.until, model=asked.model)
 
 
-def groups(user: User, asked: UsageFilter, by: str) -> list[Group]:
-    """Return the sums of what ``asked`` selects by one of GROUPINGS: days latest first, else the dearest first.
-
-    They add up to ``totals``: what has no project, no issue or no run is a group of its own.
+def sums(user: User, asked: UsageFilter, by: str, most: int | None = None) -> Sums:
+    """Return what ``asked`` selects, added up by one of GROUPINGS: days latest first, else the dearest first, and of
+    these the first ``most``. What has no project, no issue or no run is a group of its own.
     """
-    sums = _quick_groups(user, asked, by)
-    if sums is None:
-        sums = _read_groups(user, asked, by)
-    named = _names(by, [key for key in sums if key is not None])
-    found = [Group(*named.get(key, ("None", NO_RUN if by == "outcome" else "")), each) for key, each in sums.items()]
+    found = _quick_groups(user, asked, by)
+    if found is None:
+        found = _read_groups(user, asked, by)
     if by == "day":
-        return sorted(found, key=lambda group: group.value, reverse=True)
-    return sorted(found, key=lambda group: (-group.totals.cost_nanousd, group.label))
+        keys = sorted(found, reverse=True)
+    else:
+        keys = sorted(found, key=lambda key: (-found[key].cost_nanousd, str(key)))
+    # Only what is shown is named: there may be more issues than anybody reads.
+    named = _names(by, [key for key in keys[:most] if key is not None])
+    nameless = ("None", NO_RUN if by == "outcome" else "")
+    groups = [Group(*named.get(key, nameless), found[key]) for key in keys[:most]]
+    if by != "day":
+        groups.sort(key=lambda group: (-group.totals.cost_nanousd, group.label))
+    others = sum((found[key] for key in keys[len(groups) :]), Totals())
+    highest = max((each.cost_nanousd for each in found.values()), default=0)
+    return Sums(sum((group.totals for group in groups), others), groups, others, highest)
 
 
 def _quick_groups(user: User, asked: UsageFilter, by: str) -> dict[Any, Totals] | None:
@@ -115,8 +138,7 @@ def _quick_groups(user: User, asked: UsageFilter, by: str) -> dict[Any, Totals] 
     if by == "day" or by == "model":
         return _sums(accounts, asked, "day" if by == "day" else "model")
     if by in KINDS and user.is_superuser and not asked.accounts:
-        of_kind = list(Account.objects.filter(kind=KINDS[by]).values_list("pk", flat=True))
-        found: dict[Any, Totals] = dict(_sums(of_kind, asked, "account"))
+        found: dict[Any, Totals] = dict(_sums(Account.objects.filter(kind=KINDS[by]), asked, "account"))
         rest = totals(user, asked) - sum(found.values(), Totals())
         return found | ({None: rest} if rest.generations else {})
     return None

@@ -2,10 +2,13 @@
 statistics saw: they are as old as the last ANALYZE, and SQLite may have none.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.db import connection
+from django.urls import reverse
 from django.utils import timezone
 
 from bench import usages
@@ -20,10 +23,13 @@ from tests.work import work
 pytestmark = pytest.mark.django_db
 
 FEW, MANY = 2_000, 30_000
+SUMMED = ("day", "project", "issue", "agent", "role", "model")
+"""Where the sums are ready. What became of a run is read from the usages."""
 
 
-def test_calls_whose_cost_is_unknown_are_found_without_looking_at_the_others() -> None:
+def test_what_is_asked_about_money_does_not_read_the_history(client) -> None:
     user = User.objects.create_superuser("root", password=None)
+    client.force_login(user)
     groups = usages.company(agents=6, projects=3, issues=10)
     company, project = accounts.global_account(), groups[3][0]
     today = timezone.now() - timedelta(hours=1)
@@ -36,6 +42,9 @@ def test_calls_whose_cost_is_unknown_are_found_without_looking_at_the_others() -
         "a new bucket": lambda: buckets.count(company.pk, today, None),
         "metrics": lambda: (vitals.holds(), vitals.held()),
         "a renewed lease": lambda: ledger.renew("run:5", 60),
+        "the overview": lambda: _page(client, "budgets:overview"),
+        "an account": lambda: _page(client, "budgets:account", args=[project.pk]),
+        **{f"usage by {by}": partial(_page, client, "projects:usage", by=by) for by in SUMMED},
         "a sweep": lambda: sweep.sweep(lambda _: None),
     }
 
@@ -59,6 +68,10 @@ def test_calls_whose_cost_is_unknown_are_found_without_looking_at_the_others() -
         if count > 1.5 * few[name] + 200
     }
     assert more == {}
+
+
+def _page(client, name: str, args: Sequence[object] = (), **query: str) -> None:
+    assert client.get(reverse(name, args=args), query).status_code == 200
 
 
 def _analyze() -> None:

@@ -34,6 +34,10 @@ class Account(models.Model):
             models.UniqueConstraint(fields=["kind"], condition=Q(kind="global"), name="account_one_global"),
             models.UniqueConstraint(fields=["name"], condition=Q(kind="agent_type"), name="account_one_per_agent_type"),
         ]
+        indexes = [
+            models.Index(fields=["kind", "name"], name="account_kind_name"),
+            models.Index(fields=["frozen_at"], condition=Q(frozen_at__isnull=False), name="account_frozen"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.name}"

@@ -21,7 +21,8 @@ class DaySpend(models.Model):
     zone of the Calendar.
     """
 
-    account = models.ForeignKey(Account, models.PROTECT, related_name="day_spends")
+    # Its constraint has an index that begins with the account.
+    account = models.ForeignKey(Account, models.PROTECT, db_index=False, related_name="day_spends")
     day = models.DateField()
     model = models.CharField(max_length=200, help_text="the model that answered")
     amount_nanousd = models.BigIntegerField(default=0)
@@ -43,6 +44,11 @@ class TotalSpend(models.Model):
 
     account = models.OneToOneField(Account, models.PROTECT, primary_key=True, related_name="total_spend")
     amount_nanousd = models.BigIntegerField(default=0)
+    generations = models.PositiveBigIntegerField(default=0)
+    input_tokens = models.PositiveBigIntegerField(default=0)
+    output_tokens = models.PositiveBigIntegerField(default=0)
+    cached_tokens = models.PositiveBigIntegerField(default=0)
+    reasoning_tokens = models.PositiveBigIntegerField(default=0)
 
     class Meta:
         indexes = [models.Index(fields=["-amount_nanousd"], name="total_spend_dearest")]

@@ -8,7 +8,6 @@ Days are those of one time zone, which the Calendar names: whatever zone a proce
 it, and ``follow_zone`` changes it, with all days at once.
 """
 
-from collections import Counter
 from datetime import date
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -98,8 +97,7 @@ def _add(sums: dict[Key, dict[str, int]]) -> None:
     rows = {(row.account_id, row.day, row.model): row for row in there}
     for (account, day, model), added in sums.items():
         row = rows.setdefault((account, day, model), DaySpend(account_id=account, day=day, model=model))
-        for name, value in added.items():
-            setattr(row, name, getattr(row, name) + value)
+        _raise(row, added)
     changed = [rows[key] for key in sums]
     DaySpend.objects.bulk_update([row for row in changed if row.pk], SUMS, batch_size=200)
     DaySpend.objects.bulk_create([row for row in changed if not row.pk], batch_size=500)
@@ -107,12 +105,15 @@ def _add(sums: dict[Key, dict[str, int]]) -> None:
 
 
 def _add_totals(sums: dict[Key, dict[str, int]]) -> None:
-    added: Counter[int] = Counter()
-    for (account, _, _), each in sums.items():
-        added[account] += each["amount_nanousd"]
-    rows = {row.account_id: row for row in TotalSpend.objects.filter(account__in=added)}
-    for account, row in rows.items():
-        row.amount_nanousd += added[account]
-    TotalSpend.objects.bulk_update(rows.values(), ["amount_nanousd"], batch_size=200)
-    fresh = [TotalSpend(account_id=key, amount_nanousd=amount) for key, amount in added.items() if key not in rows]
-    TotalSpend.objects.bulk_create(fresh, batch_size=500)
+    accounts = {account for account, _, _ in sums}
+    there = {row.account_id: row for row in TotalSpend.objects.filter(account__in=accounts)}
+    rows = there | {account: TotalSpend(account_id=account) for account in accounts - there.keys()}
+    for (account, _, _), added in sums.items():
+        _raise(rows[account], added)
+    TotalSpend.objects.bulk_update(there.values(), SUMS, batch_size=200)
+    TotalSpend.objects.bulk_create([rows[account] for account in accounts - there.keys()], batch_size=500)
+
+
+def _raise(row: DaySpend | TotalSpend, added: dict[str, int]) -> None:
+    for name, value in added.items():
+        setattr(row, name, getattr(row, name) + value)

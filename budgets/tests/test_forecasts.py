@@ -7,7 +7,7 @@ import pytest
 from budgets import forecasts, queries
 from budgets.models import Account, Limit
 from budgets.services import accounts, rollups
-from budgets.tests.factories import limited, make_account, spend
+from budgets.tests.factories import limited, spend
 from mcc.core.money import NANOUSD
 
 pytestmark = pytest.mark.django_db
@@ -78,7 +78,7 @@ def test_a_day_of_25_hours_is_one_day_of_usual_spending(settings) -> None:
 
 @pytest.mark.parametrize("number", [1, 3])
 def test_the_forecasts_of_many_accounts_take_one_query(number, django_assert_num_queries) -> None:
-    many = [make_account() for _ in range(number)]
+    many = [limited(100) for _ in range(number)]
     standings = queries.standings_of(many)
 
     with django_assert_num_queries(1):

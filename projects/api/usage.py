@@ -56,11 +56,12 @@ class UsageList(Endpoint):
         by = request.query_params.get("group_by", "")
         if by and by not in usage.GROUPINGS:
             raise InvalidInput("No such grouping.", fields={"group_by": [f"One of {', '.join(usage.GROUPINGS)}."]})
-        totals = usage.totals(user, asked)
+        sums = usage.sums(user, asked, by) if by else None
+        totals = sums.totals if sums else usage.totals(user, asked)
         answer: dict[str, Any] = {"count": totals.generations, "next": None, "previous": None}
         answer |= {"totals": TotalsOut(totals).data, "at_risk_usd": shown(usage.risk(user, asked).amount_nanousd)}
-        if by:
-            return Response(answer | {"groups": UsageGroupOut(usage.groups(user, asked, by), many=True).data})
+        if sums:
+            return Response(answer | {"groups": UsageGroupOut(sums.groups, many=True).data})
         lines, following = usage_lines.page(rows, request.query_params.get("before", ""))
         return Response(answer | {"next": _next(request, following), "results": UsageOut(lines, many=True).data})
 

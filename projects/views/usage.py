@@ -35,14 +35,14 @@ def explorer(request: HttpRequest) -> HttpResponse:
 
 def _found(user: User, form: UsageFilterForm, by: str, before: str) -> dict[str, Any]:
     asked, given = form.filter, form.given
-    groups = usage.groups(user, asked, by)
+    sums = usage.sums(user, asked, by, most=GROUPS_SHOWN)
     lines, following = usage_lines.page(usage.postings(user, asked), before)
     return {
-        "totals": usage.totals(user, asked),
+        "totals": sums.totals,
         "groupings": [(name, query(given, by=name)) for name in usage.GROUPINGS],
-        "groups": [(group, _narrowed(given, by, group)) for group in groups[:GROUPS_SHOWN]],
-        "highest": max((group.totals.cost_nanousd for group in groups), default=0),
-        "others": sum((group.totals for group in groups[GROUPS_SHOWN:]), queries.Totals()),
+        "groups": [(group, _narrowed(given, by, group)) for group in sums.groups],
+        "highest": sums.highest_nanousd,
+        "others": sums.others,
         "lines": lines,
         "before": before,
         "older": query(given, by=by, before=following) if following else "",
