@@ -107,10 +107,12 @@ class _Known:
 
     def __init__(self, rows: Sequence[Usage]) -> None:
         usages = [usage.pk for usage in rows]
-        self._payers: dict[int, dict[str, Account]] = {}
-        for posting in Posting.objects.filter(usage__in=usages).select_related("account"):
-            self._payers.setdefault(posting.usage_id, {})[posting.account.kind] = posting.account
-        accounts = {account.pk for by_kind in self._payers.values() for account in by_kind.values()}
+        # Keys and names in place of five postings and their accounts for each usage.
+        self._payers: dict[int, dict[str, tuple[int, str]]] = {}
+        paid = Posting.objects.filter(usage__in=usages)
+        for usage, kind, account, name in paid.values_list("usage", "account__kind", "account", "account__name"):
+            self._payers.setdefault(usage, {})[kind] = account, name
+        accounts = {account for by_kind in self._payers.values() for account, _ in by_kind.values()}
         self._projects = {each.account_id: each for each in Project.objects.filter(account__in=accounts)}
         issues = Issue.objects.filter(account__in=accounts).select_related("project")
         self._issues = {each.account_id: each for each in issues}
@@ -126,7 +128,7 @@ class _Known:
     def line(self, posting: Posting) -> UsageLine:
         usage, run = posting.usage, self._runs.get(posting.usage_id)
         payers = self._payers[usage.pk]
-        keys = {kind: account.pk for kind, account in payers.items()}
+        keys = {kind: account for kind, (account, _) in payers.items()}
         role = payers.get(Kind.AGENT_TYPE)
         purpose = CONDENSE if f"/{CONDENSE}:" in usage.hold.reference else run.purpose if run else ""
         return UsageLine(
@@ -135,7 +137,7 @@ class _Known:
             project=self._projects.get(keys.get(Kind.PROJECT, 0)),
             issue=self._issues.get(keys.get(Kind.ISSUE, 0)),
             agent=self._agents.get(keys.get(Kind.AGENT, 0)),
-            role=role.name if role else "",
+            role=role[1] if role else "",
             run=run.pk if run else None,
             purpose=purpose,
             outcome=(run.outcome or GOING_ON) if run else "",

@@ -1,13 +1,15 @@
 """The budget pages over many usage rows.
 
-A year of a company is written by the database itself: 200,000 usages (10 million with ``--full``) with five postings
-each, over 4 kinds of agents, 499 agents, 50 projects and an issue for every 500 usages. Measured: each thing that the
+A year of a company is written by the database itself: 200,000 usages (10 million with ``--full``) with a hold of five
+lines and five postings each, over 4 kinds of agents, 499 agents, 50 projects and an issue for every 500 usages, and 60
+holds that are not settled. Measured: each thing that the
 overview shows, as the page asks for it, and the whole page through the whole of Django; and that what is shown is
 equal to raw sums over the usages.
 """
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 from django.db import reset_queries
 from django.db.models import QuerySet, Sum
@@ -21,6 +23,8 @@ from budgets.models import Account, Usage
 from budgets.services import accounts
 from mcc.core import staticfiles
 from mcc.core.models import User
+from projects import usage, usage_csv
+from projects.usage_filter import UsageFilter
 
 KINDS = Account.Kind
 
@@ -44,12 +48,16 @@ def measure(scale: Scale) -> Iterator[Finding]:
     for what, ask in asked.items():
         yield Finding(f"{what}, p95", "ms", [_p95_ms(ask, repeats)], target, f"{count:,} usages")
     yield Finding("overview page, p95", "ms", [_page_p95_ms(user, "budgets:overview", repeats)], target, "all of this")
-    for by in ("day", "project", "agent", "model"):
+    for by in ("day", "project", "agent", "model", "issue"):
         taken = _page_p95_ms(user, "projects:usage", repeats, {"by": by})
         yield Finding(f"usage by {by}, page, p95", "ms", [taken], target, "all usages, from the sums per day")
     one: dict[str, str | int] = {"account": visible.filter(kind=KINDS.PROJECT)[0].pk, "source": "response"}
     yield Finding(
         "usage of one project by source, page, p95", "ms", [_page_p95_ms(user, "projects:usage", repeats, one)]
+    )
+    export = partial(_first_lines, user)
+    yield Finding(
+        "first 500 lines of the export, p95", "ms", [_p95_ms(export, repeats)], None, "newest first, streamed"
     )
     yield Finding("difference from the raw sums", "nano-dollars", [_difference()], Target("equal to", 0))
 
@@ -67,6 +75,12 @@ def _p95_ms(ask: Callable[[], object], repeats: int) -> float:
 
 def _shown(visible: QuerySet[Account], kind: str) -> list[spending.AccountRow]:
     return spending.rows(spending.of_kind(visible, kind)[: spending.KIND_SHOWN])
+
+
+def _first_lines(user: User) -> None:
+    lines = usage_csv.table(usage.postings(user, UsageFilter()))
+    next(lines)
+    next(lines)
 
 
 def _page_p95_ms(user: User, page: str, repeats: int, query: Mapping[str, str | int] | None = None) -> float:

@@ -3,11 +3,14 @@
 from typing import Any
 
 from django import template
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
 from budgets import access, queries, reading
 from budgets.models import Account
-from budgets.queries import Standing
+from budgets.queries import Standing, Totals
 from mcc.core.models import User
+from mcc.core.templatetags import look
 
 register = template.Library()
 
@@ -16,6 +19,19 @@ register = template.Library()
 def stop_facts(account: Account) -> dict[str, Any]:
     """``{% stop_facts project.account %}``: by whom, since when, how long it took, what is at risk. Two queries."""
     return {"account": account, "stop": account.stop, "at_risk_nanousd": queries.at_risk_nanousd(account)}
+
+
+@register.simple_tag
+def sum_cells(sums: Totals) -> SafeString:
+    """``{% sum_cells group.totals %}``: the cells of a row. Written here, for a page has hundreds of them."""
+    tokens = (sums.input_tokens, sums.cached_tokens, sums.output_tokens, sums.reasoning_tokens)
+    return format_html(
+        '<td class="r">{}</td>{}<td class="r"><b title="{}">{}</b></td>',
+        sums.generations,
+        format_html_join("", '<td class="r">{}</td>', ((look.tokens(count),) for count in tokens)),
+        look.exact_money(sums.cost_nanousd),
+        look.money(sums.cost_nanousd),
+    )
 
 
 @register.inclusion_tag("budgets/_bill.html")
