@@ -193,8 +193,8 @@ def test_a_patch_changes_adds_moves_and_deletes_and_may_be_repeated(desk):
     result = use(desk, "apply_patch", patch=MIXED)
 
     assert result.text.splitlines() == [
-        "Deleted src/app.py.",
         "Added src/main.py.",
+        "Deleted src/app.py.",
         "Added docs/new.md.",
         "Deleted old.txt.",
     ]
@@ -420,11 +420,11 @@ def test_a_run_of_a_model_that_patches_is_offered_the_patch_and_uses_it(desk, se
     refused, patched, _ = book(run).results
     assert {"apply_patch", "edit"} & set(run.tools) == {"apply_patch"}
     assert "There is no tool 'edit'" in refused.content
-    assert patched.detail["paths"] == ["src/app.py", "src/main.py", "docs/new.md", "old.txt"]
-    assert "changed src/app.py, src/main.py" in record(run.conversation, patched.pk, 10_000)
+    assert patched.detail["paths"] == ["src/main.py", "src/app.py", "docs/new.md", "old.txt"]
+    assert "changed src/main.py, src/app.py" in record(run.conversation, patched.pk, 10_000)
     shown = calls.cards(book(run).answers[1], [patched])[0]
-    assert (shown.label, shown.line) == ("Patch", "src/app.py, src/main.py, docs/new.md, old.txt")
-    assert [file.path for file in shown.files] == ["src/app.py", "src/main.py", "docs/new.md", "old.txt"]
+    assert (shown.label, shown.line) == ("Patch", "src/main.py, src/app.py, docs/new.md, old.txt")
+    assert [file.path for file in shown.files] == ["src/main.py", "src/app.py", "docs/new.md", "old.txt"]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -97,6 +97,8 @@ def _planned(context: ToolContext, sandbox: Sandbox, sections: list[Section]) ->
             after[target] = patching.changed(path, _required(sandbox, path, there), section.hunks)
             if at_target not in (None, after[target]):
                 raise EditRefused(f"{target} exists already: nothing is moved over it.")
+            # Behind its target: who is killed between the two must not have lost the only copy.
+            del after[path]
             after[path] = None
     return [Change(path, before[path], after[path]) for path in after]
 

@@ -2,6 +2,8 @@
 
 import os
 import secrets
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 
 from agents.sandbox import places
 from agents.sandbox.types import MIB, Egress, Limits, Mount, Sandbox, SandboxBackend, SandboxSpec
@@ -94,3 +97,27 @@ def processes_with(mark: str) -> list[int]:
         except OSError:
             continue
     return found
+
+
+def environment_of(backend: SandboxBackend, request: pytest.FixtureRequest) -> dict[str, str]:
+    """Return what makes another process use the same kind of sandboxes."""
+    chosen = {"MCC_SANDBOX": backend.name, "MCC_SANDBOX_IMAGE": settings.MCC_SANDBOX_IMAGE}
+    if backend.name == "docker":
+        chosen["DOCKER_HOST"] = request.getfixturevalue("docker_address")
+    return chosen
+
+
+def other_process(script: str, settings, **environment: str) -> subprocess.Popen[bytes]:
+    """Start another process of this installation that carries out ``script``."""
+    ours = {
+        "DJANGO_SETTINGS_MODULE": "mcc.settings",
+        "MCC_IGNORE_DOTENV": "1",
+        "MCC_DATA_DIR": str(settings.DATA_DIR),
+        "MCC_WORKSPACES_DIR": str(places.workspaces_root()),
+    }
+    return subprocess.Popen(
+        [sys.executable, "-c", script],
+        env={**os.environ, **ours, **environment},
+        cwd=settings.BASE_DIR,
+        stdout=subprocess.PIPE,
+    )

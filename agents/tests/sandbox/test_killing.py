@@ -3,8 +3,6 @@
 import os
 import secrets
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -13,7 +11,7 @@ import pytest
 
 from agents.sandbox import owners, places, reaping
 from agents.sandbox.types import Ending, Result, SandboxGone
-from agents.tests.sandbox.conftest import processes_with
+from agents.tests.sandbox.conftest import environment_of, other_process, processes_with
 
 pytestmark = pytest.mark.sandbox
 
@@ -136,28 +134,9 @@ sandbox.sh("(setsid sleep {mark} &); echo up; sleep {mark}", on_output=lambda _:
 """
 
 
-def _other(script, settings, **environment) -> subprocess.Popen:
-    """Start another process of this installation that carries out ``script``."""
-    ours = {
-        "DJANGO_SETTINGS_MODULE": "mcc.settings",
-        "MCC_IGNORE_DOTENV": "1",
-        "MCC_DATA_DIR": str(settings.DATA_DIR),
-        "MCC_WORKSPACES_DIR": str(places.workspaces_root()),
-    }
-    return subprocess.Popen(
-        [sys.executable, "-c", script],
-        env={**os.environ, **ours, **environment},
-        cwd=settings.BASE_DIR,
-        stdout=subprocess.PIPE,
-    )
-
-
 def test_a_worker_killed_with_sigkill_leaves_nothing(backend, settings, request):
     mark, name = f"62.{secrets.randbelow(10**9)}", f"test-{secrets.token_hex(4)}"
-    environment = {"MCC_SANDBOX": backend.name, "MCC_SANDBOX_IMAGE": settings.MCC_SANDBOX_IMAGE}
-    if backend.name == "docker":
-        environment["DOCKER_HOST"] = request.getfixturevalue("docker_address")
-    worker = _other(WORKER.format(name=name, mark=mark), settings, **environment)
+    worker = other_process(WORKER.format(name=name, mark=mark), settings, **environment_of(backend, request))
     try:
         assert worker.stdout.readline() == b"up\n"
         assert len([pid for pid in processes_with(mark) if pid != worker.pid]) >= 2
@@ -184,7 +163,7 @@ time.sleep(60)
 
 def test_a_sandbox_that_was_just_being_made_is_found_by_its_mark(bwrap, settings):
     mark = f"63.{secrets.randbelow(10**9)}"
-    worker = _other(HALF_MADE.format(mark=mark), settings)
+    worker = other_process(HALF_MADE.format(mark=mark), settings)
     try:
         name = worker.stdout.readline().decode().strip()
         _until(lambda: processes_with(mark))
