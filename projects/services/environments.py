@@ -188,9 +188,9 @@ def _check_variable(name: object, text: object) -> None:
 
 def _toolchains(value: object) -> list[str]:
     paths = list(dict.fromkeys(path.rstrip("/") for path in _strings(value, MOST_FILES)))
-    for path in paths:
-        if problem := toolchains.refusal(Path(path)):
-            raise ValueError(f"{path[:200]} {problem}.")
+    problems = {path: toolchains.refusal(Path(path)) for path in paths}
+    if any(problems.values()):
+        raise ValueError(" ".join(f"{path[:200]} {problem}." for path, problem in problems.items() if problem))
     return paths
 
 

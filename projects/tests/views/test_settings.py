@@ -58,6 +58,29 @@ def test_variables_and_limits_are_kept_and_shown_again(people, project, browse):
     assert 'name="wall_s" value="60"' in html
 
 
+def test_every_toolchain_that_is_wrong_is_named_and_those_on_offer_are_said(people, project, browse, settings):
+    settings.MCC_SANDBOX_OPTIONAL_PATHS = ["/usr/lib"]
+
+    answer = change(browse(people.owner), project, "commands", toolchains="/usr/lib/no-such\r\n/etc/ssl")
+
+    html = answer.content.decode()
+    assert answer.status_code == 422
+    assert "/usr/lib/no-such does not exist on this machine. /etc/ssl is not on offer here" in html
+    assert "the operator offers /usr/lib and what lies below." in html
+
+
+def test_the_image_is_asked_for_where_commands_run_in_containers(people, project, browse, settings):
+    address = f"/projects/{project.key}/settings/"
+    settings.MCC_SANDBOX, settings.MCC_SANDBOX_OPTIONAL_IMAGES = "docker", ["python:3.*"]
+    settings.MCC_SANDBOX_OPTIONAL_PATHS = ["/usr/lib"]
+
+    html = browse(people.owner).get(address).content.decode()
+
+    assert 'name="image"' in html
+    assert "the operator offers python:3.*." in html
+    assert 'name="toolchains"' not in html
+
+
 @pytest.mark.parametrize(
     ("section", "sent", "said"),
     [
