@@ -112,7 +112,9 @@ def _delegated(mount: Mount) -> Path:
     if own.name == OURSELVES:
         own = own.parent
     if not _is_given(own):
-        raise Unusable(f"{own} was not given to Mission Control (Delegate=yes), and MCC_SANDBOX_CGROUP names no other")
+        raise Unusable(
+            "our own group was not given to us to divide (Delegate=yes), and MCC_SANDBOX_CGROUP names no other"
+        )
     return own
 
 
