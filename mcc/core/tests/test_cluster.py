@@ -39,6 +39,9 @@ def marked(*names: str) -> bool:
 
 
 def test_a_killed_worker_stops_neither_the_jobs_nor_its_errand(cluster):
+    started = Heartbeat.objects.filter(name__startswith="started ")
+    wait_until(started.exists)
+
     # Idle workers wait in the queue: the one that holds its lock dead-locked all others (django-q2#23).
     for _ in range(2):
         before = workers()
@@ -48,7 +51,7 @@ def test_a_killed_worker_stops_neither_the_jobs_nor_its_errand(cluster):
     for number in range(6):
         enqueue(f"{JOBS}.mark", f"job {number}")
     wait_until(lambda: marked(*(f"job {number}" for number in range(6))))
-    assert Heartbeat.objects.filter(name__startswith="started ").count() == 1, "it came up once, whoever was replaced"
+    assert started.count() == 1, "it came up once, whoever was replaced"
 
     # A busy one: the errand goes on elsewhere at once, not when its lease of 15 s has run out.
     errand = errands.post("test.slow", 0)
