@@ -15,6 +15,7 @@ from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+from urllib.request import getproxies
 from weakref import WeakKeyDictionary
 
 import httpx2
@@ -271,6 +272,14 @@ def models(endpoint: Endpoint, *, timeout_s: float = LOOK_UP_TIMEOUT_S) -> list[
     return [card for card in a_list(listed) if isinstance(card, dict)]
 
 
+def load() -> None:
+    """Import and read what the first call needs: that takes seconds on a busy machine, and would stop a whole loop."""
+    from agents import transport  # noqa: PLC0415
+
+    _sdk()
+    transport.certificates()
+
+
 async def close() -> None:
     """Close the connections of the running event loop. Call it before the loop ends."""
     for client in _clients.pop(asyncio.get_running_loop(), {}).values():
@@ -285,11 +294,20 @@ def _client(endpoint: Endpoint) -> "openai.AsyncOpenAI":
     clients = _clients.setdefault(asyncio.get_running_loop(), {})
     place = endpoint.base_url
     if place not in clients:
-        clients[place] = _sdk().AsyncOpenAI(
-            **_settings(endpoint),
-            http_client=httpx2.AsyncClient(transport=RehearsalTransport()) if endpoint.is_rehearsal else None,
-        )
+        clients[place] = _sdk().AsyncOpenAI(**_settings(endpoint), http_client=_http_client(endpoint))
     return clients[place]
+
+
+def _http_client(endpoint: Endpoint) -> httpx2.AsyncClient | None:
+    """Return what carries the requests; None: what ``openai`` brings along, which knows its way through a proxy."""
+    if endpoint.is_rehearsal:
+        return httpx2.AsyncClient(transport=RehearsalTransport())
+    if {"http", "https", "all"} & getproxies().keys():
+        return None
+    # Not imported above: most processes never ask a model.
+    from agents.transport import AiohttpTransport  # noqa: PLC0415
+
+    return httpx2.AsyncClient(transport=AiohttpTransport(), follow_redirects=True)
 
 
 def _get(endpoint: Endpoint, path: str, query: dict[str, str], timeout_s: float = LOOK_UP_TIMEOUT_S) -> JSON:

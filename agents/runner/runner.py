@@ -63,6 +63,7 @@ class Runner:
         control = Control(self.owner, self._drives, self._clock)
         beside = [asyncio.ensure_future(loop) for loop in (*control.loops(), every(FLUSH_S, self.flush))]
         try:
+            await self._loop.run_in_executor(self._tools, client.load)
             await self._loop.run_in_executor(self._tools, reaping.sweep)
             await self._db.run(claims.free_leases_of_the_dead)
             while not self._draining:
@@ -72,7 +73,6 @@ class Runner:
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
-            await client.close()
             await client.close()
             control.close()
             self._db.close()
