@@ -17,6 +17,7 @@ from django.urls import path, re_path
 
 from githubsync.endpoint import Deliveries
 from githubsync.services.webhooks import MAX_BODY_BYTES
+from mcc.core import checkpoints
 from mcc.core.bounded import Bounded
 from mcc.core.live.consumer import LiveConsumer
 
@@ -30,6 +31,8 @@ async def no_such_socket(
     await receive()
     await send({"type": "websocket.close", "code": 4404})
 
+
+checkpoints.keep()
 
 sockets = URLRouter([path("ws/", LiveConsumer.as_asgi()), re_path("", no_such_socket)])  # type: ignore[arg-type]
 

@@ -181,6 +181,8 @@ SQLITE_OPTIONS = {
     "init_command": (
         "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA temp_store=MEMORY;"
         "PRAGMA journal_size_limit=67108864;PRAGMA cache_size=-20000;"
+        # 64 MB: `mcc.core.checkpoints` is there before.
+        "PRAGMA wal_autocheckpoint=16384;"
     ),
 }
 # The role decides about connections: a web process under ASGI must not keep one per thread, a worker must keep its own.

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from mcc.core import checkpoints
 from mcc.core.queue import enqueue
 
 logger = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ def ring(name: str) -> None:
 def serve() -> None:
     """Start every hosted service of this process."""
     spare_imports()
+    checkpoints.keep()
     for factory in _factories:
         seat = _Seat(factory)
         _seats[seat.service.name] = seat
