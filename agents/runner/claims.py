@@ -19,7 +19,7 @@ from agents.errors import LeaseLost
 from agents.models import Run
 from agents.runner import turns
 from budgets.models import Account
-from mcc.core import live, processes
+from mcc.core import handwritten, live, processes
 
 LEASE_S: Final = 15.0
 BATCH: Final = 20
@@ -51,14 +51,13 @@ class Lease:
         sums = {name: f"{_column(name)} = {_column(name)} + %s" for name in add or {}}
         sets = [*sums.values(), *(f"{_column(name)} = %s" for name in changes)] or ["lease_epoch = lease_epoch"]
         values = [*(add or {}).values(), *(_prepared(name, value) for name, value in changes.items())]
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"UPDATE agents_run SET {', '.join(sets)} "  # noqa: S608 - columns of our own
-                "WHERE id = %s AND status = %s AND lease_owner = %s AND lease_epoch = %s",
-                [*values, self.run_id, Run.Status.RUNNING.value, self.owner, self.epoch],
-            )
-            if not cursor.rowcount:
-                raise LeaseLost(f"run {self.run_id}, epoch {self.epoch}")
+        ours = handwritten.run(
+            f"UPDATE agents_run SET {', '.join(sets)} "  # noqa: S608 - columns of our own
+            "WHERE id = %s AND status = %s AND lease_owner = %s AND lease_epoch = %s",
+            [*values, self.run_id, Run.Status.RUNNING.value, self.owner, self.epoch],
+        )
+        if not ours:
+            raise LeaseLost(f"run {self.run_id}, epoch {self.epoch}")
 
 
 def _column(name: str) -> str:
@@ -145,10 +144,8 @@ def renew(owner: str, run_ids: Iterable[int], lease_s: float = LEASE_S) -> dict[
 def wishes(owner: str) -> dict[int, Wish]:
     """Return the runs of ``owner`` that must stop now. One query: it is asked seven times a second."""
     sql, parameters = _wishes_sql()
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [owner if parameter == _OWNER else parameter for parameter in parameters])
-        rows = cursor.fetchall()
-    return {pk: _wish(control, at_once) for pk, control, at_once in rows}
+    found = handwritten.rows(sql, [owner if parameter == _OWNER else parameter for parameter in parameters])
+    return {pk: _wish(control, at_once) for pk, control, at_once in found}
 
 
 def _wish(control: str, at_once: bool) -> Wish:

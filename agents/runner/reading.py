@@ -3,13 +3,13 @@
 from functools import cache
 from typing import Final
 
-from django.db import connection
 from django.db.models import Count, OuterRef, Subquery
 
 from agents.context import History
 from agents.errors import LeaseLost
 from agents.models import Message, ModelCard, Provider, Run
 from agents.runner.claims import Lease
+from mcc.core import handwritten
 
 CHANGING: Final = (
     *("status", "control", "lease_owner", "lease_epoch", "step", "format_errors", "worked_ms", "cost_nanousd"),
@@ -36,9 +36,8 @@ def refresh(lease: Lease, run: Run, history: History) -> int:
     """
     sql, parameters = _refresh_sql()
     asked: dict[int | str, int] = {_RUN: lease.run_id, _KNOWN: history.known}
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [asked.get(parameter, parameter) for parameter in parameters])
-        *values, catalogue, newer = cursor.fetchone() or [None] * (len(CHANGING) + 2)
+    found = handwritten.rows(sql, [asked.get(parameter, parameter) for parameter in parameters])
+    *values, catalogue, newer = found[0] if found else [None] * (len(CHANGING) + 2)
     for name, value in zip(CHANGING, values, strict=True):
         setattr(run, name, value)
     _check(lease, run)

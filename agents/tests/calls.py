@@ -9,6 +9,7 @@ from agents.gateway import Completion, ModelCall, Patience, complete
 from agents.models import Agent, Conversation, Message, ModelCard, Provider, Role, Run
 from budgets.models import Account, Hold, Price, Usage
 from budgets.services import accounts
+from mcc.core import rows
 from mcc.core.dbthread import DatabaseThread
 
 QUICK = Patience(
@@ -78,13 +79,15 @@ def journal(run: Run) -> Callable[[Completion, Usage], None]:
     """Store answers as the runner does: one assistant message per step."""
 
     def store(completion: Completion, usage: Usage) -> None:
-        Message.objects.create(
-            conversation=run.conversation,
-            run=run,
-            step=run.step,
-            role=Message.Role.ASSISTANT,
-            content=completion.text,
-            usage=usage,
+        rows.insert(
+            Message(
+                conversation=run.conversation,
+                run=run,
+                step=run.step,
+                role=Message.Role.ASSISTANT,
+                content=completion.text,
+                usage=usage,
+            )
         )
 
     return store

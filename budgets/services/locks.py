@@ -16,7 +16,7 @@ from typing import TypeVar
 from django.db import OperationalError, connection
 
 from budgets.models import Hold
-from mcc.core import sqlitefile
+from mcc.core import handwritten, sqlitefile
 
 T = TypeVar("T")
 
@@ -39,18 +39,16 @@ def share_of(hold: Hold) -> None:
 
 def _share(selected: str, value: int | list[int]) -> None:
     if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"SELECT pg_advisory_xact_lock_shared(%s, id::int) FROM ({selected} ORDER BY 1) AS shared",  # noqa: S608
-                [ACCOUNTS, value],
-            )
+        handwritten.rows(
+            f"SELECT pg_advisory_xact_lock_shared(%s, id::int) FROM ({selected} ORDER BY 1) AS shared",  # noqa: S608
+            [ACCOUNTS, value],
+        )
 
 
 def alone(account_id: int) -> None:
     """Wait until no hold or settlement on the account is under way, and keep others out until this transaction ends."""
     if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [ACCOUNTS, account_id])
+        handwritten.rows("SELECT pg_advisory_xact_lock(%s, %s)", [ACCOUNTS, account_id])
 
 
 def urgently(work: Callable[[], T]) -> T:
@@ -75,10 +73,8 @@ def urgently(work: Callable[[], T]) -> T:
 
 @contextmanager
 def _impatient() -> Iterator[None]:
-    with connection.cursor() as cursor:
-        cursor.execute("PRAGMA busy_timeout = 0")
+    handwritten.run("PRAGMA busy_timeout = 0")
     try:
         yield
     finally:
-        with connection.cursor() as cursor:
-            cursor.execute(f"PRAGMA busy_timeout = {int(1_000 * PATIENCE_S)}")
+        handwritten.run(f"PRAGMA busy_timeout = {int(1_000 * PATIENCE_S)}")

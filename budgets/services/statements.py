@@ -9,14 +9,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, cast
 
 from django.db import connection
 
 from budgets.models import Account, Hold, Limit, Usage
+from mcc.core import handwritten
+from mcc.core.handwritten import marks
 
 BLOCK = Limit.Action.BLOCK.value
-Value = int | str | datetime | date | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +54,15 @@ def terms(account_ids: Collection[int]) -> list[Term]:
 
     The cleared ones too: their buckets go on being counted.
     """
-    rows = _rows(
+    found = handwritten.rows(
         "SELECT account.id, account.kind, account.frozen_at IS NOT NULL, own.id, own.active "
         "FROM budgets_account account LEFT JOIN budgets_limit own ON own.account_id = account.id "
-        f"WHERE account.kind = 'global' OR account.id IN ({_marks(account_ids)}) ORDER BY account.id",
+        f"WHERE account.kind = 'global' OR account.id IN ({marks(account_ids)}) ORDER BY account.id",
         account_ids,
     )
     return [
         Term(account, kind == Account.Kind.GLOBAL, bool(frozen), limit, bool(active))
-        for account, kind, frozen, limit, active in rows
+        for account, kind, frozen, limit, active in found
     ]
 
 
@@ -70,7 +70,7 @@ def lock_rooms(limit_ids: Collection[int], at: datetime) -> list[Room]:
     """Return the buckets of the limits that hold ``at``, locked in id order."""
     if not limit_ids:
         return []
-    return _rooms(f"bucket.limit_id IN ({_marks(limit_ids)})", limit_ids, at)
+    return _rooms(f"bucket.limit_id IN ({marks(limit_ids)})", limit_ids, at)
 
 
 def lock_rooms_of(hold: Hold) -> list[Room]:
@@ -81,7 +81,7 @@ def lock_rooms_of(hold: Hold) -> list[Room]:
 
 def _rooms(condition: str, values: Collection[int], at: datetime) -> list[Room]:
     lock = "FOR UPDATE OF bucket" if connection.features.has_select_for_update else ""
-    rows = _rows(
+    found = handwritten.rows(
         "SELECT bucket.id, own.id, bucket.spent_nanousd, bucket.held_nanousd, own.amount_nanousd, own.warn_ratio, "
         "own.active, own.action FROM budgets_bucket bucket JOIN budgets_limit own ON own.id = bucket.limit_id "
         f"WHERE {condition} AND bucket.period_start <= %s AND (bucket.period_end IS NULL OR bucket.period_end > %s) "
@@ -90,16 +90,16 @@ def _rooms(condition: str, values: Collection[int], at: datetime) -> list[Room]:
     )
     return [
         Room(bucket, limit, spent, held, amount, Decimal(str(ratio)), bool(active), bool(active) and action == BLOCK)
-        for bucket, limit, spent, held, amount, ratio, active, action in rows
+        for bucket, limit, spent, held, amount, ratio, active, action in found
     ]
 
 
 def add(rooms: Sequence[Room], *, held_nanousd: int, spent_nanousd: int = 0) -> None:
     """Add to buckets that this transaction has locked."""
     if rooms:
-        _run(
+        handwritten.run(
             "UPDATE budgets_bucket SET held_nanousd = held_nanousd + %s, spent_nanousd = spent_nanousd + %s "
-            f"WHERE id IN ({_marks(rooms)})",
+            f"WHERE id IN ({marks(rooms)})",
             [held_nanousd, spent_nanousd, *(room.bucket_id for room in rooms)],
         )
     for room in rooms:
@@ -110,12 +110,12 @@ def add(rooms: Sequence[Room], *, held_nanousd: int, spent_nanousd: int = 0) -> 
 def insert_hold(hold: Hold, account_ids: Sequence[int]) -> None:
     """Write a new hold with its lines; it gets its key."""
     names = ("reference", "state", "amount_nanousd", "model", "provider", "lease_until", "created_at", "sent_at")
-    [(hold.pk,)] = _rows(
-        f"INSERT INTO budgets_hold ({', '.join(names)}, note) VALUES ({_marks(names)}, '') RETURNING id",
+    [(hold.pk,)] = handwritten.rows(
+        f"INSERT INTO budgets_hold ({', '.join(names)}, note) VALUES ({marks(names)}, '') RETURNING id",
         [getattr(hold, name) for name in names],
     )
     hold._state.adding, hold._state.db = False, connection.alias
-    _run(
+    handwritten.run(
         f"INSERT INTO budgets_holdline (hold_id, account_id) VALUES {', '.join(['(%s, %s)'] * len(account_ids))}",
         [value for account_id in account_ids for value in (hold.pk, account_id)],
     )
@@ -123,58 +123,31 @@ def insert_hold(hold: Hold, account_ids: Sequence[int]) -> None:
 
 def taken(references: Sequence[str]) -> set[str]:
     """Return those of the references that a hold has already."""
-    rows = _rows(f"SELECT reference FROM budgets_hold WHERE reference IN ({_marks(references)})", references)
-    return {reference for (reference,) in rows}
+    found = handwritten.rows(f"SELECT reference FROM budgets_hold WHERE reference IN ({marks(references)})", references)
+    return {reference for (reference,) in found}
 
 
 def name_generation(hold: Hold, generation_id: str) -> None:
     """Raises IntegrityError when another hold has that name."""
-    _run("UPDATE budgets_hold SET generation_id = %s WHERE id = %s", [generation_id, hold.pk])
+    handwritten.run("UPDATE budgets_hold SET generation_id = %s WHERE id = %s", [generation_id, hold.pk])
 
 
 def settle(hold: Hold, state: Hold.State, source: Collection[str], *, at: datetime) -> bool:
     """Change the state of a hold by compare-and-swap. False: it was in none of the states ``source``."""
     states = sorted(source)
-    sql = f"UPDATE budgets_hold SET state = %s, settled_at = %s WHERE id = %s AND state IN ({_marks(states)})"
-    return bool(_run(sql, [state, at, hold.pk, *states]))
+    sql = f"UPDATE budgets_hold SET state = %s, settled_at = %s WHERE id = %s AND state IN ({marks(states)})"
+    return bool(handwritten.run(sql, [state, at, hold.pk, *states]))
 
 
 def post(usage: Usage, hold: Hold, day: date) -> None:
     """Post ``usage`` to every account of ``hold``, and note that no sum has these postings yet."""
-    _run(
+    handwritten.run(
         "INSERT INTO budgets_posting (usage_id, account_id, amount_nanousd, at) "
         "SELECT %s, account_id, %s, %s FROM budgets_holdline WHERE hold_id = %s ORDER BY account_id",
         [usage.pk, usage.cost_nanousd, hold.created_at, hold.pk],
     )
-    _run(
+    handwritten.run(
         "INSERT INTO budgets_unfolded (posting_id, account_id, day, amount_nanousd) "
         "SELECT id, account_id, %s, amount_nanousd FROM budgets_posting WHERE usage_id = %s",
         [day, usage.pk],
     )
-
-
-def _marks(values: Collection[object]) -> str:
-    """Return marks for the parameters. PostgreSQL knows no empty list; nothing is equal to NULL."""
-    return ", ".join(["%s"] * len(values)) or "NULL"
-
-
-def _rows(sql: str, values: Collection[Value]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [_adapted(value) for value in values])
-        return list(cursor.fetchall())
-
-
-def _run(sql: str, values: Collection[Value]) -> int:
-    """Return how many rows were touched."""
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [_adapted(value) for value in values])
-        return int(cursor.rowcount)
-
-
-def _adapted(value: Value) -> Value:
-    """Return ``value`` as the database's own: SQLite keeps times as text."""
-    if isinstance(value, datetime):
-        return cast(Value, connection.ops.adapt_datetimefield_value(value))
-    if isinstance(value, date):
-        return cast(Value, connection.ops.adapt_datefield_value(value))
-    return value

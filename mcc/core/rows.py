@@ -12,6 +12,8 @@ from typing import Any
 
 from django.db import connection, models
 
+from mcc.core import handwritten
+
 
 def insert(row: models.Model, *, ignore_conflicts: bool = False) -> bool:
     """Write ``row``, which gets its key. False: ``ignore_conflicts`` is set and there is such a row. One statement."""
@@ -35,9 +37,8 @@ def _insert(rows: Sequence[models.Model], *, ignore_conflicts: bool = False) -> 
     fields, start, marks, key = _statement(model, connection.vendor)
     values = [field.get_db_prep_save(field.pre_save(row, True), connection) for row in rows for field in fields]
     either = " ON CONFLICT DO NOTHING" if ignore_conflicts else ""
-    with connection.cursor() as cursor:
-        cursor.execute(f"{start}{', '.join([marks] * len(rows))}{either} RETURNING {key}", values)
-        return [found for (found,) in cursor.fetchall()]
+    written = handwritten.rows(f"{start}{', '.join([marks] * len(rows))}{either} RETURNING {key}", values)
+    return [found for (found,) in written]
 
 
 def _is_stored(row: models.Model) -> None:

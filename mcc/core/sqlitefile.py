@@ -8,6 +8,8 @@ from pathlib import Path
 
 from django.db import connection
 
+from mcc.core import handwritten
+
 
 def keep_private() -> None:
     """Let nobody else on this machine read it: it holds sessions and password hashes, and the directory can be entered.
@@ -33,13 +35,11 @@ def flushed() -> Iterator[None]:
     if connection.vendor != "sqlite" or connection.in_atomic_block:
         yield
         return
-    with connection.cursor() as cursor:
-        cursor.execute("PRAGMA synchronous = FULL")
+    handwritten.run("PRAGMA synchronous = FULL")
     try:
         yield
     finally:
-        with connection.cursor() as cursor:
-            cursor.execute("PRAGMA synchronous = NORMAL")
+        handwritten.run("PRAGMA synchronous = NORMAL")
 
 
 def wait_for_turn() -> None:

@@ -6,9 +6,9 @@ from functools import partial
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from django.db import connection, transaction
+from django.db import transaction
 
-from mcc.core import rows
+from mcc.core import handwritten, rows
 from mcc.core.live import wakeups
 from mcc.core.models import Event, Stream
 
@@ -58,13 +58,12 @@ def _raised(counts: Mapping[str, int]) -> dict[str, Stream]:
     found: dict[str, Stream] = {}
     for names in _batches(sorted(counts)):
         pairs = ", ".join(["(%s, %s)"] * len(names))
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"INSERT INTO core_stream (name, seq) VALUES {pairs} "  # noqa: S608 - placeholders only
-                "ON CONFLICT (name) DO UPDATE SET seq = core_stream.seq + excluded.seq RETURNING id, name, seq",
-                [value for name in names for value in (name, counts[name])],
-            )
-            found |= {name: Stream(pk=pk, name=name, seq=seq) for pk, name, seq in cursor.fetchall()}
+        raised = handwritten.rows(
+            f"INSERT INTO core_stream (name, seq) VALUES {pairs} "  # noqa: S608 - placeholders only
+            "ON CONFLICT (name) DO UPDATE SET seq = core_stream.seq + excluded.seq RETURNING id, name, seq",
+            [value for name in names for value in (name, counts[name])],
+        )
+        found |= {name: Stream(pk=pk, name=name, seq=seq) for pk, name, seq in raised}
     return found
 
 

@@ -1,0 +1,60 @@
+"""Statements that go to SQLite directly behave as those that go through Django."""
+
+from datetime import UTC, date, datetime
+
+import pytest
+from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.db.transaction import TransactionManagementError
+from django.test.utils import CaptureQueriesContext
+
+from mcc.core import handwritten
+from mcc.core.models import Event, Stream
+
+pytestmark = pytest.mark.django_db
+
+INSERT = "INSERT INTO core_stream (name, seq) VALUES (%s, %s) RETURNING name, seq"
+
+
+def test_rows_come_back_and_touched_ones_are_counted():
+    assert handwritten.rows(INSERT, ["100 %", 1]) == [("100 %", 1)]
+    handwritten.run(INSERT, ["b", 1])
+
+    assert handwritten.run("UPDATE core_stream SET seq = seq + %s", [2]) == 2
+    assert handwritten.rows("SELECT seq FROM core_stream WHERE name LIKE '100 %%'") == [(3,)]
+    assert handwritten.rows(f"SELECT id FROM core_stream WHERE id IN ({handwritten.marks([])})") == []
+
+
+def test_times_and_days_are_written_as_the_orm_reads_them():
+    at = datetime(2026, 11, 26, 12, 30, 1, 250, tzinfo=UTC)
+    event = Event.objects.create(stream=Stream.objects.create(name="s"), seq=1, kind="k", data={})
+
+    handwritten.run("UPDATE core_event SET at = %s WHERE id = %s", [at, event.pk])
+
+    assert Event.objects.get().at == at
+    [(day,)] = handwritten.rows("SELECT CAST(%s AS varchar(10))", [date(2026, 11, 26)])
+    assert day == "2026-11-26"
+
+
+def test_errors_are_those_of_django_and_a_broken_transaction_takes_nothing_more():
+    handwritten.run(INSERT, ["a", 1])
+    with pytest.raises(IntegrityError), transaction.atomic():
+        handwritten.run(INSERT, ["a", 2])
+    with pytest.raises(DatabaseError, match="no_such_table"), transaction.atomic():
+        handwritten.run("SELECT 1 FROM no_such_table")
+    with pytest.raises(TransactionManagementError), transaction.atomic():
+        transaction.set_rollback(True)
+        handwritten.run(INSERT, ["b", 1])
+
+
+def test_who_listens_to_the_database_hears_them():
+    with CaptureQueriesContext(connection) as heard:
+        handwritten.rows("SELECT 1")
+
+    assert [query["sql"] for query in heard.captured_queries] == ["SELECT 1"]
+
+
+def test_a_connection_is_opened_when_there_is_none(transactional_db):
+    connection.close()
+
+    assert handwritten.rows("SELECT 1") == [(1,)]
+    assert connection.connection is not None
