@@ -1,6 +1,7 @@
 """A cluster with a few errands and jobs of its own: ``python -m mcc.core.tests.cluster_process``."""
 
 import os
+import signal
 import sys
 import time
 import uuid
@@ -20,6 +21,13 @@ def slow_mark(name: str) -> None:
     mark(f"{name} began")
     time.sleep(1)
     mark(f"{name} ended")
+
+
+def die_handing_over() -> None:
+    """A job whose worker is killed between its end and the next one, where it holds a lock that others want."""
+    from django_q.signals import post_execute_in_worker
+
+    post_execute_in_worker.connect(lambda **_: os.kill(os.getpid(), signal.SIGKILL), weak=False)
 
 
 def say_it_started() -> None:

@@ -71,6 +71,16 @@ def test_a_killed_worker_stops_neither_the_jobs_nor_its_errand(cluster):
     assert workers() == []
 
 
+def test_a_worker_killed_while_it_hands_a_result_over_is_replaced(cluster):
+    before = workers()
+    enqueue(f"{JOBS}.die_handing_over")
+
+    wait_until(lambda: len(set(workers()) - set(before)) == 1)
+    enqueue(f"{JOBS}.mark", "afterwards")
+    wait_until(lambda: marked("afterwards"))
+    assert cluster.terminate() == 0
+
+
 @pytest.mark.parametrize("victim", ["sentinel", "parent"])
 def test_nothing_outlives_the_cluster(cluster, victim):
     members = [cluster.pid, *tree(cluster.pid)]
