@@ -118,7 +118,8 @@ def _dollars(value: float) -> str:
 
 def latest(user: User, account: Account | None = None) -> list[Usage]:
     """Return the last generations that ``account`` paid for, or anybody, and ``user`` may see, newest first."""
-    postings = access.visible_postings(user, account).select_related("usage").order_by("-at", "-pk")
+    # Not joined: a database whose statistics are old may begin the join with all usages.
+    postings = access.visible_postings(user, account).prefetch_related("usage").order_by("-at", "-pk")
     usages = [posting.usage for posting in postings[:USAGES_SHOWN]]
     prefetch_related_objects(usages, Prefetch("postings", Posting.objects.select_related("account")))
     return usages

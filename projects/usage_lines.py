@@ -93,7 +93,8 @@ def _after(rows: QuerySet[Posting], cursor: Cursor | None, most: int) -> list[Po
     if cursor:
         # The first condition is implied by the others; with it the database starts at the right place of its index.
         rows = rows.filter(at__lte=cursor.at).filter(Q(at__lt=cursor.at) | Q(pk__lt=cursor.key))
-    return list(rows.select_related("usage__hold").order_by("-at", "-pk")[:most])
+    # Not joined: a database whose statistics are old may begin the join with all usages.
+    return list(rows.prefetch_related("usage__hold").order_by("-at", "-pk")[:most])
 
 
 def lines(found: Sequence[Posting]) -> list[UsageLine]:

@@ -215,7 +215,7 @@ def test_a_page_takes_the_same_queries_however_many_rows_it_has(number, django_a
         spend(factories.issue(project).account, project.account)
     rows = usage.postings(owner, UsageFilter())
 
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(10):
         lines, _ = usage_lines.page(rows)
 
     assert len(lines) == number
