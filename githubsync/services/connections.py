@@ -32,7 +32,7 @@ def add(
     audience: str = Connection.Audience.ADMINISTRATORS,
 ) -> Connection:
     """Return a new connection, whose owner is ``user``. Nothing is asked of GitHub. Raises InvalidInput, NotAllowed."""
-    _require_administrator(user)
+    require_administrator(user)
     connection = Connection(name=name, api_url=_tidy(api_url), ca_file=ca_file, audience=audience, owner=user)
     _put(connection, token)
     return _added(connection, user)
@@ -41,7 +41,7 @@ def add(
 @transaction.atomic
 def begin_app(*, name: str, api_url: str, user: User, ca_file: str, audience: str) -> Connection:
     """Return a new connection for an App that is not there yet. Raises InvalidInput, NotAllowed."""
-    _require_administrator(user)
+    require_administrator(user)
     kind = Connection.Kind.APP
     connection = Connection(
         name=name, kind=kind, api_url=_tidy(api_url), ca_file=ca_file, audience=audience, owner=user
@@ -64,7 +64,7 @@ def change(connection: Connection, *, user: User, token: str = "", **given: str 
     A token goes only to the server that it was entered for, so another server wants another one. Whoever enters a
     token owns it; who else may use it is for its owner to say. Raises InvalidInput, NotAllowed.
     """
-    _require_administrator(user)
+    require_administrator(user)
     row = Connection.objects.select_for_update().get(pk=connection.pk)
     if row.is_app and token:
         raise _wrong("token", "This connection goes in by an App, which has no such token.")
@@ -95,7 +95,7 @@ def change(connection: Connection, *, user: User, token: str = "", **given: str 
 @transaction.atomic
 def remove(connection: Connection, *, user: User) -> None:
     """Forget the connection and its token. Raises InvalidInput while projects hang on it, NotAllowed."""
-    _require_administrator(user)
+    require_administrator(user)
     keys = list(connection.repositories.exclude(project=None).values_list("project__key", flat=True))
     if keys:
         raise InvalidInput(f"Used by {', '.join(sorted(keys))}. Switch it off instead.")
@@ -103,10 +103,6 @@ def remove(connection: Connection, *, user: User) -> None:
     connection.repositories.all().delete()  # chosen once and never worked with
     connection.delete()
     audit.record(user, "github.remove_connection", subject, detail)
-
-
-def _require_administrator(user: User) -> None:
-    require_administrator(user)
 
 
 def _subject(connection: Connection) -> str:

@@ -73,17 +73,13 @@ def base_seen(pull: PullRequest, branch: str) -> None:
     if branch == pull.base_branch:
         requests.withdraw(_asked(pull.task, RETARGETED))
     elif pull.task.status in HANDED_IN:
-        requests.open(
-            Request.Kind.BLOCKED,
+        _ask(
+            pull,
             issue,
-            key=requests.key_below(about),
-            task=pull.task,
-            pull_request=pull,
-            question=f"Somebody turned #{pull.number}: it would be merged into {branch}. How shall it go on?",
-            detail=f"It was made for {pull.base_branch}, so it is not merged. Put its base back at the forge, or merge "
+            about,
+            f"Somebody turned #{pull.number}: it would be merged into {branch}. How shall it go on?",
+            f"It was made for {pull.base_branch}, so it is not merged. Put its base back at the forge, or merge "
             f"#{pull.number} there as it is, or give it up.",
-            options=[staffing.AGAIN, staffing.CANCEL_TASK, staffing.CANCEL_ISSUE],
-            default=staffing.AGAIN.value,
         )
 
 
@@ -100,18 +96,29 @@ def head_seen(pull: PullRequest, sha: str) -> None:
         requests.withdraw(_asked(pull.task, MOVED))
     elif pull.task.status in HANDED_IN and not pull.has_been_at(sha):
         ours = pull.head_sha[:12]
-        requests.open(
-            Request.Kind.BLOCKED,
+        _ask(
+            pull,
             issue,
-            key=requests.key_below(f"{MOVED}{pull.pk}:{sha}"),
-            task=pull.task,
-            pull_request=pull,
-            question=f"Somebody pushed to {pull.branch}: #{pull.number} is at {sha[:12]} there. How shall it go on?",
-            detail=f"Checks and votes are about {ours} and do not hold for it, so it is not merged. Put the branch "
+            f"{MOVED}{pull.pk}:{sha}",
+            f"Somebody pushed to {pull.branch}: #{pull.number} is at {sha[:12]} there. How shall it go on?",
+            f"Checks and votes are about {ours} and do not hold for it, so it is not merged. Put the branch "
             f"back to {ours}, or merge #{pull.number} at the forge as it is, or give it up.",
-            options=[staffing.AGAIN, staffing.CANCEL_TASK, staffing.CANCEL_ISSUE],
-            default=staffing.AGAIN.value,
         )
+
+
+def _ask(pull: PullRequest, issue: Issue, about: str, question: str, detail: str) -> None:
+    """Ask how it shall go on with what somebody changed at the forge, once for each ``about``."""
+    requests.open(
+        Request.Kind.BLOCKED,
+        issue,
+        key=requests.key_below(about),
+        task=pull.task,
+        pull_request=pull,
+        question=question,
+        detail=detail,
+        options=[staffing.AGAIN, staffing.CANCEL_TASK, staffing.CANCEL_ISSUE],
+        default=staffing.AGAIN.value,
+    )
 
 
 def was_moved(task: Task) -> bool:
