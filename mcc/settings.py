@@ -197,10 +197,6 @@ elif ROLE == "web":
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = None if ROLE == "worker" else 0
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-    if ROLE == "worker" and DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
-        options = DATABASES["default"].setdefault("OPTIONS", {})
-        # What must not be forgotten is flushed all the same: `mcc.core.flushing`.
-        options["options"] = f"{options.get('options', '')} -c synchronous_commit=off".strip()
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.str("REDIS_URL", default="")

@@ -23,7 +23,7 @@ from budgets.services.accounts import global_account
 from budgets.services.bill import Bill
 from budgets.services.statements import Room
 from budgets.signals import hold_overrun
-from mcc.core import flushing, rows, sqlitefile
+from mcc.core import rows, sqlitefile
 from mcc.core.errors import InvalidInput
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ def hold(
         sqlitefile.wait_for_turn()
         try:
             # What is set aside for a request that leaves must not be forgotten, even if the power goes.
-            with flushing.flushed():
+            with sqlitefile.flushed():
                 return _admit(wanted, account_ids)
         except buckets.BucketMissing:
             buckets.open_missing([global_account().pk, *account_ids], at)

@@ -16,7 +16,7 @@ from typing import TypeVar
 from django.db import OperationalError, connection
 
 from budgets.models import Hold
-from mcc.core import flushing, handwritten, sqlitefile
+from mcc.core import handwritten, sqlitefile
 
 T = TypeVar("T")
 
@@ -59,10 +59,9 @@ def urgently(work: Callable[[], T]) -> T:
     (`sqlitefile.wait_for_turn`), and whoever looks each millisecond is next.
     """
     if connection.vendor != "sqlite" or connection.in_atomic_block:
-        with flushing.flushed():
-            return work()
+        return work()
     deadline = time.monotonic() + PATIENCE_S
-    with sqlitefile.first_in_turn(), flushing.flushed(), _impatient():
+    with sqlitefile.first_in_turn(), sqlitefile.flushed(), _impatient():
         while True:
             try:
                 return work()

@@ -1,4 +1,4 @@
-"""The file of the embedded database: who may read it, and who is next to write it."""
+"""The file of the embedded database: who may read it, when it reaches the disk, and who is next to write it."""
 
 import fcntl
 import os
@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from django.db import connection
+
+from mcc.core import handwritten
 
 
 def keep_private() -> None:
@@ -21,6 +23,23 @@ def keep_private() -> None:
     for file in (path, *(path.with_name(f"{path.name}{ending}") for ending in ("-wal", "-shm"))):
         if file.exists():
             file.chmod(0o600)
+
+
+@contextmanager
+def flushed() -> Iterator[None]:
+    """Let the transaction in the block survive a power cut once it has committed, with all that was committed before.
+
+    Others are kept whole by the log, but the last of them may be lost with the power: a flush costs milliseconds, and
+    whatever they wrote is found out or done again. Does nothing on a server, which flushes each commit.
+    """
+    if connection.vendor != "sqlite" or connection.in_atomic_block:
+        yield
+        return
+    handwritten.run("PRAGMA synchronous = FULL")
+    try:
+        yield
+    finally:
+        handwritten.run("PRAGMA synchronous = NORMAL")
 
 
 def wait_for_turn() -> None:

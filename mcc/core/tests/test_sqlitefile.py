@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from mcc.core import sqlitefile
 
@@ -50,3 +50,18 @@ def test_who_waits_for_their_turn_lets_the_first_go_before_them_in_any_process()
             other.wait(0.3)
     assert other.communicate(timeout=10)[0] == "writes\n"
     sqlitefile.wait_for_turn()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_must_not_be_forgotten_is_flushed_and_the_rest_is_not():
+    def level():
+        with connection.cursor() as cursor:
+            return cursor.execute("PRAGMA synchronous").fetchone()[0]
+
+    assert level() == 1
+    with pytest.raises(ZeroDivisionError), sqlitefile.flushed(), transaction.atomic():
+        assert level() == 2
+        1 / 0  # noqa: B018
+    assert level() == 1
+    with transaction.atomic(), sqlitefile.flushed():
+        assert level() == 1
