@@ -13,11 +13,11 @@ django_application = get_asgi_application()
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
-from django.urls import path, re_path
+from django.urls import get_resolver, path, re_path
 
 from githubsync.endpoint import Deliveries
 from githubsync.services.webhooks import MAX_BODY_BYTES
-from mcc.core import checkpoints
+from mcc.core import checkpoints, garbage
 from mcc.core.bounded import Bounded
 from mcc.core.live.consumer import LiveConsumer
 
@@ -40,3 +40,7 @@ http = Bounded(Deliveries(django_application), "/webhooks/", MAX_BODY_BYTES)
 
 # A browser names the page's origin; a page from elsewhere, and a program that names none, get no socket.
 application = ProtocolTypeRouter({"http": http, "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(sockets))})
+
+# The first request would import all views: before, they are spared too.
+_ = get_resolver().url_patterns
+garbage.spare_imports()

@@ -23,7 +23,7 @@ from bench.clients import MODEL, Ask, Gateway, Line
 from bench.finding import Finding, Scale, Skipped, Target, percentile
 from bench.peers.litellm_proxy import CLOSED, LITELLM, Price, Proxy, both
 from bench.upstream import Terms
-from mcc.core import worker
+from mcc.core import garbage
 from mcc.core.dbthread import DatabaseThread
 
 SHARE = 0.2
@@ -92,7 +92,7 @@ def _take_turns(
     measured = {crowd: Measured() for crowd in crowds}
     lines: dict[str, Line] = {}
     db = DatabaseThread("bench")
-    worker.spare_imports()  # as every worker does
+    garbage.spare_imports()  # as every worker does
 
     async def main() -> None:
         lines.update(_lines(url, proxies))

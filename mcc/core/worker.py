@@ -7,22 +7,19 @@ shutdown closes every executor first.
 """
 
 import asyncio
-import gc
 import logging
 import threading
 import time
 from collections.abc import Callable
 from typing import Protocol
 
-from mcc.core import checkpoints
+from mcc.core import checkpoints, garbage
 from mcc.core.queue import enqueue
 
 logger = logging.getLogger(__name__)
 
 DRAIN_S = 25
 RESTART_PAUSE_S = 1.0
-GARBAGE = 10_000
-"""New objects after which unreachable ones are looked for; Python's own 700 suits short programs."""
 
 
 class Hosted(Protocol):
@@ -64,22 +61,12 @@ def ring(name: str) -> None:
 
 def serve() -> None:
     """Start every hosted service of this process."""
-    spare_imports()
+    garbage.spare_imports()
     checkpoints.keep()
     for factory in _factories:
         seat = _Seat(factory)
         _seats[seat.service.name] = seat
         seat.thread.start()
-
-
-def spare_imports() -> None:
-    """Let the garbage collector leave alone what was imported: it stays for good.
-
-    Looking through it again and again took a tenth of the time of each step.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GARBAGE)
 
 
 def drain(limit_s: float = DRAIN_S) -> None:
