@@ -11,17 +11,15 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
-from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import environ
-from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
+from mcc import first_start
 from mcc.core import redaction
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -34,35 +32,15 @@ if not TESTING and not env.bool("MCC_IGNORE_DOTENV", default=False):
 def _data_dir() -> Path:
     """Return where everything lives that is not code. Tests get their own, gone when they end."""
     if TESTING and "MCC_DATA_DIR" not in os.environ:
-        path = Path(tempfile.mkdtemp(prefix="mcc-test-"))
-        path.chmod(0o711)  # the sandbox's user must reach the workspaces below
+        path = tempfile.mkdtemp(prefix="mcc-test-")
         atexit.register(shutil.rmtree, path, ignore_errors=True)
-        return path
-    path = Path(env.str("MCC_DATA_DIR", default=str(BASE_DIR / "var"))).absolute()
-    path.mkdir(mode=0o711, parents=True, exist_ok=True)
-    return path
+        Path(path).chmod(0o711)
+        return Path(path)
+    return first_start.data_dir(Path(env.str("MCC_DATA_DIR", default=str(BASE_DIR / "var"))).absolute())
 
 
 DATA_DIR = _data_dir()
 DEBUG = env.bool("DEBUG", default=False)
-
-
-def _kept(name: str, make: Callable[[], str], *, variable: str) -> str:
-    """Return the secret in the file ``name`` of the data directory, made at the first start and kept for the next ones.
-
-    Written whole, then linked into place: of two processes that start at the same moment one makes it, both use it.
-    """
-    path = DATA_DIR / name
-    if not path.exists():
-        descriptor, draft = tempfile.mkstemp(prefix=f".{name}-", dir=DATA_DIR)  # mode 0600
-        with os.fdopen(descriptor, "w") as file:
-            file.write(make())
-        with suppress(FileExistsError):
-            os.link(draft, path)
-        Path(draft).unlink()
-    if secret := path.read_text().strip():
-        return secret
-    raise ImproperlyConfigured(f"{path} is empty: delete it, or set {variable}")
 
 
 def _time_zone() -> str:
@@ -79,29 +57,10 @@ def _time_zone() -> str:
 
 # django-q2 signs its jobs with it and sessions hang on it, so it must survive a restart; a default that is the same on
 # every installation would let anybody forge both.
-SECRET_KEY = env.str("SECRET_KEY", default="") or _kept(
-    "secret_key", partial(secrets.token_urlsafe, 50), variable="SECRET_KEY"
+SECRET_KEY = env.str("SECRET_KEY", default="") or first_start.secret(
+    DATA_DIR, "secret_key", partial(secrets.token_urlsafe, 50), variable="SECRET_KEY"
 )
-
-
-def _encryption_keys() -> list[str]:
-    """Return the keys of stored secrets: the first encrypts, all decrypt.
-
-    The kept one goes on decrypting after the variable was set, until its file is deleted.
-    """
-    keys = [key for word in env.list("MCC_ENCRYPTION_KEYS", default=[]) if (key := word.strip())]
-    if not keys or (DATA_DIR / "encryption_keys").exists():
-        kept = _kept("encryption_keys", lambda: Fernet.generate_key().decode(), variable="MCC_ENCRYPTION_KEYS")
-        keys += kept.replace(",", " ").split()
-    for number, key in enumerate(keys, start=1):
-        try:
-            Fernet(key)
-        except ValueError:
-            raise ImproperlyConfigured(f"number {number} of MCC_ENCRYPTION_KEYS is not 32 bytes in Base64") from None
-    return keys
-
-
-MCC_ENCRYPTION_KEYS = _encryption_keys()
+MCC_ENCRYPTION_KEYS = first_start.encryption_keys(DATA_DIR, env.list(first_start.KEYS, default=[]))
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 HTTPS = env.bool("MCC_HTTPS", default=False)
@@ -188,14 +147,10 @@ SQLITE_OPTIONS = {
 # The role decides about connections: a web process under ASGI must not keep one per thread, a worker must keep its own.
 ROLE = env.str("MCC_ROLE", default="")
 DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'mcc.sqlite3'}")}
+DATABASES["default"]["CONN_MAX_AGE"] = None if ROLE == "worker" else 0
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = dict(SQLITE_OPTIONS)
-    DATABASES["default"]["CONN_MAX_AGE"] = None if ROLE == "worker" else 0
-elif ROLE == "web":
-    DATABASES["default"].setdefault("OPTIONS", {})
-    DATABASES["default"]["CONN_MAX_AGE"] = 0
 else:
-    DATABASES["default"]["CONN_MAX_AGE"] = None if ROLE == "worker" else 0
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

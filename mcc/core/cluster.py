@@ -29,7 +29,7 @@ from mcc.core import lifeline, schedules, worker
 LOOK_S = 1.0
 MOURNED_S = 2.0
 
-PRELOADED = ["openai.resources.chat.completions"]
+PRELOADED = ["openai.resources.chat.completions", "aiohttp"]
 """Slow to import: once in the parent is shared by all workers (0.5 s and 30 MB each)."""
 
 
