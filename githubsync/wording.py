@@ -68,7 +68,7 @@ def _evidence(pull: PullRequest) -> str:
     lines = [f"### Evidence for {pull.head_sha[:12]}", ""]
     checks = pull.checks.filter(on=Check.On.HEAD, sha=pull.head_sha)
     lines += [f"- {_line(check.name)}: {RESULTS.get(Check.Status(check.status), check.status)}" for check in checks]
-    for vote in pull.votes.filter(head_sha=pull.head_sha).select_related("agent", "user"):
+    for vote in pull.votes.counting().select_related("agent", "user"):
         lines.append(f"- {vote.get_kind_display()} ({_line(str(vote.actor))}): {vote.get_verdict_display().lower()}")
     return "\n".join(lines if len(lines) > 2 else [*lines, "None yet."])
 

@@ -21,6 +21,7 @@ from projects.models import (
     Task,
     Transition,
     Vote,
+    VoteWithdrawal,
 )
 
 ENVIRONMENT = (
@@ -105,7 +106,7 @@ class OutsideCheckAdmin(ReadOnlyAdmin):
 
 @admin.register(Vote)
 class VoteAdmin(ReadOnlyAdmin):
-    list_display = ("pull_request", "kind", "verdict", "actor_name", "head_sha", "at")
+    list_display = ("pull_request", "kind", "verdict", "actor_name", "author", "head_sha", "at")
     list_filter = ("kind", "verdict")
     list_select_related = ("pull_request", "user", "agent")
 
@@ -136,4 +137,4 @@ class SetupAdmin(ReadOnlyAdmin):
     list_select_related = ("project",)
 
 
-admin.site.register([Knowledge, Report, Suggestion], ReadOnlyAdmin)
+admin.site.register([Knowledge, Report, Suggestion, VoteWithdrawal], ReadOnlyAdmin)

@@ -176,7 +176,7 @@ def with_evidence(pulls: QuerySet[PullRequest]) -> QuerySet[PullRequest]:
         Prefetch("checks", Check.objects.defer("log").annotate(tail=Right("log", LOG_TAIL))),
         Prefetch("outside_checks", OutsideCheck.objects.order_by("source", "name")),
         Prefetch("feedback", Feedback.objects.order_by("-pk")),
-        Prefetch("votes", Vote.objects.select_related("user", "agent")),
+        Prefetch("votes", Vote.objects.select_related("user", "agent", "withdrawal")),
     )
 
 

@@ -47,7 +47,9 @@ def pulls(queryset: QuerySet[PullRequest]) -> QuerySet[PullRequest]:
     return (
         queryset.defer("diff", "body")
         .select_related("project", "issue__project", "task")
-        .prefetch_related(Prefetch("checks", Check.objects.defer("log", "command")), "votes")
+        .prefetch_related(
+            Prefetch("checks", Check.objects.defer("log", "command")), Prefetch("votes", Vote.objects.counting())
+        )
         .order_by("-pk")
     )
 
@@ -58,7 +60,7 @@ def lines(pulls: Iterable[PullRequest]) -> list[PullLine]:
         PullLine(
             pull,
             checks=[check for check in pull.checks.all() if check.sha == pull.head_sha],
-            votes=[vote for vote in pull.votes.all() if vote.head_sha == pull.head_sha],
+            votes=list(pull.votes.all()),
         )
         for pull in pulls
     ]

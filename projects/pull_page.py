@@ -128,5 +128,6 @@ def _vote(name: str, vote: Vote | None) -> Condition:
     if vote is None:
         return Condition(name, "wait", "has not voted on this commit")
     if vote.verdict == Vote.Verdict.APPROVE:
-        return Condition(name, "ok", f"{vote.actor_name} approves")
+        where = f" on {vote.pull_request.project.get_forge_display()}" if vote.reference else ""
+        return Condition(name, "ok", f"{vote.actor_name} approves{where}")
     return Condition(name, "bad", f"{vote.actor_name} rejects")

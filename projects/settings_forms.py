@@ -51,6 +51,7 @@ class RulesForm(SectionForm):
 
     plan_needs_approval = forms.BooleanField(label="A person approves each plan", required=False)
     merge_needs_approval = forms.BooleanField(label="A person approves each merge", required=False)
+    counts_forge_approvals = forms.BooleanField(required=False)
     fast_lane = forms.BooleanField(label="Small issues skip the Tester", required=False)
     parallel_coders = forms.IntegerField(label="Coders at once", min_value=1, max_value=20)
     max_rework = forms.IntegerField(
@@ -63,6 +64,19 @@ class RulesForm(SectionForm):
         decimal_places=4,
         help_text="Unless the issue says otherwise. 0: no limit of its own.",
     )
+
+    def __init__(self, data: QueryDict | None = None, *, project: Project) -> None:
+        super().__init__(data, project=project)
+        if project.forge == Project.Forge.LOCAL:
+            del self.fields["counts_forge_approvals"]
+            return
+        place, field = project.get_forge_display(), self.fields["counts_forge_approvals"]
+        field.label = f"Approvals on {place} count"
+        field.help_text = (
+            f"An approving review there is a vote on that very commit, if whoever gives it may approve here and has "
+            f"connected their account on {place}; also one that was given already. Then whoever gets into that "
+            f"account can have a merge made."
+        )
 
     def stored(self, project: Project) -> dict[str, Any]:
         values = {name: getattr(project, name) for name in self.base_fields if name != "issue_budget_usd"}

@@ -1,10 +1,11 @@
 """Where issues and tasks may go, and the one way to send them there.
 
     Issue   new ──> planning ──> implementation <──> testing <──> review ──> done
-    Task    pending ──> coding ──> testing ──> review ──> merging ──> merged
+    Task    pending ──> coding ──> testing ──> review <──> merging ──> merged
                            ^──────────┴───────────┴──────────┘  rework
 
-A person may merge a task's pull request at the forge whenever they like: then the task is merged, wherever it was.
+A merge whose approval is withdrawn in time goes back to its review. A person may merge a task's pull request at the
+forge whenever they like: then the task is merged, wherever it was.
 Both may be cancelled from anywhere before the end. An issue follows its least advanced open task (``phase_of``);
 a task moves when the rows prove that it may. No model output sets a status: agents hand in, the server looks and moves.
 """
@@ -46,7 +47,7 @@ TASK_ARROWS: dict[TaskStatus, frozenset[TaskStatus]] = {
     TaskStatus.CODING: frozenset({TaskStatus.TESTING, TaskStatus.MERGED, TaskStatus.CANCELLED}),
     TaskStatus.TESTING: frozenset({TaskStatus.REVIEW, TaskStatus.CODING, TaskStatus.MERGED, TaskStatus.CANCELLED}),
     TaskStatus.REVIEW: frozenset({TaskStatus.MERGING, TaskStatus.CODING, TaskStatus.MERGED, TaskStatus.CANCELLED}),
-    TaskStatus.MERGING: frozenset({TaskStatus.MERGED, TaskStatus.CODING, TaskStatus.CANCELLED}),
+    TaskStatus.MERGING: frozenset({TaskStatus.MERGED, TaskStatus.REVIEW, TaskStatus.CODING, TaskStatus.CANCELLED}),
     TaskStatus.MERGED: frozenset(),
     TaskStatus.CANCELLED: frozenset(),
 }

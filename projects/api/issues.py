@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from django.db.models import Sum
+from django.db.models import Prefetch, Sum
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -14,7 +14,7 @@ from agents.models import Run
 from budgets import queries
 from projects.api.endpoint import Endpoint, caller
 from projects.api.serializers import IssueWhole, PullRequestOut, TaskOut
-from projects.models import Issue, PullRequest, Task
+from projects.models import Issue, PullRequest, Task, Vote
 from projects.services import issues
 
 
@@ -87,8 +87,9 @@ class PullRequestDetail(Endpoint):
 
     @extend_schema(operation_id="pull_requests_retrieve")
     def get(self, request: Request, pk: int) -> Response:
+        votes = Vote.objects.select_related("agent", "user", "withdrawal", "pull_request__project")
         rows = PullRequest.objects.visible_to(caller(request)).prefetch_related(
-            "checks", "outside_checks", "feedback", "votes__agent", "votes__user", "votes__pull_request"
+            "checks", "outside_checks", "feedback", Prefetch("votes", votes)
         )
         return Response(PullRequestOut(get_object_or_404(rows, pk=pk)).data)
 

@@ -55,6 +55,10 @@ class ProjectChanges(serializers.Serializer):
     )
     plan_needs_approval = serializers.BooleanField(required=False)
     merge_needs_approval = serializers.BooleanField(required=False)
+    counts_forge_approvals = serializers.BooleanField(
+        required=False,
+        help_text="an approving review at the forge, by somebody known here who may approve, is their vote",
+    )
     fast_lane = serializers.BooleanField(required=False)
     parallel_coders = serializers.IntegerField(min_value=1, max_value=16, required=False)
     max_rework = serializers.IntegerField(min_value=1, max_value=10, required=False)

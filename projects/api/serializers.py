@@ -40,7 +40,8 @@ class ProjectOut(serializers.ModelSerializer):
             "id", "key", "name", "description", "forge", "repository", "default_branch", "team", "checks",
             "setup_command", "setup_files", "setup_hosts", "command_hosts", "variables", "toolchains", "image",
             "limits",
-            "plan_needs_approval", "merge_needs_approval", "fast_lane", "parallel_coders", "max_rework",
+            "plan_needs_approval", "merge_needs_approval", "counts_forge_approvals", "fast_lane", "parallel_coders",
+            "max_rework",
             "account", "cost_usd", "created_at",
         )  # fmt: skip
 
@@ -138,22 +139,22 @@ class CheckOut(serializers.ModelSerializer):
 
 class VoteOut(serializers.ModelSerializer):
     by = serializers.CharField(source="actor_name")
-    counts = serializers.BooleanField()
+    counts = serializers.BooleanField(
+        help_text="it is about the head, holds, and was given where the project counts it"
+    )
+    at_forge = serializers.SerializerMethodField(help_text="it was given by a review at the forge")
+    author = serializers.CharField(help_text="what the forge calls whoever gave it there")
+    withdrawn_at = serializers.DateTimeField(source="withdrawal.at", default=None, allow_null=True)
 
     class Meta:
         model = Vote
         fields = (
-            "id",
-            "kind",
-            "by",
-            "verdict",
-            "summary",
-            "findings",
-            "criteria",
-            "head_sha",
-            "counts",
-            "at",
-        )
+            "id", "kind", "by", "verdict", "summary", "findings", "criteria", "head_sha", "counts", "at_forge",
+            "author", "url", "withdrawn_at", "at",
+        )  # fmt: skip
+
+    def get_at_forge(self, vote: Vote) -> bool:
+        return bool(vote.reference)
 
 
 class OutsideCheckOut(serializers.ModelSerializer):

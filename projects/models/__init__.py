@@ -4,7 +4,7 @@ from projects.models.issue import Issue, IssueStatus, Task, TaskStatus, Transiti
 from projects.models.knowledge import Knowledge, Report, Suggestion
 from projects.models.outside_check import OutsideCheck
 from projects.models.project import Membership, Project, ProjectTemplate
-from projects.models.pull_request import Check, Feedback, PullRequest, Vote
+from projects.models.pull_request import Check, Feedback, PullRequest, Vote, VoteWithdrawal
 from projects.models.request import Request
 from projects.models.setup import Setup
 
@@ -29,4 +29,5 @@ __all__ = [
     "TaskStatus",
     "Transition",
     "Vote",
+    "VoteWithdrawal",
 ]

@@ -52,6 +52,9 @@ class Project(models.Model):
     )
     plan_needs_approval = models.BooleanField(default=True)
     merge_needs_approval = models.BooleanField(default=True)
+    counts_forge_approvals = models.BooleanField(
+        default=False, help_text="who may approve a merge here may do so by a review at the forge, too"
+    )
     fast_lane = models.BooleanField(default=True, help_text="small issues skip the Tester")
     parallel_coders = models.PositiveSmallIntegerField(default=2)
     max_rework = models.PositiveSmallIntegerField(default=3, help_text="rounds before a person is asked")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from agents.models import Acted, Run
@@ -140,8 +140,18 @@ class Check(models.Model):
         ]
 
 
+class VoteQuerySet(models.QuerySet["Vote"]):
+    def counting(self) -> Self:
+        """Those that speak about the heads of their pull requests and hold: see ``Vote.counts``."""
+        given_here = Q(reference="") | Q(pull_request__project__counts_forge_approvals=True)
+        return self.filter(given_here, head_sha=F("pull_request__head_sha"), withdrawal=None)
+
+
 class Vote(AppendOnly, Acted):
-    """A judgement of one commit. A push voids it by moving the head away from ``head_sha``."""
+    """A judgement of one commit. A push voids it by moving the head away from ``head_sha``.
+
+    A person may give it at the forge: then ``reference`` says by what the forge knows it.
+    """
 
     class Kind(models.TextChoices):
         TESTER = "tester"
@@ -160,7 +170,12 @@ class Vote(AppendOnly, Acted):
     criteria = models.JSONField(default=list, help_text="[{criterion, passed, evidence}]")
     head_sha = models.CharField(max_length=64)
     run = models.OneToOneField(Run, models.PROTECT, null=True, related_name="vote")
+    reference = models.CharField(max_length=100, blank=True, help_text="what the forge knows it by; empty: given here")
+    author = models.CharField(max_length=100, blank=True, help_text="who gave it there, as the forge calls them")
+    url = models.URLField(max_length=500, blank=True, help_text="where the forge shows it")
     at = models.DateTimeField(auto_now_add=True)
+
+    objects = VoteQuerySet.as_manager()
 
     class Meta(Acted.Meta):
         ordering = ["pk"]
@@ -172,7 +187,7 @@ class Vote(AppendOnly, Acted):
                 name="vote_once_per_agent_and_commit",
             ),
             models.UniqueConstraint(
-                fields=["pull_request", "head_sha", "user"],
+                fields=["pull_request", "head_sha", "user", "reference"],
                 condition=Q(user__isnull=False),
                 name="vote_once_per_person_and_commit",
             ),
@@ -180,8 +195,28 @@ class Vote(AppendOnly, Acted):
 
     @property
     def counts(self) -> bool:
-        """Whether it speaks about the commit that would be merged."""
-        return self.head_sha == self.pull_request.head_sha
+        """Whether it speaks about the commit that would be merged, and holds: ``is_heard``, and nobody took it back."""
+        return self.head_sha == self.pull_request.head_sha and self.is_heard and not self.is_withdrawn
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether it was given where the project lets people vote."""
+        return not self.reference or self.pull_request.project.counts_forge_approvals
+
+    @property
+    def is_withdrawn(self) -> bool:
+        return hasattr(self, "withdrawal")
+
+
+class VoteWithdrawal(AppendOnly):
+    """That whoever voted at the forge, or somebody who may there, took the vote back."""
+
+    vote = models.OneToOneField(Vote, models.CASCADE, related_name="withdrawal")
+    reason = models.CharField(max_length=100, help_text="as the end of a sentence")
+    at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"{self.vote_id}: {self.reason}"
 
 
 class Feedback(models.Model):
@@ -196,7 +231,7 @@ class Feedback(models.Model):
     left_out = models.PositiveIntegerField(default=0, help_text="findings that were too many")
     round = models.PositiveSmallIntegerField(null=True, help_text="of rework that took it up; null while it waits")
     url = models.URLField(max_length=500, blank=True, help_text="where the forge shows it")
-    withdrawn_at = models.DateTimeField(null=True, help_text="when the forge was seen to have dismissed it")
+    withdrawn_at = models.DateTimeField(null=True, help_text="when the forge was seen to have it withdrawn")
     at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -53,9 +53,10 @@ def waiting(task: Task) -> QuerySet[Feedback]:
     return Feedback.objects.filter(pull_request__task=task, round=None, withdrawn_at=None)
 
 
-def withdraw(pull: PullRequest, reference: str) -> bool:
-    """Mark what is known by ``reference`` as withdrawn, once; return whether it was not before."""
+def withdraw(pull: PullRequest, reference: str, *, though_begun: bool) -> bool:
+    """Mark what is known by ``reference`` as withdrawn, once; return whether that changed anything."""
     rows = Feedback.objects.filter(pull_request=pull, reference=reference, withdrawn_at=None)
+    rows = rows if though_begun else rows.filter(round=None)
     return bool(rows.update(withdrawn_at=timezone.now()))
 
 

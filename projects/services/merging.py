@@ -40,21 +40,27 @@ MOST_AWAITED = 20
 
 def head_of(request: Request) -> str:
     """Return the commit that a request for a merge is about: part of its key."""
-    return request.key.rpartition(":")[2]
+    return request.key.split(":")[2]
 
 
 def seek_approval(pull: PullRequest) -> None:
-    """Ask a person whether the head may be merged. Asked once for each head."""
+    """Ask a person whether the head may be merged, once for each head and once more when that was withdrawn."""
     requests.open(
         Request.Kind.MERGE,
         pull.issue,
-        key=f"merge:{pull.pk}:{pull.head_sha}",
+        key=_key(pull),
         task=pull.task,
         pull_request=pull,
         question=_question(pull),
         options=[APPROVE, REJECT],
         default=APPROVE.value,
     )
+
+
+def _key(pull: PullRequest) -> str:
+    about = f"merge:{pull.pk}:{pull.head_sha}"
+    withdrawn = Request.objects.filter(key__startswith=about, withdrawn_at__isnull=False).count()
+    return f"{about}:{withdrawn}" if withdrawn else about
 
 
 def reword_approval(pull: PullRequest) -> None:
@@ -93,7 +99,7 @@ def carry_out(pull_id: int, lease: Lease) -> None:
     Raises Later while it is stopped and when the base moved under it; what the forge raises else is tried again.
     """
     pull = _load(pull_id)
-    if pull.task.status != TaskStatus.MERGING or proof.is_red_outside(pull):
+    if not _speaks_for_it(pull):
         return
     staffing.wait_while_stopped(pull.issue)
     forge, mirror = forge_of(pull.project), Mirror(pull.project_id)
@@ -103,6 +109,8 @@ def carry_out(pull_id: int, lease: Lease) -> None:
         return
     lease.check()
     staffing.wait_while_stopped(pull.issue)
+    if not _speaks_for_it(_load(pull_id)):
+        return
     try:
         merged = forge.merge(
             pull.head_sha,
@@ -120,6 +128,11 @@ def carry_out(pull_id: int, lease: Lease) -> None:
         logger.info("pull request %s: %s", pull.pk, conflict.detail)
         raise Later(0) from conflict
     write_down(pull, merged.sha)
+
+
+def _speaks_for_it(pull: PullRequest) -> bool:
+    is_wanted = pull.task.status == TaskStatus.MERGING and not proof.has_lost_approval(pull)
+    return is_wanted and not proof.is_red_outside(pull)
 
 
 def _wait(pull: PullRequest, wanted: Sequence[Awaited], lease: Lease) -> None:

@@ -6,9 +6,12 @@ from typing import Final
 from django.db import transaction
 from django.db.models import QuerySet
 
-from projects.models import Issue, PullRequest, Request, Task, TaskStatus
-from projects.services import coding, feedback, issues, merging, news, requests, staffing
+from mcc.core import audit
+from mcc.core.models import User
+from projects.models import Issue, PullRequest, Request, Task, TaskStatus, Vote, VoteWithdrawal
+from projects.services import coding, feedback, issues, merging, news, proof, requests, staffing
 from projects.services.feedback import Said
+from projects.services.proof import Place
 
 MOVED: Final = "head-moved:"
 RETARGETED: Final = "base-moved:"
@@ -46,13 +49,43 @@ def changes_requested(pull: PullRequest, said: Said) -> bool:
 
 
 @transaction.atomic
-def changes_withdrawn(pull: PullRequest, reference: str) -> None:
-    """Take note that nobody wants any more what a person wanted. Rework of it that has begun goes on."""
+def changes_withdrawn(pull: PullRequest, reference: str, *, though_begun: bool = True) -> None:
+    """Take note that nobody wants any more what a person wanted. Rework of it that has begun goes on.
+
+    Unless ``though_begun`` what a round took up stays as it is.
+    """
     issue = Issue.objects.select_for_update().get(pk=pull.issue_id)
-    if feedback.withdraw(pull, reference):
+    if feedback.withdraw(pull, reference, though_begun=though_begun):
         coding.wish_withdrawn(issue.tasks.get(pk=pull.task_id))
         news.pull_changed(pull)
         news.ring(issue.pk)
+
+
+@transaction.atomic
+def approved(pull: PullRequest, user: User, place: Place, *, head_sha: str, text: str = "") -> None:
+    """Take the approval that ``user`` gave at the forge as their vote on ``head_sha``, the head of ``pull``, once.
+
+    Whether such a vote counts is for the rules of the project. ``text`` is as they wrote it, bounded.
+    """
+    issue = Issue.objects.select_for_update().get(pk=pull.issue_id)
+    known = pull.votes.filter(reference=place.reference).exists()
+    if known or not PullRequest.objects.open().filter(pk=pull.pk, head_sha=head_sha).exists():
+        return
+    kind, verdict = Vote.Kind.PERSON, Vote.Verdict.APPROVE
+    vote = proof.cast(pull, kind, verdict, head_sha=head_sha, user=user, summary=text, place=place)
+    detail = {"vote": vote.pk, "head_sha": head_sha, "as": place.author, "reference": place.reference}
+    audit.record(user, "projects.approve_at_forge", f"projects.pull_request:{pull.pk}", detail)
+    news.ring(issue.pk)
+
+
+@transaction.atomic
+def approval_withdrawn(vote: Vote, *, reason: str) -> None:
+    """Take note that a vote from the forge is taken back; ``reason`` ends a sentence. A merge that is made stays."""
+    pull = vote.pull_request
+    issue = Issue.objects.select_for_update().get(pk=pull.issue_id)
+    VoteWithdrawal.objects.get_or_create(vote=vote, defaults={"reason": reason[:100]})
+    news.pull_changed(pull)
+    news.ring(issue.pk)
 
 
 @transaction.atomic

@@ -33,13 +33,15 @@ SETTABLE = (
     "limits",
     "plan_needs_approval",
     "merge_needs_approval",
+    "counts_forge_approvals",
     "fast_lane",
     "parallel_coders",
     "max_rework",
     "issue_budget_nanousd",
 )
-WRITTEN_DOWN = ("setup_hosts", "command_hosts", "toolchains", "image")
-"""What decides which doors of the machine stand open to agents: kept in the audit trail word for word."""
+WRITTEN_DOWN = ("setup_hosts", "command_hosts", "toolchains", "image", "counts_forge_approvals")
+"""What decides which doors stand open, of the machine to agents and of a merge to a forge: kept in the audit trail
+word for word."""
 MOST_CHECKS = 20
 LONGEST_CHECK_S = 1_800
 

@@ -20,6 +20,18 @@ Finding = dict[str, object]
 WITHOUT = "without"
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a person voted: at the forge, which knows it by ``reference`` and them by ``author``; else here."""
+
+    reference: str = ""
+    author: str = ""
+    url: str = ""
+
+
+HERE = Place()
+
+
 @transaction.atomic
 def cast(
     pull: PullRequest,
@@ -32,13 +44,15 @@ def cast(
     summary: str = "",
     findings: Sequence[Finding] = (),
     criteria: Sequence[Finding] = (),
+    place: Place = HERE,
 ) -> Vote:
     """Write down a judgement of ``head_sha`` by the agent of ``run``, or by ``user``.
 
-    Cast twice, the first one stands.
+    Cast twice in the same ``place``, the first one stands.
     """
     agent = run.agent if run else None
-    existing = pull.votes.filter(kind=kind, head_sha=head_sha, agent=agent, user=user).first()
+    same = pull.votes.filter(kind=kind, head_sha=head_sha, agent=agent, user=user, reference=place.reference)
+    existing = same.first()
     if existing:
         return existing
     vote = Vote(
@@ -50,6 +64,9 @@ def cast(
         summary=summary,
         findings=list(findings),
         criteria=list(criteria),
+        reference=place.reference,
+        author=place.author[:100],
+        url=place.url,
     )
     vote.agent, vote.user = agent, user
     vote.save()
@@ -95,17 +112,28 @@ class Standing:
 
 
 def standing(pull: PullRequest) -> Standing:
-    """Return where the head of ``pull`` stands: four queries, the last vote of each kind counts."""
-    last = {vote.kind: vote for vote in pull.votes.filter(head_sha=pull.head_sha).order_by("pk")}
+    """Return where the head of ``pull`` stands: four queries, the last vote of each kind and person counts."""
+    last = {(vote.kind, vote.user_id): vote for vote in pull.votes.counting().order_by("pk")}
     return Standing(
         checks=tuple(checks.on(pull, Check.On.HEAD, pull.head_sha)),
-        tester=last.get(Vote.Kind.TESTER),
-        reviewer=last.get(Vote.Kind.REVIEWER),
-        person=last.get(Vote.Kind.PERSON),
+        tester=last.get((Vote.Kind.TESTER, None)),
+        reviewer=last.get((Vote.Kind.REVIEWER, None)),
+        person=_decisive([vote for vote in last.values() if vote.kind == Vote.Kind.PERSON]),
         needs_tester=not takes_fast_lane(pull),
         needs_person=pull.project.merge_needs_approval,
         outside_red=is_red_outside(pull),
     )
+
+
+def _decisive(votes: Sequence[Vote]) -> Vote | None:
+    """Return the vote of a person that counts where several gave one: nobody approves what another sent back."""
+    return max(votes, key=lambda vote: (vote.verdict == Vote.Verdict.REJECT, vote.pk), default=None)
+
+
+def has_lost_approval(pull: PullRequest) -> bool:
+    """Whether a person approved the head, and no such vote counts any more, where the project wants one."""
+    approvals = pull.votes.filter(kind=Vote.Kind.PERSON, verdict=Vote.Verdict.APPROVE, head_sha=pull.head_sha)
+    return pull.project.merge_needs_approval and approvals.exists() and not approvals.counting().exists()
 
 
 def outside_key(pull: PullRequest) -> str:

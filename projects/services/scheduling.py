@@ -20,6 +20,7 @@ from projects.models import (
     Task,
     TaskStatus,
     Transition,
+    Vote,
 )
 from projects.services import (
     answers,
@@ -144,7 +145,7 @@ def _look_at_review(task: Task) -> None:
     elif standing.outside_red:
         outside_checks.have_mended(pull)
     elif standing.may_merge:
-        workflow.move_task(task, TaskStatus.MERGING, actor=standing.person.user if standing.person else None)
+        _let_merge(pull, standing.person)
     elif standing.reviewed:
         _open_for_merge(pull)
     elif judging.latest(pull, Purpose.REVIEW) is None:
@@ -160,6 +161,8 @@ def _look_at_merging(task: Task) -> None:
         return
     elif proof.is_red_outside(pull):
         outside_checks.have_mended(pull)
+    elif proof.has_lost_approval(pull):
+        workflow.move_task(task, TaskStatus.REVIEW, reason="its approval was withdrawn")
     else:
         merging.order(pull)
 
@@ -197,6 +200,16 @@ def _pull_of(task: Task) -> PullRequest:
     pull = task.pull_request
     pull.task, pull.issue, pull.project = task, task.issue, task.issue.project
     return pull
+
+
+def _let_merge(pull: PullRequest, person: Vote | None) -> None:
+    """Send it on its way. The question whether to, if it is open, is answered by a vote that was given elsewhere."""
+    if person is None:
+        workflow.move_task(pull.task, TaskStatus.MERGING)
+    else:
+        where = f"{person.author} approved it on {pull.project.get_forge_display()}" if person.reference else ""
+        workflow.move_task(pull.task, TaskStatus.MERGING, actor=person.user, reason=where)
+    requests.withdraw(Request.objects.filter(task=pull.task, kind=Request.Kind.MERGE))
 
 
 def _open_for_merge(pull: PullRequest) -> None:

@@ -1,6 +1,6 @@
 """A pull request of ours, as it is on GitHub now."""
 
-from githubsync.services.effects import orders, reviews
+from githubsync.services.effects import approvals, orders, reviews
 from githubsync.services.effects.look import Look, login
 from projects.forge import NotFound
 from projects.models import PullRequest
@@ -26,5 +26,7 @@ def look_at(look: Look, number: int) -> None:
     elif pull.status != PullRequest.Status.CLOSED:
         outside.base_seen(pull, facts["base"]["ref"])
         outside.head_seen(pull, facts["head"]["sha"])
-        reviews.look_at(look, facts, pull)
+        said = reviews.given(look, facts, pull)
+        reviews.look_at(look, pull, said)
+        approvals.look_at(look, pull, said)
         orders.by_comments(look, facts, pull.issue)

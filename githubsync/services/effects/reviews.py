@@ -1,8 +1,8 @@
 """Reviews in which people request changes of a pull request of ours: what they say goes back to the task's Coder.
 
 Who may order may review: their words are kept, without what nobody sees who reads them, and cut when they are endless.
-One that is dismissed wants nothing any more. Approvals and mere comments change nothing here, and what strangers say
-reaches no agent.
+One that is dismissed wants nothing any more, nor does one whose author approves before anybody began with it. Mere
+comments change nothing here, what strangers say reaches no agent, and approvals are the business of ``approvals``.
 """
 
 from collections.abc import Sequence
@@ -18,6 +18,7 @@ from projects.models import PullRequest
 from projects.services import outside
 from projects.services.feedback import Said
 
+APPROVED: Final = "APPROVED"
 CHANGES: Final = "CHANGES_REQUESTED"
 DISMISSED: Final = "DISMISSED"
 WORD: Final = "request changes"
@@ -27,21 +28,28 @@ LONGEST_PATH: Final = 300
 MOST_COMMENTS: Final = 30
 
 
-def look_at(look: Look, facts: dict[str, Any], pull: PullRequest) -> None:
-    """Take to heart the reviews of ``pull``, open and on GitHub as in ``facts``, that were not heard before.
+def given(look: Look, facts: dict[str, Any], pull: PullRequest) -> list[dict[str, Any]]:
+    """Return what people say of ``pull``, on GitHub as in ``facts``, in reviews that are not ours, oldest first."""
+    rows = look.client.pages(f"{look.root}/pulls/{pull.number}/reviews")
+    return sorted((row for row in rows if not _is_ours(row, facts)), key=lambda row: int(row["id"]))
+
+
+def look_at(look: Look, pull: PullRequest, given: Sequence[dict[str, Any]]) -> None:
+    """Take to heart the reviews of ``pull``, which is open, that were not heard before.
 
     One of a commit that ``pull`` was never at, as far as we know, is left for another look: our row may come late.
     """
     heard = look.repository.heard.filter(kind=Heard.Kind.REVIEW, number=pull.number)
     known = set(heard.values_list("github_id", flat=True))
-    root = f"{look.root}/pulls/{pull.number}"
-    given = list(look.client.pages(f"{root}/reviews"))
+    rows = []
     for row in given:
-        if row["state"] == DISMISSED and row["id"] in known:
-            outside.changes_withdrawn(pull, _reference(row))
-    rows = [row for row in given if row["state"] == CHANGES and row["id"] not in known]
-    rows = [row for row in rows if not _is_ours(row, facts) and pull.has_been_at(row["commit_id"] or "")]
-    comments = list(look.client.pages(f"{root}/comments")) if rows else []
+        dismissed, approved = row["state"] == DISMISSED, is_followed(row, given, APPROVED)
+        if row["id"] in known and (dismissed or approved):
+            outside.changes_withdrawn(pull, reference(row), though_begun=dismissed)
+        elif row["state"] == CHANGES and row["id"] not in known and not approved:
+            rows.append(row)
+    rows = [row for row in rows if pull.has_been_at(row["commit_id"] or "")]
+    comments = list(look.client.pages(f"{look.root}/pulls/{pull.number}/comments")) if rows else []
     for row in rows:
         order = orders.Order(Heard.Kind.REVIEW, row["id"], pull.number, WORD, row["user"])
         orders.hear(look, order, partial(_pass_on, look, pull, row, comments))
@@ -53,16 +61,23 @@ def _is_ours(row: dict[str, Any], facts: dict[str, Any]) -> bool:
     return bool(OURS.search(row["body"] or "")) or (bool(author) and author.get("id") == opener.get("id"))
 
 
+def is_followed(row: dict[str, Any], given: Sequence[dict[str, Any]], *states: str) -> bool:
+    """Whether whoever gave the review said something else later, in a review that is in one of ``states``."""
+    author = (row["user"] or {}).get("id")
+    later = [each for each in given if each["id"] > row["id"] and each["state"] in states]
+    return author is not None and any((each["user"] or {}).get("id") == author for each in later)
+
+
 def _pass_on(
     look: Look, pull: PullRequest, row: dict[str, Any], comments: Sequence[dict[str, Any]]
 ) -> tuple[Heard.Outcome, str]:
     beside = [each for each in comments if each.get("pull_request_review_id") == row["id"]]
     said = Said(
-        reference=_reference(row),
+        reference=reference(row),
         author=login(row["user"]),
         head_sha=row["commit_id"],
-        text=_readable(row["body"], LONGEST_TEXT),
-        url=f"{look.repository.html_url}/pull/{pull.number}#pullrequestreview-{int(row['id'])}",
+        text=readable(row["body"], LONGEST_TEXT),
+        url=page_of(look, pull, row),
         findings=[_finding(each) for each in beside[:MOST_COMMENTS]],
         left_out=len(beside[MOST_COMMENTS:]),
     )
@@ -71,19 +86,26 @@ def _pass_on(
     return Heard.Outcome.OBEYED, pull.issue.key
 
 
-def _reference(row: dict[str, Any]) -> str:
+def reference(row: dict[str, Any]) -> str:
+    """Return what a review is known by here."""
     return f"github-review:{row['id']}"
+
+
+def page_of(look: Look, pull: PullRequest, row: dict[str, Any]) -> str:
+    """Return where GitHub shows a review: built here, never taken from an answer."""
+    return f"{look.repository.html_url}/pull/{pull.number}#pullrequestreview-{int(row['id'])}"
 
 
 def _finding(comment: dict[str, Any]) -> dict[str, object]:
     """A line that the diff does not show any more is known by where it was."""
     return {
-        "path": _readable(comment["path"], LONGEST_PATH),
+        "path": readable(comment["path"], LONGEST_PATH),
         "line": comment.get("line") or comment.get("original_line"),
-        "comment": _readable(comment["body"], LONGEST_COMMENT),
+        "comment": readable(comment["body"], LONGEST_COMMENT),
     }
 
 
-def _readable(text: str | None, longest: int) -> str:
+def readable(text: str | None, longest: int) -> str:
+    """Return ``text`` without what nobody sees who reads it, cut when it is endless."""
     visible = shown(text or "")
     return visible if len(visible) <= longest else f"{visible[:longest]} … (cut)"

@@ -3,6 +3,7 @@
 import pytest
 
 from agents.models import Role
+from mcc.core.models import AuditEntry
 from projects.forms import NewProjectForm
 from projects.models import Project, Setup
 from projects.tests import factories
@@ -112,3 +113,19 @@ def test_the_log_of_a_set_up_is_for_members_and_only_deciders_run_it_again(peopl
     assert browse(people.owner).post(f"{address}again/").status_code == 302
     setup.refresh_from_db()
     assert setup.status == "queued"
+
+
+def test_whether_approvals_at_the_forge_count_is_asked_where_there_is_one_and_written_down(people, project, browse):
+    client, address = browse(people.owner), f"/projects/{project.key}/settings/"
+    assert "counts_forge_approvals" not in client.get(address).content.decode()
+    Project.objects.update(forge=Project.Forge.GITHUB)
+    assert "Approvals on GitHub count" in client.get(address).content.decode()
+    rules = {"parallel_coders": 2, "max_rework": 3, "issue_budget_usd": "5", "counts_forge_approvals": "on"}
+    assert change(browse(people.viewer), project, "rules", **rules).status_code in (403, 422)
+    assert not Project.objects.get().counts_forge_approvals
+
+    change(browse(people.owner), project, "rules", **rules)
+
+    assert Project.objects.get().counts_forge_approvals
+    written = AuditEntry.objects.filter(action="projects.configure").latest("pk")
+    assert written.detail["counts_forge_approvals"] is True
