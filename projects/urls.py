@@ -1,6 +1,7 @@
 """The company's own pages. ``stop``, ``shell`` and ``palette`` belong to every page, so they have no namespace."""
 
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from projects.views import (
     board,
@@ -23,6 +24,9 @@ projects = [
     path("inbox/", inbox.inbox, name="inbox"),
     path("board/", board.board, name="board"),
     path("pull-requests/", pull_requests.pull_requests, name="pull_requests"),
+    # What is left of an address when its end is taken away.
+    path("projects/", RedirectView.as_view(pattern_name="projects:dashboard")),
+    path("issues/", RedirectView.as_view(pattern_name="projects:board")),
     path("issues/new/", issue_form.new, name="issue_new"),
     path("issues/new/forecast/", issue_form.forecast, name="issue_forecast"),
     path("issues/<str:key>/edit/", issue_form.edit, name="issue_edit"),

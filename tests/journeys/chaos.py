@@ -1,6 +1,6 @@
 """The fault campaign: rounds of work, in each of which something is killed with ``kill -9`` at some moment.
 
-``make chaos``, or ``python -m tests.journeys.chaos --rounds 20 --seed 7 --on postgresql``. A round files issues, waits
+``make chaos``, or ``python -m tests.journeys --rounds 20 --seed 7 --on postgresql``. A round files issues, waits
 for a moment, kills, and sees everything through; then the auditor looks at the database, the bill, the repository, the
 processes and the files. One company lives through all rounds, so what one leaves behind is in the way of the next.
 

@@ -93,6 +93,11 @@ def test_hostile_words_stay_words(browse, people, project, address):
     assert "<p hx-get" not in page
 
 
+@pytest.mark.parametrize(("cut", "leads_to"), [("/projects/", "/"), ("/issues/", "/board/")])
+def test_an_address_whose_end_was_taken_away_leads_to_the_list(browse, people, cut, leads_to):
+    assert browse(people.viewer).get(cut).headers["Location"] == leads_to
+
+
 def _counted():
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
