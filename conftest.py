@@ -2,14 +2,34 @@
 
 import os
 import socket
+from pathlib import Path
 
 import pytest
+from django.contrib.auth.hashers import BCryptSHA256PasswordHasher
 from django.db import connections
 
+from tests import migrated
 from tests.servers import Missing, PostgresServer, RedisServer
 
 REQUIRE_SERVICES = os.environ.get("MCC_REQUIRE_SERVICES") == "1"
 LOCAL = {"127.0.0.1", "::1", "localhost"}
+THE_RUN = pytest.StashKey[Path]()
+
+# The tests start hundreds of processes, and each would compile the product again: a second of a processor.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# Hundreds of passwords are hashed, and none of them is guessed.
+BCryptSHA256PasswordHasher.rounds = 4
+
+
+def pytest_configure(config):
+    """Begin a run, for what is made once and copied, unless xdist or another pytest has begun it."""
+    if directory := migrated.begin_run():
+        config.stash[THE_RUN] = directory
+
+
+def pytest_unconfigure(config):
+    if directory := config.stash.get(THE_RUN, None):
+        migrated.end_run(directory)
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -131,7 +151,20 @@ def backend(request):
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix, tmp_path_factory):
-    """SQLite in a file: threads and processes share it as they do in production; in memory they would not."""
+    """Let the database of the tests begin as a copy of one that is migrated.
+
+    SQLite in a file: threads and processes share it as they do in production; in memory they would not.
+    """
     for connection in connections.all():
+        test = connection.settings_dict["TEST"]
         if connection.vendor == "sqlite":
-            connection.settings_dict["TEST"]["NAME"] = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
+            test["NAME"] = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
+            migrated.sqlite_at(Path(test["NAME"]))
+        else:
+            test["TEMPLATE"] = os.environ.get(migrated.TEMPLATE)
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb(request):
+    """SQLite: take the file as it is, which is new; pytest's own directories go by themselves."""
+    return connections["default"].vendor == "sqlite" or request.config.getvalue("reuse_db")

@@ -9,6 +9,9 @@ import tempfile
 import time
 from pathlib import Path
 
+import psycopg
+
+from tests import migrated
 from tests.ports import free_port
 
 DIE_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
@@ -79,21 +82,33 @@ class RedisServer(Server):
 
 
 class PostgresServer(Server):
-    """``url`` names an empty database."""
+    """``url`` names an empty database. Where a run of the tests has begun, there is a migrated one as well."""
 
     OPTIONS = ("listen_addresses=127.0.0.1", "max_connections=300", "fsync=off")
+    MIGRATED = "migrated"
 
     def __init__(self) -> None:
         super().__init__()
         self._home: Path | None = None
+        self.has_migrated = False
 
     @property
     def url(self) -> str:
-        return f"postgres://mcc@127.0.0.1:{self.port}/mcc"
+        return self.url_of("mcc")
+
+    def url_of(self, database: str) -> str:
+        return f"postgres://mcc@127.0.0.1:{self.port}/{database}"
+
+    def with_new(self, database: str) -> str:
+        """Make a database, migrated if one can be copied; return its URL."""
+        template = self.MIGRATED if self.has_migrated else "template1"
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"create database {database} template {template}")
+        return self.url_of(database)
 
     def start(self) -> None:
         if self._home is None:
-            self._home = self._made()
+            self._home = self._copied() or self._made()
         options = [
             word for option in (*self.OPTIONS, f"unix_socket_directories={self._home}") for word in ("-c", option)
         ]
@@ -132,12 +147,27 @@ class PostgresServer(Server):
         if self._home is not None:
             shutil.rmtree(self._home)
 
-    def _made(self) -> Path:
-        """Return a new home with a cluster and a database in it, on a port where it does not listen yet."""
+    def _copied(self) -> Path | None:
+        """Return a new home with what is the same in all clusters of a run of the tests; None: no run has begun."""
+        if (data := migrated.made_once("postgres", _make_data)) is None:
+            return None
+        home = self._new_home()
+        # The modes and the owner are kept: PostgreSQL looks at both.
+        subprocess.run(["cp", "-a", data, home / "data"], check=True)
+        self.has_migrated = True
+        return home
+
+    @staticmethod
+    def _new_home() -> Path:
         # Its own user must reach the directory, and pytest's are private.
         home = Path(tempfile.mkdtemp(prefix="mcc-test-pg-", dir="/var/tmp"))
         if os.geteuid() == 0:
             shutil.chown(home, "postgres", "postgres")
+        return home
+
+    def _made(self) -> Path:
+        """Return a new home with a cluster and a database in it, on a port where it does not listen yet."""
+        home = self._new_home()
         subprocess.run(
             self._as_postgres("initdb", "-D", f"{home}/data", "-A", "trust", "-U", "mcc", "-N"),
             check=True,
@@ -177,6 +207,20 @@ class PostgresServer(Server):
             return []
         pid = self.process.pid
         return [int(child) for child in _read(f"/proc/{pid}/task/{pid}/children").split()]
+
+
+def _make_data(path: Path) -> None:
+    """Make the data directory of a cluster that also has a migrated database."""
+    first = PostgresServer()
+    first._home = first._made()
+    first.start()
+    try:
+        migrated.migrate(first.with_new(first.MIGRATED))
+        # "Fast" leaves nothing to be read from the log again.
+        first._end(signal.SIGINT)
+        subprocess.run(["cp", "-a", first._home / "data", path], check=True)
+    finally:
+        first.remove()
 
 
 def _read(path: str) -> bytes:

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests import migrated
+from tests.servers import PostgresServer
+
 ROOT = Path(__file__).resolve().parent.parent
 SOAK = os.environ.get("MCC_TEST_SOAK") == "1"
 LONG = [
@@ -47,11 +50,12 @@ CLAIMED = [
 def test_they_pass_on_postgresql(files, postgres_url, record_property):
     # This pytest's own options and workers are none of that one's.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    database = {"DATABASE_URL": postgres_url, migrated.TEMPLATE: PostgresServer.MIGRATED}
 
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files],
         cwd=ROOT,
-        env=inherited | {"DATABASE_URL": postgres_url},
+        env=inherited | database,
         capture_output=True,
         text=True,
     )

@@ -18,6 +18,7 @@ from pathlib import Path
 import psycopg
 from psycopg.rows import dict_row
 
+from tests import migrated
 from tests.ports import free_port
 from tests.servers import DIE_WITH_US
 
@@ -96,10 +97,14 @@ def children(pid: int) -> list[Process]:
 
 
 class Company:
-    """``make run`` with a data directory of its own. ``start`` after ``kill`` goes on where it was."""
+    """``make run`` with a data directory of its own. ``start`` after ``kill`` goes on where it was.
 
-    def __init__(self, home: Path, **environment: str) -> None:
+    The first start finds a migrated database, where a run of the tests has one, unless ``migrates`` itself.
+    """
+
+    def __init__(self, home: Path, *, migrates: bool = False, **environment: str) -> None:
         self.home = home
+        self.migrates = migrates
         self.port = free_port()
         self.log = home / "log.txt"
         self.bill = home / "bill.jsonl"
@@ -126,6 +131,9 @@ class Company:
 
     def start(self, timeout_s: float = 180) -> None:
         """Start and wait until it is ready for work."""
+        if not self.migrates and "DATABASE_URL" not in self.environment and not self.database.exists():
+            self.database.parent.mkdir(mode=0o711, exist_ok=True)
+            migrated.sqlite_at(self.database)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*DIE_WITH_US, sys.executable, "manage.py", "up"],
@@ -148,6 +156,11 @@ class Company:
             found = re.search(r"password:?\s+(\S+)", self.log.read_text())
             assert found, self.log.read_text()
             self.password = found[1]
+
+    @property
+    def database(self) -> Path:
+        """The file of the embedded database."""
+        return self.home / "var" / "mcc.sqlite3"
 
     def kill(self) -> None:
         """``kill -9`` every process of the company at once, as a power cut would. Sandboxes die with their parents."""
@@ -283,8 +296,7 @@ class Company:
         if url := self.environment.get("DATABASE_URL"):
             with psycopg.connect(url, row_factory=dict_row) as server:
                 return server.execute(query.replace("?", "%s"), values).fetchall()
-        path = self.home / "var" / "mcc.sqlite3"
-        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=20)) as file:
+        with contextlib.closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=20)) as file:
             file.row_factory = sqlite3.Row
             return file.execute(query, values).fetchall()
 

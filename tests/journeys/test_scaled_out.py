@@ -13,7 +13,7 @@ import pytest
 from tests.journeys import auditor
 from tests.journeys.company import ROOT, Company, descendants, stat_of
 from tests.journeys.test_stopped import TWO_AT_WORK
-from tests.servers import DIE_WITH_US
+from tests.servers import DIE_WITH_US, PostgresServer
 
 pytestmark = [
     pytest.mark.journey,
@@ -28,7 +28,7 @@ pytestmark = [
 def large_company(company: Company, postgres_url: str, redis_url: str) -> Iterator[Company]:
     server, _, _ = postgres_url.rpartition("/")
     with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute("create database company")
+        connection.execute(f"create database company template {PostgresServer.MIGRATED}")
     company.environment |= {"DATABASE_URL": f"{server}/company", "REDIS_URL": redis_url}
     yield company
     company.kill()

@@ -32,8 +32,8 @@ class House:
         for server in (self.postgres, self.redis):
             if server is not None:
                 server.start()
-        if self.postgres is not None:
-            self.company.environment["DATABASE_URL"] = self.postgres.url
+        if self.postgres is not None and "DATABASE_URL" not in self.company.environment:
+            self.company.environment["DATABASE_URL"] = self.postgres.with_new("company")
         if self.redis is not None:
             self.company.environment["REDIS_URL"] = self.redis.url
         self.company.start()
