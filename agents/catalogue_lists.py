@@ -9,6 +9,7 @@ from agents.models import Agent, ModelCard, Provider
 from budgets import queries
 from budgets.queries import Totals
 from budgets.services import accounts
+from budgets.summed import Asked
 
 SORTS = {
     "name": ("name",),
@@ -45,7 +46,7 @@ def models(
 def lines(cards: Iterable[ModelCard]) -> list[ModelLine]:
     """Return ``cards`` with their costs and agents. Three queries."""
     cards = list(cards)
-    paid = queries.sums([accounts.global_account().pk], by="model")
+    paid = queries.sums(Asked([accounts.global_account().pk]), by="model")
     users: dict[int, list[Agent]] = {card.pk: [] for card in cards}
     for agent in Agent.objects.filter(model__in=cards).order_by("name"):
         users[agent.model_id].append(agent)

@@ -1,18 +1,18 @@
 """What was spent, and how much is left: one source for every page, answer and export."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from operator import add, sub
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum
-from django.db.models.functions import TruncDate
+from django.db.models import Count, OuterRef, Subquery, Sum
 from django.utils import timezone
 
-from budgets import periods
-from budgets.models import Account, DaySpend, Hold, Limit, Posting, TotalSpend, Unfolded, Usage
+from budgets import periods, summed
+from budgets.models import Account, DaySpend, Hold, Limit, Posting, Usage
 from budgets.services import buckets
+from budgets.summed import Asked, By
 from mcc.core.money import usd_display
 
 PERIOD_WORDS = {
@@ -91,21 +91,15 @@ def spent_nanousd(account: Account, since: date | None = None) -> int:
 def totals(accounts: Iterable[Account], since: date | None = None) -> dict[int, int]:
     """Return what each account was charged since that day, or ever, by primary key, zeros included. One query."""
     spent = {account.pk: 0 for account in accounts}
-    folded, fresh = _both(spent, since)
-    ever = TotalSpend.objects.order_by().filter(account__in=spent)
-    sums = (part.values_list("account").annotate(total=Sum("amount_nanousd")) for part in (ever, folded, fresh))
-    total, days, rest = sums
-    for account, amount in (total if since is None else days).union(rest, all=True):
+    for account, amount in summed.amounts(spent, since):
         spent[account] += amount
     return spent
 
 
 def by_day(accounts: Iterable[Account], since: date) -> dict[tuple[int, date], int]:
     """Return what each account was charged on each day since then on which it was charged anything. One query."""
-    folded, fresh = _both({account.pk for account in accounts}, since)
-    parts = [part.values_list("account", "day").annotate(total=Sum("amount_nanousd")) for part in (folded, fresh)]
     spent: dict[tuple[int, date], int] = {}
-    for account, day, amount in parts[0].union(parts[1], all=True):
+    for account, day, amount in summed.amounts_by_day({account.pk for account in accounts}, since):
         spent[account, day] = spent.get((account, day), 0) + amount
     return spent
 
@@ -139,58 +133,26 @@ SUMS = [
 """Of postings, what `Totals` holds, in its order."""
 
 
-def sums(
-    accounts: Collection[int] | QuerySet[Account],
-    *,
-    by: Literal["account", "day", "model"],
-    since: date | None = None,
-    until: date | None = None,
-    model: str = "",
-) -> dict[Any, Totals]:
-    """Return what ``accounts`` paid from one day to another, both included, for ``model`` or all, by ``by``.
-
-    One query, over the sums (per day, or of everything where that is what is asked) and what is not folded in yet:
-    quick, however many usages there are.
+def sums(asked: Asked, *, by: By) -> dict[Any, Totals]:
+    """Return what ``asked`` came to by ``by``. One query, over the sums (per day, or of everything where that is what
+    is asked) and what is not folded in yet: quick, however many usages there are.
     """
-    ever = by == "account" and not (since or until or model)
-    folded: QuerySet[Any] = TotalSpend.objects.all() if ever else DaySpend.objects.all()
-    folded = folded.order_by().filter(account__in=accounts)
-    fresh = Posting.objects.order_by().filter(pk__in=Unfolded.objects.filter(account__in=accounts).values("pk"))
-    if since is not None:
-        folded, fresh = folded.filter(day__gte=since), fresh.filter(at__gte=periods.midnight(since))
-    if until is not None:
-        following = periods.midnight(until + timedelta(days=1))
-        folded, fresh = folded.filter(day__lte=until), fresh.filter(at__lt=following)
-    if model:
-        folded, fresh = folded.filter(model=model), fresh.filter(usage__model_used=model)
-    there = {"account": F("account_id"), "day": F("day"), "model": F("model")}
-    here = {"account": F("account_id"), "day": TruncDate("at", tzinfo=periods.zone()), "model": F("usage__model_used")}
-    measures = [Sum(name) for name in ("amount_nanousd", "generations", *TOKENS)]
-    parts = [
-        folded.annotate(key=there[by]).values_list("key").annotate(*measures),
-        fresh.annotate(key=here[by]).values_list("key").annotate(*SUMS),
-    ]
     found: dict[Any, Totals] = {}
-    for key, *values in parts[0].union(parts[1], all=True):
-        # Sums of integers are numerics on PostgreSQL.
-        totals = Totals(*map(int, values))
+    for key, values in summed.measures(asked, by):
+        totals = Totals(*values)
         found[key] = found[key] + totals if key in found else totals
     return found
+
+
+def dearest(asked: Asked, most: int | None) -> tuple[dict[int, Totals], Totals]:
+    """Return the accounts that paid most, the first ``most`` of them, and what all of ``asked`` came to. One query."""
+    rows, whole = summed.dearest(asked, most)
+    return {account: Totals(*values) for account, values in rows}, Totals(*whole)
 
 
 def models_used(account: Account) -> set[str]:
     """Return the names of all models that ``account`` ever paid for, as far as it is folded in."""
     return set(DaySpend.objects.filter(account=account).order_by().values_list("model", flat=True).distinct())
-
-
-def _both(accounts: Iterable[int], since: date | None) -> tuple[QuerySet[DaySpend], QuerySet[Unfolded]]:
-    """Return the sums that are folded and what is not. Ask for both in one statement: between two a posting could go
-    from here to there, and be counted twice or not at all.
-    """
-    concerned = Q(account__in=list(accounts))
-    if since is not None:
-        concerned &= Q(day__gte=since)
-    return DaySpend.objects.order_by().filter(concerned), Unfolded.objects.order_by().filter(concerned)
 
 
 def at_risk_nanousd(account: Account) -> int:
@@ -216,21 +178,19 @@ def standings(account: Account, *, at: datetime | None = None) -> list[Standing]
 
 
 def standings_of(accounts: Iterable[Account], *, at: datetime | None = None) -> dict[int, list[Standing]]:
-    """Return the standings of many accounts by primary key. Two queries, and two more for each limit not used yet."""
+    """Return the standings of many accounts by primary key. One query, and two more for each limit not used yet."""
     at = at or timezone.now()
-    found: dict[int, list[Standing]] = {account.pk: [] for account in accounts}
-    # Of two that overlap (the time zone was changed) both hold: the fuller one, that comes last here, is felt.
-    opened = {
-        bucket.limit_id: bucket
-        for bucket in sorted(buckets.at_time(at).filter(limit__account__in=found), key=lambda each: each.taken_nanousd)
-    }
-    limits = Limit.objects.filter(account__in=found, active=True).select_related("account")
-    for limit in sorted(limits, key=lambda limit: Limit.Period.values.index(limit.period)):
-        if bucket := opened.get(limit.pk):
-            start, end = bucket.period_start, bucket.period_end
-            spent, held = bucket.spent_nanousd, bucket.held_nanousd
-        else:
-            start, end = periods.bounds(limit.period, at)
-            spent, held = buckets.count(limit.account_id, start, end)
-        found[limit.account_id].append(Standing(limit, start, end, spent, held, limit.amount_nanousd))
+    known = {account.pk: account for account in accounts}
+    # Of two buckets that overlap (the time zone was changed) both hold: the fuller one, that comes last, is felt.
+    limits = {row[0]: row[1:] for row in summed.limits(known, at)}
+    found: dict[int, list[Standing]] = {account: [] for account in known}
+    for key, (account, amount, period, ratio, action, start, end, spent, held) in limits.items():
+        limit = Limit(key, account, amount, period, ratio, action)
+        limit.account = known[account]
+        if start is None:
+            start, end = periods.bounds(period, at)
+            spent, held = buckets.count(account, start, end)
+        found[account].append(Standing(limit, start, end, spent, held, amount))
+    for group in found.values():
+        group.sort(key=lambda standing: Limit.Period.values.index(standing.limit.period))
     return found

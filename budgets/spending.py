@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from django.db.models import F, OuterRef, Prefetch, Q, QuerySet, Subquery, prefetch_related_objects
-from django.db.models.functions import Coalesce
+from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Window
+from django.db.models.functions import Coalesce, RowNumber
 from django.utils.safestring import SafeString
 
 from budgets import access, forecasts, periods, queries
@@ -17,6 +17,7 @@ from mcc.core.money import NANOUSD
 
 DAYS, KIND_SHOWN = 30, 12
 USAGES_SHOWN = 10
+WHOSE = (Account.Kind.AGENT, Account.Kind.ISSUE)
 COLOURS = ("x1", "x2", "x3", "x4", "x6", "x5")
 
 
@@ -44,8 +45,16 @@ class SpendChart:
     total_nanousd: int
 
 
+@dataclass(frozen=True)
+class Call:
+    """A generation, with the keys and names of those who made it and what it was for."""
+
+    usage: Usage
+    payers: Sequence[tuple[int, str]]
+
+
 def rows(accounts: Iterable[Account]) -> list[AccountRow]:
-    """Return ``accounts`` in their order. Four queries, and two more for each limit that was never used."""
+    """Return ``accounts`` in their order. Three queries, and two more for each limit that was never used."""
     accounts = list(accounts)
     spent = queries.totals(accounts)
     standings = forecasts.with_forecasts(accounts, queries.standings_of(accounts))
@@ -64,13 +73,26 @@ def of_kind(visible: QuerySet[Account], kind: str) -> QuerySet[Account]:
     return found.annotate(spent=Coalesce(F("total_spend__amount_nanousd"), 0)).order_by("-spent", "-pk")
 
 
-def first_of_kind(visible: QuerySet[Account], kind: str) -> tuple[list[Account], int]:
-    """Return the first accounts of one kind, as `of_kind` orders them, and how many there are in all."""
-    found, most = of_kind(visible, kind), KIND_SHOWN + 1
-    first = _dearest(visible, kind, most) if kind == Account.Kind.ISSUE else []
+def first_of_kinds(visible: QuerySet[Account], kinds: Iterable[str]) -> list[tuple[str, list[Account], int]]:
+    """Return the first accounts of each of ``kinds``, as `of_kind` orders them, and how many there are in all."""
+    place = Window(RowNumber(), partition_by="kind", order_by=("name", "pk"))
+    named = visible.filter(kind__in=[kind for kind in kinds if kind != Account.Kind.ISSUE])
+    # Of these there are as many as the company is big. Of issues more come every day.
+    named = named.annotate(place=place, count=Window(Count("pk"), partition_by="kind"))
+    found: dict[str, tuple[list[Account], int]] = {}
+    for account in named.filter(place__lte=KIND_SHOWN).order_by("kind", "place"):
+        found.setdefault(account.kind, ([], account.count))[0].append(account)
+    if Account.Kind.ISSUE in kinds:
+        found[Account.Kind.ISSUE] = _first_issues(visible)
+    return [(kind, *found.get(kind, ([], 0))) for kind in kinds]
+
+
+def _first_issues(visible: QuerySet[Account]) -> tuple[list[Account], int]:
+    found, most = of_kind(visible, Account.Kind.ISSUE), KIND_SHOWN + 1
+    first = _dearest(visible, Account.Kind.ISSUE, most)
     if len(first) < most:
         first = list(found[:most])
-    return first[:KIND_SHOWN], found.count() if len(first) == most else len(first)
+    return first[:KIND_SHOWN], found.order_by().count() if len(first) == most else len(first)
 
 
 def _dearest(visible: QuerySet[Account], kind: str, most: int) -> list[Account]:
@@ -116,10 +138,14 @@ def _dollars(value: float) -> str:
     return f"${value:.2f}" if value >= 0.1 else f"${value:.4f}".rstrip("0")
 
 
-def latest(user: User, account: Account | None = None) -> list[Usage]:
+def latest(user: User, account: Account | None = None) -> list[Call]:
     """Return the last generations that ``account`` paid for, or anybody, and ``user`` may see, newest first."""
     # Not joined: a database whose statistics are old may begin the join with all usages.
-    postings = access.visible_postings(user, account).prefetch_related("usage").order_by("-at", "-pk")
-    usages = [posting.usage for posting in postings[:USAGES_SHOWN]]
-    prefetch_related_objects(usages, Prefetch("postings", Posting.objects.select_related("account")))
-    return usages
+    postings = access.visible_postings(user, account).order_by("-at", "-pk")
+    keys = list(postings.values_list("usage", flat=True)[:USAGES_SHOWN])
+    usages = Usage.objects.in_bulk(keys)
+    payers: dict[int, list[tuple[int, str]]] = {}
+    lines = Posting.objects.filter(usage__in=keys, account__kind__in=WHOSE).order_by("pk")
+    for usage, payer, name in lines.values_list("usage", "account", "account__name"):
+        payers.setdefault(usage, []).append((payer, name))
+    return [Call(usages[key], payers.get(key, [])) for key in keys]

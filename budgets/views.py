@@ -43,8 +43,10 @@ def overview(request: HttpRequest) -> HttpResponse:
         page = Paginator(spending.of_kind(visible, kind), KIND_PAGE).get_page(request.GET.get("page"))
         shared |= {"page": page} | _rows(user, [(kind, list(page.object_list), page.paginator.count)])
         return render(request, "budgets/overview.html", shared)
-    context = shared | _rows(user, [(each, *spending.first_of_kind(visible, each)) for each in KINDS])
-    roles = visible.filter(kind=Account.Kind.AGENT_TYPE).order_by("pk")
+    found = spending.first_of_kinds(visible, KINDS)
+    context = shared | _rows(user, found)
+    # Few, so that all of them were found.
+    roles = next(group for each, group, _ in found if each == Account.Kind.AGENT_TYPE)
     context |= {
         "chart": spending.chart(roles, title="Cost per day by kind of agent", limit=context["company"].first),
         "usages": spending.latest(user),

@@ -17,6 +17,7 @@ from agents.supply import SuspendedProvider
 from budgets import periods, queries
 from budgets.models import Account, Limit
 from budgets.services import accounts
+from mcc.core import pages
 from mcc.core.models import User
 from projects import founding
 from projects.models import Issue, Project, Request
@@ -256,6 +257,6 @@ def issue_url(issue: Issue) -> str:
 def _url(name: str, **kwargs: str) -> str:
     """Return the address called ``name``, or "" where that page is not installed."""
     try:
-        return reverse(name, kwargs=kwargs or None)
+        return pages.address(name, **kwargs)
     except NoReverseMatch:
         return ""

@@ -5,10 +5,10 @@ filter asks beyond one account, days and a model is read from the rows; the rest
 answer quickly however many rows there are. Both are the same number (``projects/tests/test_usage.py``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any
 
 from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import TruncDate
@@ -17,6 +17,7 @@ from agents.models import Agent, Outcome, Run
 from budgets import access, periods, queries
 from budgets.models import Account, Hold, Posting
 from budgets.queries import SUMS, Totals
+from budgets.summed import Asked
 from mcc.core.models import User
 from projects.models import Issue, Project
 from projects.usage_filter import GOING_ON, NO_RUN, UsageFilter
@@ -85,66 +86,66 @@ def _outcome(outcome: str) -> Q:
 
 def totals(user: User, asked: UsageFilter) -> Totals:
     """Return what everything that ``asked`` selects came to."""
-    if (accounts := _summed(user, asked)) is not None:
-        found = _sums(accounts, asked, "account")
-        return sum(found.values(), Totals())
+    if (summed := _summed(user, asked)) is not None:
+        return sum(queries.sums(summed, by="account").values(), Totals())
     row = postings(user, asked).aggregate(**{f"sum_{number}": measure for number, measure in enumerate(SUMS)})
     return Totals(*map(int, row.values()))
 
 
-def _summed(user: User, asked: UsageFilter) -> list[int] | None:
-    """Return the accounts whose sums per day hold all that is asked; None: the rows must be read."""
+def _summed(user: User, asked: UsageFilter) -> Asked | None:
+    """Return what is to be asked of the sums per day, if they hold all that ``asked`` does; None: read the rows."""
     paid = asked.accounts
     if asked.asks_the_run or len(paid) > 1:
         return None
     if not paid:
-        return list(access.payers(user).values_list("pk", flat=True))
+        return _of(asked, accounts=list(access.payers(user).values_list("pk", flat=True)))
     owned = (Account.Kind.PROJECT, Account.Kind.ISSUE)
-    return [paid[0].pk] if user.is_superuser or paid[0].kind in owned else None
+    return _of(asked, accounts=[paid[0].pk]) if user.is_superuser or paid[0].kind in owned else None
 
 
-def _sums(
-    accounts: list[int] | QuerySet[Account], asked: UsageFilter, by: Literal["account", "day", "model"]
-) -> dict[Any, Totals]:
-    return queries.sums(accounts, by=by, since=asked.since, until=asked.until, model=asked.model)
+def _of(asked: UsageFilter, *, accounts: Collection[int] = (), kind: str = "") -> Asked:
+    equal = {"model": asked.model}
+    return Asked(accounts, kind, asked.since, asked.until, {name: value for name, value in equal.items() if value})
 
 
 def sums(user: User, asked: UsageFilter, by: str, most: int | None = None) -> Sums:
     """Return what ``asked`` selects, added up by one of GROUPINGS: days latest first, else the dearest first, and of
     these the first ``most``. What has no project, no issue or no run is a group of its own.
     """
-    found = _quick_groups(user, asked, by)
-    if found is None:
-        found = _read_groups(user, asked, by)
+    found, total = _quick_groups(user, asked, by, most) or _read_groups(user, asked, by)
     if by == "day":
         keys = sorted(found, reverse=True)
     else:
         keys = sorted(found, key=lambda key: (-found[key].cost_nanousd, str(key)))
+    shown = {key: found[key] for key in keys[:most]}
     # Only what is shown is named: there may be more issues than anybody reads.
-    named = _names(by, [key for key in keys[:most] if key is not None])
+    named = _names(by, [key for key in shown if key is not None])
     nameless = ("None", NO_RUN if by == "outcome" else "")
-    groups = [Group(*named.get(key, nameless), found[key]) for key in keys[:most]]
+    groups = [Group(*named.get(key, nameless), totals) for key, totals in shown.items()]
     if by != "day":
         groups.sort(key=lambda group: (-group.totals.cost_nanousd, group.label))
-    others = sum((found[key] for key in keys[len(groups) :]), Totals())
+    others = total - sum(shown.values(), Totals())
     highest = max((each.cost_nanousd for each in found.values()), default=0)
-    return Sums(sum((group.totals for group in groups), others), groups, others, highest)
+    return Sums(total, groups, others, highest)
 
 
-def _quick_groups(user: User, asked: UsageFilter, by: str) -> dict[Any, Totals] | None:
-    accounts = _summed(user, asked)
-    if accounts is None:
+def _quick_groups(user: User, asked: UsageFilter, by: str, most: int | None) -> tuple[dict[Any, Totals], Totals] | None:
+    """Return groups, at least the dearest ``most``, and what all came to; None: the sums do not tell."""
+    summed = _summed(user, asked)
+    if summed is None:
         return None
     if by == "day" or by == "model":
-        return _sums(accounts, asked, "day" if by == "day" else "model")
+        groups: dict[Any, Totals] = queries.sums(summed, by="day" if by == "day" else "model")
+        return groups, sum(groups.values(), Totals())
     if by in KINDS and user.is_superuser and not asked.accounts:
-        found: dict[Any, Totals] = dict(_sums(Account.objects.filter(kind=KINDS[by]), asked, "account"))
-        rest = totals(user, asked) - sum(found.values(), Totals())
-        return found | ({None: rest} if rest.generations else {})
+        dearest, theirs = queries.dearest(_of(asked, kind=KINDS[by]), most)
+        total = sum(queries.sums(summed, by="account").values(), Totals())
+        rest = total - theirs
+        return {**dearest, **({None: rest} if rest.generations else {})}, total
     return None
 
 
-def _read_groups(user: User, asked: UsageFilter, by: str) -> dict[Any, Totals]:
+def _read_groups(user: User, asked: UsageFilter, by: str) -> tuple[dict[Any, Totals], Totals]:
     rows = postings(user, asked).order_by()
     if by in KINDS:
         payer = Posting.objects.filter(usage=OuterRef("usage"), account__kind=KINDS[by]).order_by("pk")
@@ -156,7 +157,8 @@ def _read_groups(user: User, asked: UsageFilter, by: str) -> dict[Any, Totals]:
             "outcome": F(f"{RUN}outcome"),
         }
         rows = rows.annotate(key=key[by])
-    return {key: Totals(*map(int, values)) for key, *values in rows.values_list("key").annotate(*SUMS)}
+    found = {key: Totals(*map(int, values)) for key, *values in rows.values_list("key").annotate(*SUMS)}
+    return found, sum(found.values(), Totals())
 
 
 def _names(by: str, keys: list[Any]) -> dict[Any, tuple[str, str]]:

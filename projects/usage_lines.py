@@ -94,11 +94,15 @@ def _after(rows: QuerySet[Posting], cursor: Cursor | None, most: int) -> list[Po
         # The first condition is implied by the others; with it the database starts at the right place of its index.
         rows = rows.filter(at__lte=cursor.at).filter(Q(at__lt=cursor.at) | Q(pk__lt=cursor.key))
     # Not joined: a database whose statistics are old may begin the join with all usages.
-    return list(rows.prefetch_related("usage__hold").order_by("-at", "-pk")[:most])
+    found = list(rows.order_by("-at", "-pk")[:most])
+    usages = Usage.objects.select_related("hold").in_bulk([posting.usage_id for posting in found])
+    for posting in found:
+        posting.usage = usages[posting.usage_id]
+    return found
 
 
 def lines(found: Sequence[Posting]) -> list[UsageLine]:
-    """Return ``found`` with what they were for. Seven queries, however many."""
+    """Return ``found`` with what they were for. At most seven queries, however many."""
     known = _Known([posting.usage for posting in found])
     return [known.line(posting) for posting in found]
 
@@ -113,11 +117,14 @@ class _Known:
         paid = Posting.objects.filter(usage__in=usages)
         for usage, kind, account, name in paid.values_list("usage", "account__kind", "account", "account__name"):
             self._payers.setdefault(usage, {})[kind] = account, name
-        accounts = {account for by_kind in self._payers.values() for account, _ in by_kind.values()}
-        self._projects = {each.account_id: each for each in Project.objects.filter(account__in=accounts)}
-        issues = Issue.objects.filter(account__in=accounts).select_related("project")
+        # Only what lines show: what a project or an issue is told is long.
+        projects = Project.objects.filter(account__in=self._paying(Kind.PROJECT)).only("account", "key", "name")
+        self._projects = {each.account_id: each for each in projects}
+        issues = Issue.objects.filter(account__in=self._paying(Kind.ISSUE)).select_related("project")
+        issues = issues.only("account", "number", "title", "project__key", "project__name")
         self._issues = {each.account_id: each for each in issues}
-        self._agents = {each.account_id: each for each in Agent.objects.filter(account__in=accounts)}
+        agents = Agent.objects.filter(account__in=self._paying(Kind.AGENT)).only("account", "name")
+        self._agents = {each.account_id: each for each in agents}
         self._messages = dict(Message.objects.filter(usage__in=usages).values_list("usage", "pk"))
         named = ModelCard.objects.filter(name__in={usage.model_asked for usage in rows}).select_related("provider")
         self._cards = {(card.provider.name, card.name): card for card in named}
@@ -125,6 +132,9 @@ class _Known:
         runs = Run.objects.only("pk", "purpose", "outcome", "status")
         charges = Charge.objects.filter(usage__in=usages).prefetch_related(Prefetch("run", runs))
         self._runs = {charge.usage_id: charge.run for charge in charges}
+
+    def _paying(self, kind: Kind) -> set[int]:
+        return {by_kind[kind][0] for by_kind in self._payers.values() if kind in by_kind}
 
     def line(self, posting: Posting) -> UsageLine:
         usage, run = posting.usage, self._runs.get(posting.usage_id)

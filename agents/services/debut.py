@@ -14,6 +14,7 @@ from budgets import queries
 from budgets.models import Usage
 from budgets.services import pricing
 from budgets.services.bill import Bill
+from budgets.summed import Asked
 from mcc.core import audit
 from mcc.core.errors import InvalidInput
 from mcc.core.models import User
@@ -51,7 +52,7 @@ def offered(provider: Provider) -> Debut | None:
         return None
     if not (models := _recommended(provider)):
         return None
-    spent = queries.sums([agent.account_id for agent in agents], by="account")
+    spent = queries.sums(Asked([agent.account_id for agent in agents]), by="account")
     total = sum(spent.values(), queries.Totals())
     return Debut(provider, agents, models, total.generations, _cost(models[0], total))
 

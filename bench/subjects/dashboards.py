@@ -39,8 +39,7 @@ def measure(scale: Scale) -> Iterator[Finding]:
     company = accounts.global_account()
     asked: dict[str, Callable[[], object]] = {
         "company": lambda: spending.rows([company]),
-        "projects": lambda: _shown(visible, KINDS.PROJECT),
-        "agents": lambda: _shown(visible, KINDS.AGENT),
+        "projects, agents and their kinds": lambda: _shown(visible, KINDS.PROJECT, KINDS.AGENT, KINDS.AGENT_TYPE),
         "dearest issues": lambda: _shown(visible, KINDS.ISSUE),
         "30 days by kind of agent": lambda: spending.chart(visible.filter(kind=KINDS.AGENT_TYPE), title="bench"),
         "latest usages": lambda: spending.latest(user),
@@ -75,8 +74,9 @@ def _timed(what: str, ask: Callable[[], object], repeats: int, target: Target | 
     yield Finding(f"{what}, processor time", "ms", worked)
 
 
-def _shown(visible: QuerySet[Account], kind: str) -> list[spending.AccountRow]:
-    return spending.rows(spending.first_of_kind(visible, kind)[0])
+def _shown(visible: QuerySet[Account], *kinds: str) -> list[spending.AccountRow]:
+    found = spending.first_of_kinds(visible, kinds)
+    return spending.rows(account for _, accounts, _ in found for account in accounts)
 
 
 def _page(client: Client, page: str, **query: str | int) -> None:

@@ -3,22 +3,72 @@
 from typing import Any
 
 from django import template
+from django.template.defaultfilters import capfirst
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from budgets import access, queries, reading
-from budgets.models import Account
+from budgets.models import Account, Usage
 from budgets.queries import Standing, Totals
+from budgets.spending import AccountRow
+from mcc.core import pages
 from mcc.core.models import User
 from mcc.core.templatetags import look
 
 register = template.Library()
+ONLY_WARNS = mark_safe(' <span class="tag">only warns</span>')
+STOPPED = mark_safe(' <span class="tag bad">stopped</span>')
+NOT_TOLD = {
+    source.value: format_html('<span class="sub"> {}</span>', words)
+    for source, words in (
+        (Usage.Source.GENERATION, "looked up"),
+        (Usage.Source.PRICE_LIST, "by list"),
+        (Usage.Source.PRESUMED, "presumed"),
+    )
+}
+"""Where the cost is from, when the response did not tell it."""
+UNLIMITED = mark_safe('<span class="sub">No limit of its own</span>')
 
 
 @register.inclusion_tag("budgets/_stop_facts.html")
 def stop_facts(account: Account) -> dict[str, Any]:
     """``{% stop_facts project.account %}``: by whom, since when, how long it took, what is at risk. Two queries."""
     return {"account": account, "stop": account.stop, "at_risk_nanousd": queries.at_risk_nanousd(account)}
+
+
+@register.simple_tag
+def standing_bar(standing: Standing) -> SafeString:
+    """``{% standing_bar standing %}``: what is spent of a limit, in words and as a bar."""
+    return format_html(
+        '<div><span class="t2">{}{}</span><span class="num"><b>{}</b> of {}</span></div>{}',
+        capfirst(standing.words),
+        "" if standing.blocks else ONLY_WARNS,
+        look.money(standing.spent_nanousd),
+        look.short_money(standing.amount_nanousd),
+        look.meter(
+            standing.spent_nanousd,
+            standing.amount_nanousd,
+            standing.words,
+            standing.taken_nanousd,
+            float(standing.limit.warn_ratio),
+            standing.forecast_nanousd,
+        ),
+    )
+
+
+@register.simple_tag
+def account_line(row: AccountRow) -> SafeString:
+    """``{% account_line row %}``: an account with its limits in a list. Written here, for a page has dozens of them."""
+    bars = format_html_join("", '<div class="brow">{}</div>', ((standing_bar(each),) for each in row.standings))
+    return format_html(
+        '<div class="line acct"><h3><a href="{}" data-row>{}</a>{}</h3><span class="num">{}</span>'
+        '<div class="meters">{}</div></div>',
+        pages.address("budgets:account", row.account.pk),
+        capfirst(row.account.name),
+        STOPPED if row.account.is_frozen else "",
+        look.money(row.spent_nanousd),
+        bars or UNLIMITED,
+    )
 
 
 @register.simple_tag
@@ -31,6 +81,25 @@ def sum_cells(sums: Totals) -> SafeString:
         format_html_join("", '<td class="r">{}</td>', ((look.tokens(count),) for count in tokens)),
         look.exact_money(sums.cost_nanousd),
         look.money(sums.cost_nanousd),
+    )
+
+
+@register.simple_tag
+def usage_cells(usage: Usage) -> SafeString:
+    """``{% usage_cells line.usage %}``: tokens, what was set aside and what it cost. Reads ``usage.hold``."""
+    reasoning = f"{look.tokens(usage.reasoning_tokens)} of them reasoning" if usage.reasoning_tokens else ""
+    return format_html(
+        '<td class="r">{}</td><td class="r">{}</td><td class="r"{}>{}</td><td class="r">{}</td>'
+        '<td class="r"><b title="{}: {}">{}</b>{}</td>',
+        look.tokens(usage.input_tokens),
+        look.tokens(usage.cached_tokens),
+        format_html(' title="{}"', reasoning) if reasoning else "",
+        look.tokens(usage.output_tokens),
+        look.money(usage.hold.amount_nanousd),
+        look.exact_money(usage.cost_nanousd),
+        Usage.Source(usage.cost_source).label,
+        look.money(usage.cost_nanousd),
+        NOT_TOLD.get(usage.cost_source, ""),
     )
 
 

@@ -7,7 +7,7 @@ They are the same for all databases, with ``%s`` for each value: numbers, words,
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any, cast
 
@@ -28,6 +28,12 @@ def run(sql: str, values: Collection[object] = ()) -> int:
 def marks(values: Collection[object]) -> str:
     """Return marks for the values of a list. PostgreSQL knows no empty list; nothing is equal to NULL."""
     return ", ".join(["%s"] * len(values)) or "NULL"
+
+
+def moment(value: datetime | str | None) -> datetime | None:
+    """Return a time that was read: SQLite keeps them as text, in UTC, and does not say so."""
+    found = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return found.replace(tzinfo=UTC) if found and found.tzinfo is None else found
 
 
 def _carry_out(sql: str, asked: Collection[object]) -> tuple[list[Any], int]:

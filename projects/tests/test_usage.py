@@ -14,6 +14,7 @@ from budgets import periods, queries
 from budgets.models import Posting, Usage
 from budgets.queries import Totals
 from budgets.services import accounts, ledger, rollups
+from budgets.summed import Asked
 from budgets.tests.factories import make_bill, make_hold, spend
 from budgets.tests.rollback import rolled_back
 from mcc.core.errors import InvalidInput
@@ -215,7 +216,7 @@ def test_a_page_takes_the_same_queries_however_many_rows_it_has(number, django_a
         spend(factories.issue(project).account, project.account)
     rows = usage.postings(owner, UsageFilter())
 
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(8):
         lines, _ = usage_lines.page(rows)
 
     assert len(lines) == number
@@ -271,4 +272,4 @@ def test_a_filter_says_what_is_wrong_with_it() -> None:
         _ = UsageFilterForm(factories.user(), words).filter
 
     assert set(refusal.value.fields) == {"issue", "project", "until"}
-    assert queries.sums([], by="day") == {}
+    assert queries.sums(Asked(), by="day") == {}

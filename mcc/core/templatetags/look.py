@@ -31,6 +31,11 @@ def _icons() -> dict[str, str]:
 @register.simple_tag
 def icon(name: str, css_class: str = "") -> SafeString:
     """``{% icon "plus" "s" %}``: an icon of the vendored set, drawn inline, in size ``s`` or ``xs``; or KeyError."""
+    return _icon(name, css_class)
+
+
+@cache
+def _icon(name: str, css_class: str) -> SafeString:
     return format_html(
         '<svg class="{}" viewBox="0 0 24 24" aria-hidden="true">{}</svg>',
         f"i {css_class}".strip(),

@@ -1,0 +1,142 @@
+"""What was spent, from the sums that are ready and what is not folded into them yet. Written by hand: every page asks.
+
+Each is one statement: between two a posting could go from what waits into the sums, and be counted twice or not at all.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+from mcc.core import handwritten
+from mcc.core.handwritten import marks
+
+By = Literal["account", "day", "model"]
+MEASURES = ("amount_nanousd", "generations", "input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens")
+READY, FRESH = (
+    {"account": "account_id", "day": "day", "model": "model"},
+    {"account": "waits.account_id", "day": "waits.day", "model": "used.model_used"},
+)
+"""How the columns of the sums are called, and those of what waits."""
+ADDED_UP = ", ".join(f"SUM({name}) AS {name}" for name in MEASURES)
+COUNTED = "SUM(waits.amount_nanousd), COUNT(*), " + ", ".join(f"SUM(used.{name})" for name in MEASURES[2:])
+WAITING = (
+    "budgets_unfolded waits JOIN budgets_posting posted ON posted.id = waits.posting_id "
+    "JOIN budgets_usage used ON used.id = posted.usage_id"
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Whose sums: those of ``accounts`` or of all of a ``kind``, between two days, both included, and where columns of
+    the sums are ``equal`` to something.
+    """
+
+    accounts: Collection[int] = ()
+    kind: str = ""
+    since: date | None = None
+    until: date | None = None
+    equal: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_all(self) -> bool:
+        """Whether it asks for everything that the accounts ever paid."""
+        return not (self.since or self.until or self.equal)
+
+    def where(self, names: Mapping[str, str]) -> tuple[str, list[object]]:
+        """Return the condition, in the words of one table, and its values."""
+        if self.kind:
+            parts = [f"{names['account']} IN (SELECT id FROM budgets_account WHERE kind = %s)"]
+            values: list[object] = [self.kind]
+        else:
+            parts, values = [f"{names['account']} IN ({marks(self.accounts)})"], [*self.accounts]
+        equal = [(name, "=", value) for name, value in self.equal.items()]
+        for name, sign, value in [("day", ">=", self.since), ("day", "<=", self.until), *equal]:
+            if value:
+                parts.append(f"{names[name]} {sign} %s")
+                values.append(value)
+        return " AND ".join(parts), values
+
+
+def amounts(accounts: Collection[int], since: date | None = None) -> list[tuple[int, int]]:
+    """Return accounts and what they were charged since that day, or ever, in parts that are to be added up."""
+    asked = Asked(accounts, since=since)
+    ready, values = asked.where(READY)
+    table = "budgets_totalspend" if since is None else "budgets_dayspend"
+    found = handwritten.rows(
+        f"SELECT account_id, SUM(amount_nanousd) FROM {table} WHERE {ready} GROUP BY account_id UNION ALL "
+        f"SELECT account_id, SUM(amount_nanousd) FROM budgets_unfolded WHERE {ready} GROUP BY account_id",
+        values * 2,
+    )
+    return [(account, int(amount)) for account, amount in found]
+
+
+def amounts_by_day(accounts: Collection[int], since: date) -> list[tuple[int, date, int]]:
+    """Return accounts, days and what they were charged on them, in parts that are to be added up."""
+    ready, values = Asked(accounts, since=since).where(READY)
+    found = handwritten.rows(
+        f"SELECT account_id, day, SUM(amount_nanousd) FROM budgets_dayspend WHERE {ready} GROUP BY account_id, day "
+        f"UNION ALL SELECT account_id, day, SUM(amount_nanousd) FROM budgets_unfolded WHERE {ready} "
+        "GROUP BY account_id, day",
+        values * 2,
+    )
+    return [(account, _day(day), int(amount)) for account, day, amount in found]
+
+
+def measures(asked: Asked, by: By) -> list[tuple[Any, list[int]]]:
+    """Return keys and their MEASURES, in parts that are to be added up."""
+    sql, values = _parts(asked, by)
+    key = _day if by == "day" else lambda value: value
+    # Sums of integers are numerics on PostgreSQL.
+    return [(key(row[0]), [int(value) for value in row[1:]]) for row in handwritten.rows(sql, values)]
+
+
+def dearest(asked: Asked, most: int | None) -> tuple[list[tuple[int, list[int]]], list[int]]:
+    """Return the accounts that paid most, with their MEASURES, and what all that are asked for came to."""
+    sql, values = _parts(asked, "account")
+    whole = ", ".join(f"SUM(SUM({name})) OVER ()" for name in MEASURES)
+    found = handwritten.rows(
+        f"SELECT key, {ADDED_UP}, {whole} FROM ({sql}) parts GROUP BY key ORDER BY 2 DESC, 1"
+        + ("" if most is None else f" LIMIT {most:d}"),
+        values,
+    )
+    rows = [[int(value) for value in row] for row in found]
+    size = len(MEASURES) + 1
+    return [(row[0], row[1:size]) for row in rows], rows[0][size:] if rows else [0] * len(MEASURES)
+
+
+def _parts(asked: Asked, by: By) -> tuple[str, list[object]]:
+    """Return what is ready and what waits, with columns called ``key`` and as the MEASURES."""
+    ever = by == "account" and asked.is_all
+    (ready, values), (fresh, others) = asked.where(READY), asked.where(FRESH)
+    sql = (
+        f"SELECT {READY[by]} AS key, {ADDED_UP} FROM {'budgets_totalspend' if ever else 'budgets_dayspend'} "
+        f"WHERE {ready} GROUP BY {READY[by]} UNION ALL "
+        f"SELECT {FRESH[by]}, {COUNTED} FROM {WAITING} WHERE {fresh} GROUP BY {FRESH[by]}"
+    )
+    return sql, [*values, *others]
+
+
+def limits(accounts: Collection[int], at: datetime) -> list[tuple[Any, ...]]:
+    """Return the active limits of ``accounts``, each with its bucket that holds ``at``, or None in its place: key,
+    account, amount, period, warn ratio, action; start, end, spent and held of the bucket, the fuller one last.
+    """
+    found = handwritten.rows(
+        "SELECT own.id, own.account_id, own.amount_nanousd, own.period, own.warn_ratio, own.action, "
+        "bucket.period_start, bucket.period_end, bucket.spent_nanousd, bucket.held_nanousd FROM budgets_limit own "
+        "LEFT JOIN budgets_bucket bucket ON bucket.limit_id = own.id AND bucket.period_start <= %s "
+        "AND (bucket.period_end IS NULL OR bucket.period_end > %s) "
+        f"WHERE own.active AND own.account_id IN ({marks(accounts)}) "
+        "ORDER BY own.id, bucket.spent_nanousd + bucket.held_nanousd, bucket.id",
+        [at, at, *accounts],
+    )
+    return [
+        (*row[:4], Decimal(str(row[4])), row[5], handwritten.moment(row[6]), handwritten.moment(row[7]), *row[8:])
+        for row in found
+    ]
+
+
+def _day(value: date | str) -> date:
+    """SQLite keeps days as text."""
+    return value if isinstance(value, date) else date.fromisoformat(value)
