@@ -6,8 +6,7 @@ from django.forms import BaseModelForm
 from django.http import HttpRequest
 
 from budgets.admin import NothingRemoved, ReadOnly
-from githubsync.identities import Identity
-from githubsync.models import Connection, Delivery, Installation, Repository, Webhook
+from githubsync.models import Connection, Delivery, Identity, Installation, Repository, Webhook
 from githubsync.services import connections
 from mcc.core.models import User
 

@@ -4,7 +4,7 @@ A rule may name the App whose check it wants: one of that name by somebody else 
 does not say which App they are from, so one counts where that App made no check run.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,19 +49,24 @@ def unfinished(client: Client, root: str, branch: str, sha: str) -> list[Awaited
 
     Four requests and more. Raises ForgeErrors.
     """
-    wanted = sorted({*_by_rules(client, root, branch), *_by_protection(client, root, branch)})
+    wanted = rules(client, root, branch)
     if not wanted:
         return []
     said = _said(client, root, sha)
     if any(State.RED in said.about(rule) for rule in wanted):
         return []
     lacking = [rule for rule in wanted if said.about(rule) != {State.GREEN}]
-    return [Awaited(rule.name, _sources(rule, said)) for rule in lacking]
+    return [awaited(rule, said.slugs) for rule in lacking]
 
 
-def _sources(rule: Rule, said: _Said) -> tuple[str, ...]:
-    """Return from whom what we heard has to be, by the words of ``effects.commits``; empty for anybody."""
-    return (said.slugs.get(rule.app, f"App {rule.app}"), STATUS) if rule.app else ()
+def rules(client: Client, root: str, branch: str) -> list[Rule]:
+    """Return which checks are wanted before anything is merged into ``branch``. Two requests. Raises ForgeErrors."""
+    return sorted({*_by_rules(client, root, branch), *_by_protection(client, root, branch)})
+
+
+def awaited(rule: Rule, slugs: Mapping[int, str]) -> Awaited:
+    """Return what ``rule`` wants, in the words of ``effects.commits``. ``slugs``: what Apps are called, by number."""
+    return Awaited(rule.name, (slugs.get(rule.app, f"App {rule.app}"), STATUS) if rule.app else ())
 
 
 def _by_rules(client: Client, root: str, branch: str) -> Iterator[Rule]:

@@ -10,6 +10,7 @@ from projects import diffs
 from projects.diffs import FileChange
 from projects.issue_page import of_head, outside_of, with_evidence
 from projects.models import Check, Feedback, OutsideCheck, PullRequest, Request, Vote
+from projects.models.pull_request import Needed
 from projects.services import outside_checks, proof
 
 LINES_DRAWN = 1_500
@@ -51,7 +52,7 @@ class PullPage:
 
     @property
     def is_settled(self) -> bool:
-        return self.pull.status in (PullRequest.Status.MERGED, PullRequest.Status.CLOSED)
+        return not self.pull.is_open
 
 
 def pull_page(pull: PullRequest) -> PullPage:
@@ -94,10 +95,11 @@ def _conditions(pull: PullRequest, checks: Sequence[Check]) -> list[Condition]:
     if standing.needs_tester:
         found.append(_vote("Tester", standing.tester))
     found.append(_vote("Reviewer", standing.reviewer))
+    needed = pull.needed() if pull.is_open else []
     if outside := outside_of(pull):
-        found.append(_outside(outside))
-    if pull.waits_for:
-        found.append(Condition("Required by the forge", "wait", f"waits for {', '.join(pull.waits_for)}"))
+        found.append(_outside(outside, rules_known=bool(needed)))
+    if needed:
+        found.append(_required(needed))
     if standing.needs_person:
         found.append(_vote("A person", standing.person))
     return found
@@ -112,15 +114,24 @@ def _checks(checks: Sequence[Check]) -> Condition:
     return Condition("Checks", "ok", f"{passed} passed" if checks else "none asked for")
 
 
-def _outside(checks: Sequence[OutsideCheck]) -> Condition:
+def _required(needed: Sequence[Needed]) -> Condition:
+    """What is not heard of may be through all the same: the forge decides."""
+    name, lacking = "Required by the forge", [check.name for check in needed if not check.is_through]
+    if red := [check.name for check in needed if check.said and check.said.state == OutsideCheck.State.RED]:
+        return Condition(name, "bad", f"{', '.join(red)} red")
+    if lacking:
+        return Condition(name, "wait", f"waits for {', '.join(lacking)}")
+    return Condition(name, "ok", f"{len(needed)} through")
+
+
+def _outside(checks: Sequence[OutsideCheck], *, rules_known: bool) -> Condition:
     count = Counter(check.state for check in checks)
     green = count[OutsideCheck.State.GREEN]
     if red := count[OutsideCheck.State.RED]:
         return Condition("CI at the forge", "bad", f"{red} of {len(checks)} red")
     if outside_checks.state_of(checks) == OutsideCheck.State.PENDING:
-        return Condition(
-            "CI at the forge", "wait", f"{green} of {len(checks)} green; needed only if the forge's rules say so"
-        )
+        words = "" if rules_known else "; needed only if the forge's rules say so"
+        return Condition("CI at the forge", "wait", f"{green} of {len(checks)} green{words}")
     return Condition("CI at the forge", "ok", f"{green} green")
 
 

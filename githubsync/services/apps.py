@@ -13,8 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from githubsync.client import Client, Credential
-from githubsync.identities import SignIn
-from githubsync.models import App, Connection, Installation, Webhook
+from githubsync.models import App, Connection, Installation, SignIn, Webhook
 from githubsync.services import connections, tokens
 from mcc.core import audit
 from mcc.core.errors import InvalidInput

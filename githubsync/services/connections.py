@@ -9,8 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
-from githubsync.identities import SignIn, UserToken
-from githubsync.models import Connection, Poll
+from githubsync.models import Connection, Poll, SignIn, UserToken
 from mcc.core import audit
 from mcc.core.errors import InvalidInput, NotAllowed
 from mcc.core.models import User

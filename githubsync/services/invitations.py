@@ -7,8 +7,7 @@ from urllib.parse import quote
 from django.db import transaction
 
 from githubsync.client import Client, Credential
-from githubsync.identities import Identity, Invitation
-from githubsync.models import Connection
+from githubsync.models import Connection, Identity, Invitation
 from githubsync.services import tokens
 from githubsync.services.tokens import Use
 from mcc.core import audit

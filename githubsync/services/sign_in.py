@@ -12,8 +12,7 @@ from functools import partial
 from django.db import transaction
 from django.utils import timezone
 
-from githubsync.identities import Identity, Invitation
-from githubsync.models import Connection
+from githubsync.models import Connection, Identity, Invitation
 from githubsync.oauth import Account, Flow, Grant
 from githubsync.services import user_tokens
 from mcc.core import audit

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from githubsync.identities import Identity, UserToken
-from githubsync.models import Connection, Repository
+from githubsync.models import Connection, Identity, Repository, UserToken
 from githubsync.oauth import Flow, Refused
 from githubsync.services import user_tokens
 from mcc.core.errors import DomainError, ProviderError

@@ -15,8 +15,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from githubsync.identities import Identity, UserToken
-from githubsync.models import Connection
+from githubsync.models import Connection, Identity, UserToken
 from githubsync.oauth import Flow, Grant, Refused
 from mcc.core.encryption import Undecipherable
 from projects.forge import Forbidden, ForgeError, NotFound, Unavailable

@@ -5,8 +5,7 @@ from collections.abc import Iterable
 
 from django.db import transaction
 
-from githubsync.identities import SignIn
-from githubsync.models import Connection
+from githubsync.models import Connection, SignIn
 from mcc.core import audit
 from mcc.core.errors import InvalidInput
 from mcc.core.models import User

@@ -3,7 +3,7 @@
 import pytest
 from django.core.cache import cache
 
-from githubsync.identities import Identity
+from githubsync.models import Identity
 from githubsync.services.hints import Kind
 from githubsync.tests.test_linking import AtWork
 from githubsync.tests.test_reconciling import issue, look

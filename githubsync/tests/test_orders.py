@@ -5,8 +5,7 @@ from contextlib import suppress
 import pytest
 from django.core.cache import cache
 
-from githubsync.identities import Identity
-from githubsync.models import Heard, IssueLink, Repository, Told
+from githubsync.models import Heard, Identity, IssueLink, Repository, Told
 from githubsync.services import outbox
 from githubsync.services.effects.commands import order_in
 from githubsync.services.hints import Kind

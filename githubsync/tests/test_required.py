@@ -6,6 +6,8 @@ import pytest
 from django.core.cache import cache
 from django.utils import timezone
 
+from githubsync.models import BranchRules
+from githubsync.services.effects import branch_rules
 from githubsync.services.hints import Kind
 from githubsync.simulator.world import CheckRun
 from githubsync.tests import factories
@@ -98,7 +100,7 @@ def test_a_check_that_one_app_has_to_say_is_not_said_by_another(github, pull, ad
     ran("theirs", None)
     merging.carry_out(pull.pk, AtWork())
     shown = admin_client.get(f"/issues/{pull.issue.key}/checks/").content.decode()
-    assert "required by the forge: theirs" in shown
+    assert (shown.count("CI: theirs"), shown.count("required by the forge")) == (1, 1)
     assert f'href="{github.simulator.url}/ada/atlas/runs/' in shown
     Errand.objects.all().delete()
     ran("theirs", "success")
@@ -118,7 +120,7 @@ def test_what_is_required_stands_on_the_issues_page_with_what_github_says_of_it(
 
     assert shown.count("required by the forge") == 2
     assert "the merge waits for it" in shown, "nothing was heard of lint"
-    assert f'<a class="lnk" href="{github.simulator.url}/ada/atlas/builds/1" rel="noreferrer">pending</a>' in shown
+    assert f'<a class="more-row" href="{github.simulator.url}/ada/atlas/builds/1" rel="noreferrer">' in shown
 
 
 def test_another_commit_waits_for_nothing_yet(github, pull):
@@ -136,3 +138,61 @@ def test_a_required_check_that_is_red_is_no_reason_to_wait(github, pull):
 
     with pytest.raises(InTheWay, match="is expected"):
         merging.carry_out(pull.pk, AtWork())
+
+
+def asked_for_rules(github) -> int:
+    return len(github.simulator.requests("GET", "/rules/branches/main"))
+
+
+def shown(pull, admin_client) -> list[tuple[str, str, str | None]]:
+    told = admin_client.get(f"/api/v1/pull-requests/{pull.pk}/").json()["required_checks"]
+    return [(row["name"], row["source"], row["state"]) for row in told]
+
+
+def test_what_github_requires_is_known_when_a_pull_request_is_open_and_asked_once_an_hour(github, pull, admin_client):
+    for _ in range(3):
+        look(Kind.PULL, pull.number)
+    assert (asked_for_rules(github), tried(github)) == (1, [])
+    assert shown(pull, admin_client) == [("build", "", None), ("lint", "", None)]
+    says(github, pull.head_sha, "build", "success")
+    look(Kind.COMMIT, pull.head_sha)
+    page = f"/projects/{pull.project.key}/pull-requests/{pull.number}/"
+    assert "waits for lint" in admin_client.get(page).content.decode()
+    says(github, pull.head_sha, "lint", "failure")
+    look(Kind.COMMIT, pull.head_sha)
+    assert "lint red" in admin_client.get(page).content.decode()
+
+    github.repo.required_by_protection = []
+    BranchRules.objects.update(asked_at=timezone.now() - branch_rules.REMEMBERED)
+    look(Kind.PULL, pull.number)
+
+    assert (asked_for_rules(github), shown(pull, admin_client)) == (2, [("build", "", "green")])
+    assert "1 through" in admin_client.get(page).content.decode()
+
+
+def test_the_app_that_has_to_say_it_is_named_as_soon_as_it_said_anything(github, pull, admin_client):
+    world = github.simulator.world
+    theirs = world.account("theirs", "Bot")
+    github.token.permissions["checks"] = "read"
+    github.repo.required_by_protection, github.repo.pinned = [], {"build": theirs.id}
+    look(Kind.PULL, pull.number)
+    assert shown(pull, admin_client) == [("build", f"App {theirs.id}", None)]
+
+    fields = {"status": "completed", "conclusion": "success"}
+    for by in (world.account("other", "Bot"), theirs):
+        github.repo.check_runs.append(CheckRun(world.next_id(), by, "build", pull.head_sha, fields))
+        look(Kind.COMMIT, pull.head_sha)
+
+        heard = ("theirs", "green") if by is theirs else (f"App {theirs.id}", None)
+        assert shown(pull, admin_client) == [("build", *heard)]
+
+
+def test_a_branch_without_rules_and_a_token_that_may_not_ask_show_nothing(github, pull, admin_client):
+    github.token.permissions["contents"] = "none"
+    github.repo.required_by_rules = []
+
+    look(Kind.PULL, pull.number)
+
+    assert shown(pull, admin_client) == []
+    page = f"/projects/{pull.project.key}/pull-requests/{pull.number}/"
+    assert "Required by the forge" not in admin_client.get(page).content.decode()

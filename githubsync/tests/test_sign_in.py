@@ -11,8 +11,7 @@ from django.contrib.sessions.models import Session
 from django.core.cache import cache
 from django.test import Client as Browser
 
-from githubsync.identities import Identity, Invitation, SignIn
-from githubsync.models import App, Connection
+from githubsync.models import App, Connection, Identity, Invitation, SignIn
 from githubsync.services import connections, invitations, ways_in
 from githubsync.simulator import oauth
 from githubsync.tests import factories

@@ -8,8 +8,7 @@ from django.db import connections as databases
 from django.test import Client as Browser
 from django.utils import timezone
 
-from githubsync.identities import Identity, SignIn, UserToken
-from githubsync.models import App, Connection, Repository
+from githubsync.models import App, Connection, Identity, Repository, SignIn, UserToken
 from githubsync.oauth import Flow
 from githubsync.services import standing, user_tokens
 from githubsync.tests import factories

@@ -6,7 +6,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
-from githubsync.identities import Identity
+from githubsync.models import Identity
 from githubsync.services import sign_in, standing, ways_in
 from mcc.core import pages
 from mcc.core.errors import DomainError

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from githubsync.forms import InviteForm
-from githubsync.identities import Identity, Invitation
+from githubsync.models import Identity, Invitation
 from githubsync.services import invitations, ways_in
 from mcc.core import pages
 from mcc.core.errors import DomainError, ProviderError

@@ -175,7 +175,24 @@ class FeedbackOut(serializers.ModelSerializer):
         )  # fmt: skip
 
 
+class RequiredCheckOut(serializers.Serializer):
+    """A check that the forge's rules want before it merges, and what was heard of it for the head."""
+
+    name = serializers.CharField()
+    source = serializers.CharField(help_text="who has to say it; empty: anybody")  # type: ignore[assignment]
+    state = serializers.ChoiceField(
+        source="said.state",
+        choices=OutsideCheck.State.choices,
+        default=None,
+        allow_null=True,
+        help_text="null: unheard",
+    )
+    conclusion = serializers.CharField(source="said.conclusion", default="", help_text="in the forge's word")
+    url = serializers.CharField(source="said.url", default="", help_text="where the forge shows it")
+
+
 class PullRequestOut(serializers.ModelSerializer):
+    required_checks = RequiredCheckOut(source="needed", many=True)
     checks = CheckOut(many=True)
     votes = VoteOut(many=True)
     outside_checks = OutsideCheckOut(many=True)
@@ -186,7 +203,7 @@ class PullRequestOut(serializers.ModelSerializer):
         fields = (
             "id", "project", "issue", "task", "number", "title", "body", "branch", "base_branch", "base_sha",
             "head_sha", "merged_sha", "status", "additions", "deletions", "checks", "votes",
-            "outside_checks", "feedback", "created_at", "merged_at",
+            "outside_checks", "required_checks", "feedback", "created_at", "merged_at",
         )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -24,13 +25,17 @@ class Needed:
     source: str
     said: OutsideCheck | None
 
+    @property
+    def is_through(self) -> bool:
+        return self.said is not None and self.said.state == "green"
+
 
 class PullRequestQuerySet(models.QuerySet["PullRequest"]):
     def visible_to(self, user: User) -> Self:
         return self.filter(issue__in=Issue.objects.visible_to(user))
 
     def open(self) -> Self:
-        return self.filter(status__in=[PullRequest.Status.DRAFT, PullRequest.Status.OPEN])
+        return self.filter(status__in=PullRequest.OPEN)
 
 
 class PullRequest(models.Model):
@@ -41,6 +46,8 @@ class PullRequest(models.Model):
         OPEN = "open"
         MERGED = "merged"
         CLOSED = "closed"
+
+    OPEN = (Status.DRAFT, Status.OPEN)
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="pull_requests")
     issue = models.ForeignKey(Issue, models.CASCADE, related_name="pull_requests")
@@ -65,6 +72,9 @@ class PullRequest(models.Model):
         default=dict, blank=True, help_text="{sha, names} of the checks that the forge wanted when it refused to merge"
     )
     awaits_at = models.DateTimeField(null=True, help_text="when it last did")
+    required = models.JSONField(
+        default=list, blank=True, help_text="[{name, sources}] of the checks that the forge wants before it merges"
+    )
     created_at = models.DateTimeField(default=timezone.now)
     merged_at = models.DateTimeField(null=True)
 
@@ -84,16 +94,36 @@ class PullRequest(models.Model):
         return f"#{self.number} {self.title}"
 
     @property
+    def is_open(self) -> bool:
+        return self.status in self.OPEN
+
+    @property
     def waits_for(self) -> list[str]:
         """The checks that the forge wants before it merges the head, as of the last attempt."""
         return list(self.awaits.get("names", ())) if self.awaits.get("sha") == self.head_sha else []
 
     def needed(self) -> list[Needed]:
-        """Return what it waits for, each with what was heard of it. One query, none where they are prefetched."""
-        heard = [check for check in self.outside_checks.all() if check.sha == self.head_sha] if self.waits_for else []
+        """Return what the forge wants before it merges, as last asked, each with what was heard of it for the head.
+
+        One query, none where they are prefetched.
+        """
+        return self._heard({row["name"]: row["sources"] for row in self.required} | self._awaited())
+
+    def required_said(self) -> list[OutsideCheck]:
+        """Return what was heard of the checks that the forge wants: see ``needed``."""
+        return [each.said for each in self.needed() if each.said]
+
+    def awaited(self) -> list[Needed]:
+        """Return what it ``waits_for``, as ``needed`` does."""
+        return self._heard(self._awaited())
+
+    def _awaited(self) -> dict[str, Sequence[str]]:
+        return {name: self.awaits.get("sources", {}).get(name, ()) for name in self.waits_for}
+
+    def _heard(self, wanted: Mapping[str, Sequence[str]]) -> list[Needed]:
+        heard = [check for check in self.outside_checks.all() if check.sha == self.head_sha] if wanted else []
         found = []
-        for name in self.waits_for:
-            sources = self.awaits.get("sources", {}).get(name, ())
+        for name, sources in wanted.items():
             said = [check for check in heard if check.name == name and (not sources or check.source in sources)]
             found.append(Needed(name, sources[0] if sources else "", said[0] if said else None))
         return found

@@ -16,14 +16,25 @@ from django.db import transaction
 from django.utils import timezone
 
 from agents.models import Run
-from mcc.core import errands, redaction
+from mcc.core import errands
 from mcc.core.errands import Later, Lease
 from mcc.core.models import Errand
 from projects import workflow
 from projects.forge import Awaited, Conflict, InTheWay, PullRef, StillChecked, forge_of
 from projects.git import Mirror, Workspace, squash_message
-from projects.models import Check, Issue, OutsideCheck, PullRequest, Request, Task, TaskStatus
-from projects.services import aftercare, checks, coding, issues, news, proof, requests, staffing, tidying
+from projects.models import Check, Issue, PullRequest, Request, Task, TaskStatus
+from projects.services import (
+    aftercare,
+    checks,
+    coding,
+    issues,
+    news,
+    outside_checks,
+    proof,
+    requests,
+    staffing,
+    tidying,
+)
 from projects.services.handing_in import author_of
 from projects.services.requests import Option
 from projects.signals import pull_request_merged
@@ -35,7 +46,6 @@ REJECT = Option("reject", "Send it back", wants_text=True)
 ERRAND = "projects.merge"
 LOOK_AGAIN = timedelta(minutes=10)
 """How long a merge waits for checks of which nothing is heard before the forge is asked again."""
-MOST_AWAITED = 20
 
 
 def head_of(request: Request) -> str:
@@ -90,7 +100,7 @@ def _is_waiting(pull: PullRequest) -> bool:
     """Whether checks that the forge wants are not through, as far as we heard. It is asked again after a while."""
     if not pull.waits_for or pull.awaits_at is None or timezone.now() - pull.awaits_at > LOOK_AGAIN:
         return False
-    return not all(needed.said and needed.said.state == OutsideCheck.State.GREEN for needed in pull.needed())
+    return not all(needed.is_through for needed in pull.awaited())
 
 
 def carry_out(pull_id: int, lease: Lease) -> None:
@@ -139,7 +149,7 @@ def _wait(pull: PullRequest, wanted: Sequence[Awaited], lease: Lease) -> None:
     """Write down what the forge wants first. News of its CI ring the scheduler, as the clock does."""
     with transaction.atomic():
         lease.check()
-        sources = {redaction.redact(check.name)[:200]: list(check.sources) for check in wanted[:MOST_AWAITED]}
+        sources = outside_checks.by_name(wanted)
         awaits = {"sha": pull.head_sha, "names": list(sources), "sources": sources}
         PullRequest.objects.filter(pk=pull.pk).update(awaits=awaits, awaits_at=timezone.now())
         news.pull_changed(pull)

@@ -14,12 +14,14 @@ from django.db.models import F
 from agents.models import Purpose, Run
 from mcc.core import redaction
 from projects import logs
+from projects.forge import Awaited
 from projects.instructions import shown
 from projects.models import Issue, OutsideCheck, PullRequest, Request, Task
 from projects.services import coding, news, proof, requests, staffing
 
 MOST_FIXES = 3
 MOST_KEPT = 100
+MOST_REQUIRED = 20
 KEPT_CHARACTERS = 4_000
 JUDGING = (Purpose.TEST, Purpose.REVIEW)
 WORST_FIRST = (OutsideCheck.State.RED, OutsideCheck.State.PENDING, OutsideCheck.State.GREEN)
@@ -56,6 +58,21 @@ def take_note(pull: PullRequest, sha: str, reports: Sequence[Report]) -> None:
         requests.withdraw(Request.objects.filter(key=proof.outside_key(now)))
     news.pull_changed(now)
     news.ring(issue.pk)
+
+
+def by_name(wanted: Sequence[Awaited]) -> dict[str, list[str]]:
+    """Return what the forge wants as it is kept: sources by the name of the check, of some checks at most."""
+    return {_line(check.name, 200): [_line(each, 100) for each in check.sources] for check in wanted[:MOST_REQUIRED]}
+
+
+@transaction.atomic
+def require(pull: PullRequest, wanted: Sequence[Awaited]) -> None:
+    """Keep ``wanted`` as what the forge wants now before it merges ``pull``. Again changes nothing."""
+    required = [{"name": name, "sources": sources} for name, sources in by_name(wanted).items()]
+    if pull.required != required:
+        PullRequest.objects.filter(pk=pull.pk).update(required=required)
+        pull.required = required
+        news.pull_changed(pull)
 
 
 def _by_job(reports: Sequence[Report]) -> dict[tuple[str, str], dict[str, str]]:

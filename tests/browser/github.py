@@ -8,7 +8,7 @@ from tests.journeys.hub import CLICKS
 
 CONNECT = f"""{CLICKS}
 import json
-from githubsync.identities import Identity
+from githubsync.models import Identity
 from githubsync.models import Connection
 from githubsync.services import linking
 

@@ -17,6 +17,7 @@ from githubsync import joblogs, withheld
 from githubsync.conclusions import CONCLUSIONS, STATUSES, State
 from githubsync.models import Poll
 from githubsync.required import STATUS
+from githubsync.services.effects import branch_rules
 from githubsync.services.effects.look import Look
 from githubsync.services.verdicts import CONTEXTS
 from projects.forge import Forbidden, ForgeError, NotFound, RateLimited, Unavailable
@@ -57,8 +58,10 @@ def look_at(look: Look, sha: str) -> None:
     logs = _Logs(look)
     reports = [*_runs(look, runs or (), logs), *_statuses(look, statuses or ())]
     look.lease.check()
+    names = {app["id"]: app["slug"] for app in (row["app"] for row in runs or ()) if app and app.get("slug")}
     for pull in pulls:
         outside_checks.take_note(pull, sha, reports)
+        branch_rules.show(look, pull, names)
     if logs.come_later:
         raise Unavailable("The log of a red job cannot be read yet.")
     _remember(look, sha, [ids, runs_etag, statuses_etag])

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from django.core.cache import cache
 
-from githubsync.identities import Identity
+from githubsync.models import Identity
 from githubsync.services.effects.look import Look
 from mcc.core.models import User
 from projects.forge import NotFound

@@ -1,6 +1,6 @@
 """A pull request of ours, as it is on GitHub now."""
 
-from githubsync.services.effects import approvals, orders, reviews
+from githubsync.services.effects import approvals, branch_rules, orders, reviews
 from githubsync.services.effects.look import Look, login
 from projects.forge import NotFound
 from projects.models import PullRequest
@@ -30,3 +30,4 @@ def look_at(look: Look, number: int) -> None:
         reviews.look_at(look, pull, said)
         approvals.look_at(look, pull, said)
         orders.by_comments(look, facts, pull.issue)
+        branch_rules.show(look, pull)
