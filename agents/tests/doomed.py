@@ -29,10 +29,14 @@ def main() -> None:
     settings.DATABASES["default"]["NAME"] = name
     settings.MCC_REHEARSAL_LATENCY_S = 0
     django.setup()
-    from mcc.core import lifeline
+    from agents import client
+    from mcc.core import garbage, lifeline
 
     lifeline.die_with(os.getppid(), signal.SIGKILL)
     _rehearse()
+    # As workers do: what all need is there before they are forked, and no search for garbage copies its pages.
+    client.load()
+    garbage.spare_imports()
     parent = os.getpid()
     for line in sys.stdin:
         reading, writing = os.pipe()

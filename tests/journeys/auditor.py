@@ -181,7 +181,7 @@ def nobody_is_left(company: Company) -> None:
         # What a worker fetches or clears away right now is its child; a sandbox on the way out is not for long.
         return before + [f"{process.pid} {process.command}" for process in strangers]
 
-    wait_until(lambda: not left(), 40, lambda: "\n".join(left()))
+    wait_until(lambda: not left(), 40, lambda: "\n".join(left()), pause_s=0.1)
 
 
 def no_file_is_left(company: Company) -> None:

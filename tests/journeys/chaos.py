@@ -30,6 +30,8 @@ ROUND_S = 400
 """A round that takes longer is stuck: ten seconds is usual on an idle machine, two minutes under ten times its load."""
 AFTER_S = 0.15
 """A blow falls within this time of its moment."""
+AIM_S, WATCH_S = 0.01, 0.1
+"""Between two looks at the company, before the blow and after it: whoever looks takes time from those who work."""
 FILING = "issues are filed"
 
 AT_WORK = "select count(*) from agents_run where status = 'running' and purpose in "
@@ -128,7 +130,7 @@ class Campaign:
                 if blow is None and self._company.says_yes(MOMENTS[now.moment]):
                     blow = self._strike_soon(now, delay_s)
                 self._answer(issues)
-            time.sleep(0.01)
+            time.sleep(AIM_S if blow is None else WATCH_S)
         if blow is None:
             now.moment, blow = "all was done", self._strike_soon(now, delay_s)
         blow.result()

@@ -34,11 +34,13 @@ class Refused(Exception):
         self.status = status
 
 
-def wait_until(condition: Callable[[], object], seconds: float, why: Callable[[], str] = str) -> None:
+def wait_until(
+    condition: Callable[[], object], seconds: float, why: Callable[[], str] = str, *, pause_s: float = 0.005
+) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"it did not happen in {seconds} s\n{why()}"
-        time.sleep(0.005)
+        time.sleep(pause_s)
 
 
 @dataclass(frozen=True)
@@ -302,7 +304,7 @@ class Company:
 
     def wait_for(self, question: str, *values: object, timeout_s: float = 180) -> None:
         """Wait until the rows answer ``question`` (a query for one value) with yes."""
-        wait_until(lambda: self.says_yes(question, *values), timeout_s, self.tail)
+        wait_until(lambda: self.says_yes(question, *values), timeout_s, self.tail, pause_s=0.02)
 
     def tail(self) -> str:
         return self.log.read_text()[-4000:]
