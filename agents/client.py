@@ -39,6 +39,8 @@ JSON = dict[str, Any]
 CONNECT_TIMEOUT_S = 10
 KEYS_A_PAGE, MOST_KEYS = 100, 10_000
 LOOK_UP_TIMEOUT_S = 20
+KEPT_OPEN_S, OPENROUTER_KEPT_OPEN_S = 4, 15
+"""How long a silent connection is used again: many servers of one's own end it after five seconds."""
 NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
 """What goes wrong before a byte of the request has left."""
 
@@ -307,7 +309,8 @@ def _http_client(endpoint: Endpoint) -> httpx2.AsyncClient | None:
     # Not imported above: most processes never ask a model.
     from agents.transport import AiohttpTransport  # noqa: PLC0415
 
-    return httpx2.AsyncClient(transport=AiohttpTransport(), follow_redirects=True)
+    kept_open_s = OPENROUTER_KEPT_OPEN_S if endpoint.speaks_openrouter else KEPT_OPEN_S
+    return httpx2.AsyncClient(transport=AiohttpTransport(kept_open_s), follow_redirects=True)
 
 
 def _get(endpoint: Endpoint, path: str, query: dict[str, str], timeout_s: float = LOOK_UP_TIMEOUT_S) -> JSON:

@@ -7,6 +7,8 @@ connection that broke that it was never made. Here that is about money: what was
 
 from __future__ import annotations
 
+import asyncio
+import io
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -16,8 +18,9 @@ import aiohttp
 import httpx2
 
 MOST_CONNECTIONS = 1_000
-KEPT_OPEN_S = 15
-"""A run asks again within seconds; most servers and proxies keep a silent connection for at least a minute."""
+LONGEST_HEADER = 64 * 1024
+LARGE = 1024**2
+"""More is written piece by piece: at once it would stop the loop."""
 
 
 @cache
@@ -29,26 +32,29 @@ def certificates() -> ssl.SSLContext:
 class AiohttpTransport(httpx2.AsyncBaseTransport):
     """One pool of connections, for the running event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept_open_s: float) -> None:
+        """``kept_open_s``: how long a silent connection may be used again. Shorter than the server keeps it, for one
+        that ends under a request looks like one that may have been billed.
+        """
+        self._kept_open_s = kept_open_s
         self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         body = await request.aread()
         limits = request.extensions.get("timeout", {})
+        timeout = aiohttp.ClientTimeout(
+            total=None, connect=limits.get("pool"), sock_connect=limits.get("connect"), sock_read=limits.get("read")
+        )
         with _said_as_httpx():
-            answer = await self._pool().request(
-                request.method,
-                str(request.url),
-                headers=request.headers.multi_items(),
-                data=body or None,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(
-                    total=None,
-                    connect=limits.get("pool"),
-                    sock_connect=limits.get("connect"),
-                    sock_read=limits.get("read"),
-                ),
-            )
+            async with asyncio.timeout(_until_headers(limits)):
+                answer = await self._pool().request(
+                    request.method,
+                    str(request.url),
+                    headers=request.headers.multi_items(),
+                    data=io.BytesIO(body) if len(body) > LARGE else body or None,
+                    allow_redirects=False,
+                    timeout=timeout,
+                )
         return httpx2.Response(answer.status, headers=answer.raw_headers, stream=_Stream(answer), request=request)
 
     async def aclose(self) -> None:
@@ -58,14 +64,24 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
     def _pool(self) -> aiohttp.ClientSession:
         """Return the session. It is made at the first request: it belongs to the loop that runs then."""
         if self._session is None:
-            connector = aiohttp.TCPConnector(limit=MOST_CONNECTIONS, keepalive_timeout=KEPT_OPEN_S, ssl=certificates())
+            connector = aiohttp.TCPConnector(
+                limit=MOST_CONNECTIONS, keepalive_timeout=self._kept_open_s, ssl=certificates()
+            )
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 auto_decompress=False,  # httpx does it
                 cookie_jar=aiohttp.DummyCookieJar(),
+                max_line_size=LONGEST_HEADER,
+                max_field_size=LONGEST_HEADER,
                 skip_auto_headers=("User-Agent", "Content-Type", "Accept", "Accept-Encoding"),
             )
         return self._session
+
+
+def _until_headers(limits: dict[str, float | None]) -> float | None:
+    """Return how long an answer may take to begin: aiohttp lets whoever reads nothing keep a request for ever."""
+    parts = [limits.get(name) for name in ("pool", "connect", "write", "read")]
+    return None if None in parts else sum(filter(None, parts))
 
 
 class _Stream(httpx2.AsyncByteStream):
@@ -81,7 +97,7 @@ class _Stream(httpx2.AsyncByteStream):
             except (aiohttp.ClientError, TimeoutError):
                 # What came before the connection broke, while somebody was busy with the headers: aiohttp would not
                 # give it any more, but it can hold the bill.
-                if arrived := b"".join(content._buffer):
+                if arrived := b"".join(getattr(content, "_buffer", ())):
                     yield arrived
                 raise
 

@@ -5,6 +5,7 @@ import logging
 import os
 import platform
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -143,7 +144,9 @@ class BwrapBackend(WorkspaceBackend):
 
     def foundation(self, image: str, toolchains: Sequence[Path]) -> list[str]:
         """The machine's distribution, for commands see its /usr, and where the toolchains really lie."""
-        release = platform.freedesktop_os_release()
+        release: dict[str, str] = {}
+        with suppress(OSError):
+            release = platform.freedesktop_os_release()
         named = [release.get(key, "") for key in ("ID", "VERSION_ID")]
         return [self.name, platform.machine(), *named, *(str(path.resolve()) for path in toolchains)]
 

@@ -51,7 +51,7 @@ def refusal(path: Path) -> str:
     real = path.resolve()
     if not any(real.is_relative_to(root.resolve()) for root in roots()):
         return f"leads to {real}, which is not on offer"
-    return next((problem for step in (path, real) for problem in _untrusted(step)), "")
+    return next((problem for stage in _stages(path) for problem in _untrusted(stage)), "")
 
 
 def roots() -> list[Path]:
@@ -80,6 +80,15 @@ def _unfit(path: Path) -> str:
     if (uid := places.sandbox_uid()) is not None and not places.may_traverse(real, uid):
         return f"cannot be reached by uid {uid}, as which commands run"
     return ""
+
+
+def _stages(path: Path) -> Iterator[Path]:
+    """Yield ``path`` and whatever the links on the way to its real place lead to, one after the other."""
+    yield path
+    for step in (*reversed(path.parents), path):
+        if step.is_symlink():
+            yield from _stages(step.parent / step.readlink() / path.relative_to(step))
+            return
 
 
 def _untrusted(path: Path) -> Iterator[str]:

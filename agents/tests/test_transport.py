@@ -7,6 +7,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -48,7 +49,7 @@ def send(url: str, *, pause_s: float = 0, **timeouts: float) -> bytes:
 
     async def sending() -> bytes:
         timeout = httpx2.Timeout(20, **timeouts)
-        async with httpx2.AsyncClient(transport=AiohttpTransport(), timeout=timeout) as client:
+        async with httpx2.AsyncClient(transport=AiohttpTransport(kept_open_s=4), timeout=timeout) as client:
             heard = b""
             async with client.stream("POST", url, json={"a": 1}) as answer:
                 await asyncio.sleep(pause_s)
@@ -67,6 +68,10 @@ def failure(url: str, **options: float) -> httpx2.HTTPError:
     with pytest.raises(httpx2.HTTPError) as caught:
         send(url, **options)
     return caught.value
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def reset(line: socket.socket) -> None:
@@ -117,6 +122,34 @@ def test_silence_is_not_taken_for_a_request_that_was_never_made():
 
     assert isinstance(error, httpx2.ReadTimeout)
     assert not isinstance(error, NOT_SENT)
+
+
+def test_who_reads_nothing_does_not_keep_a_request_for_ever():
+    done = threading.Event()
+    more_than_fits_between_us = b"x" * 64 * 1024**2
+
+    async def sending(url: str) -> httpx2.HTTPError:
+        files, timeout = open_files(), httpx2.Timeout(1, write=0.1, read=0.1)
+        async with httpx2.AsyncClient(transport=AiohttpTransport(kept_open_s=4), timeout=timeout) as client:
+            with pytest.raises(httpx2.ReadTimeout) as caught:
+                await client.post(url, content=more_than_fits_between_us)
+            done.set()
+            while open_files() > files:
+                await asyncio.sleep(0.01)
+        return caught.value
+
+    with listening(lambda _: done.wait(20)) as url:
+        assert not isinstance(asyncio.run(sending(url)), NOT_SENT)
+
+
+def test_an_answer_with_a_long_header_is_heard():
+    def behave(line: socket.socket) -> None:
+        line.recv(65536)
+        line.sendall(HEADERS.replace(b"\r\n\r\n", b"\r\nContent-Security-Policy: " + b"x" * 30_000 + b"\r\n\r\n"))
+        line.sendall(b"4\r\nbill\r\n0\r\n\r\n")
+
+    with listening(behave) as url:
+        assert send(url) == b"bill"
 
 
 def test_nobody_there_means_that_nothing_was_sent(tmp_path):

@@ -45,8 +45,9 @@ def checkpoint(path: Path) -> None:
         return
     database = sqlite3.connect(path, timeout=PATIENCE_S, isolation_level=None)
     try:
-        database.execute("PRAGMA wal_checkpoint(PASSIVE)")
-        if log.stat().st_size > MOST_BYTES:
+        _, pages, moved = database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        # What somebody still reads cannot be moved: to wait for them would keep all who write waiting.
+        if pages == moved and log.stat().st_size > MOST_BYTES:
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     finally:
         database.close()

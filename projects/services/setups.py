@@ -24,6 +24,7 @@ from agents.sandbox import choice, places
 from agents.sandbox.types import Ending, Result, SandboxError, SandboxUnavailable
 from mcc.core import audit, errands, redaction
 from mcc.core.errands import Lease
+from mcc.core.errors import InvalidInput
 from mcc.core.models import User
 from projects import logs
 from projects.git import Equipment, Mirror, Workspace, WorkspaceBroken
@@ -40,6 +41,8 @@ FORMAT = 2
 """Part of every key: raised when what is made of the same files becomes another."""
 WAIT_S = 2.0
 OVER = (Setup.Status.READY, Setup.Status.FAILED)
+OUTDATED = "settings changed"
+"""How one ends that was asked for under settings that are not the project's any more: made by today's it would lie."""
 RETRY_AFTER = timedelta(minutes=1)
 KEEP = timedelta(days=14)
 TOUCH = timedelta(hours=1)
@@ -108,7 +111,8 @@ def _layer(setup: Setup) -> Path | None:
 
 
 def _failed_just_now(setup: Setup) -> bool:
-    return setup.finished_at is not None and setup.finished_at > timezone.now() - RETRY_AFTER
+    is_recent = setup.finished_at is not None and setup.finished_at > timezone.now() - RETRY_AFTER
+    return is_recent and setup.ending != OUTDATED
 
 
 def failure(setup: Setup) -> SandboxUnavailable:
@@ -131,8 +135,10 @@ def _order(setup: Setup) -> None:
 
 @transaction.atomic
 def again(setup: Setup, *, user: User) -> None:
-    """Have a set-up made anew, whatever came of it. Raises NotAllowed."""
+    """Have a set-up made anew, whatever came of it. Raises NotAllowed, InvalidInput when the settings are others."""
     require_decider(user, setup.project)
+    if not _is_current(setup):
+        raise InvalidInput("It was made with other settings than the project's: another is made when it is needed.")
     _order(setup)
     audit.record(user, "projects.set_up_again", f"projects.setup:{setup.pk}", {"project": setup.project.key})
 
@@ -148,16 +154,27 @@ def carry_out(setup: Setup, lease: Lease) -> None:
         setup.save(update_fields=["status", "started_at", "finished_at"])
     workspace.discard()
     try:
-        result = _run(setup, workspace, lease)
+        result = _run(setup, workspace, lease) if _is_current(setup) else None
+        is_outdated = result is None or not _is_current(setup)
     except (SandboxError, WorkspaceBroken) as error:
         _keep(setup, lease, Setup.Status.FAILED, ending="sandbox", log=str(error))
         return
     finally:
         workspace.close()
+    if result is None or is_outdated:
+        _keep(setup, lease, Setup.Status.FAILED, ending=OUTDATED, log="The project's settings are others by now.")
+        workspace.discard()
+        return
     status = Setup.Status.READY if result.ok else Setup.Status.FAILED
     _keep(setup, lease, status, ending=result.outcome.value, log=logs.of(result), exit_code=result.exit_code)
     if not result.ok:
         workspace.discard()
+
+
+def _is_current(setup: Setup) -> bool:
+    """Whether the project still needs for this commit what ``setup`` is known by. Two git processes."""
+    project = Project.objects.get(pk=setup.project_id)
+    return setup.key == key(project, Mirror(project.pk), setup.sha)
 
 
 def _run(setup: Setup, workspace: Workspace, lease: Lease) -> Result:

@@ -12,6 +12,7 @@ from agents.sandbox import places
 from agents.sandbox.types import Sandbox, SandboxUnavailable
 from agents.tests.sandbox.world import World
 from mcc.core.errands import Later, Lease
+from mcc.core.errors import InvalidInput
 from mcc.core.models import Errand
 from projects import errands
 from projects.git import Mirror, Workspace
@@ -219,6 +220,36 @@ def test_a_failed_one_is_tried_again_a_minute_later_and_when_somebody_says_so(pr
     Setup.objects.update(finished_at=timezone.now() - timedelta(minutes=2))
     made(project, atlas.head())
     assert Errand.objects.filter(kind=setups.ERRAND).count() == 3
+
+
+def test_one_that_was_ordered_under_other_settings_is_not_made_with_todays(project, atlas):
+    with pytest.raises(NotReady):
+        setups.equipment(Mirror(project.pk), atlas.head())
+    before = {"setup_command": project.setup_command}
+    projects.configure(project, user=None, setup_command="touch lied")
+
+    setup = carry_out()
+
+    assert (setup.status, setup.ending) == ("failed", setups.OUTDATED)
+    assert not places.workspace_path(f"p{project.pk}-setup-{setup.pk}").exists()
+    with pytest.raises(InvalidInput, match="other settings than the project's"):
+        setups.again(setup, user=factories.user(is_superuser=True))
+    projects.configure(project, user=None, **before)
+    assert made(project, atlas.head()) == setup
+    setup.refresh_from_db()
+    assert setup.status == "ready"
+
+
+def test_one_whose_settings_change_while_it_is_made_is_not_kept(project, atlas, monkeypatch):
+    run = setups._run
+
+    def changed_meanwhile(setup, *more):
+        projects.configure(project, user=None, variables={"LEVEL": "2"})
+        return run(setup, *more)
+
+    monkeypatch.setattr(setups, "_run", changed_meanwhile)
+
+    assert made(project, atlas.head()).ending == setups.OUTDATED
 
 
 def test_it_runs_under_limits(project, atlas):

@@ -1,6 +1,7 @@
 """Looks for the control groups below which those of sandboxes can be made, and tries each out."""
 
 import errno
+import itertools
 import os
 import subprocess
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ INITIAL_NAMESPACE = 0xEFFFFFFB
 OURSELVES = "mission-control"
 """Where Mission Control's own processes go: since version 2 a group has processes or groups, not both."""
 ROUNDS = 20
+
+_turn = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -128,11 +131,12 @@ def _own(mount: Mount) -> Path:
 
 
 def _is_given(group: Path) -> bool:
-    """Say whether the group is ours: root may write everywhere, which gives it no right to."""
-    if os.geteuid() != 0:
-        return os.access(group, os.W_OK) and os.access(group / "cgroup.procs", os.W_OK)
+    """Say whether the group is ours to divide: that we may write there gives no right to.
+
+    Everything of a session belongs to its user, the groups of their shells, too; what was delegated says so.
+    """
     if Path("/proc/self/ns/cgroup").stat().st_ino != INITIAL_NAMESPACE:
-        return True
+        return os.access(group, os.W_OK) and os.access(group / "cgroup.procs", os.W_OK)
     for name in ("trusted.delegate", "user.delegate"):
         with suppress(OSError):
             return os.getxattr(group, name) == b"1"
@@ -164,8 +168,9 @@ def _move_aside(base: Path) -> None:
 
 def _try_out(hierarchy: Hierarchy) -> None:
     """Start a process in a group and remove that. Raises Unusable, OSError."""
-    group = hierarchy.base / f"{owners.mark()}-trial"
-    group.mkdir(exist_ok=True)
+    # A name of its own: several threads may look at once.
+    group = hierarchy.base / f"{owners.mark()}-trial-{next(_turn)}"
+    group.mkdir()
     try:
         started = subprocess.run([*joining([group]), "/bin/true"], capture_output=True, text=True, check=False, cwd="/")
         if started.returncode:

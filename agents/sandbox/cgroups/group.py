@@ -56,9 +56,7 @@ class Group:
     def limit(self, limits: Limits) -> None:
         """Give the next command its share; the group is made if it is not there. Raises SandboxStartError."""
         try:
-            for place in self._places:
-                place.mkdir(exist_ok=True)
-            if limits != self._allotted:
+            if _made(self._places) or limits != self._allotted:
                 for hierarchy, place in zip(self._hierarchies, self._places, strict=True):
                     for controller in hierarchy.controllers:
                         WRITERS[controller, hierarchy.version](place, limits)
@@ -107,6 +105,14 @@ class Group:
         for place in self._places:
             if not _remove(place):
                 logger.error("the control group %s does not go away", place)
+
+
+def _made(places: Sequence[Path]) -> bool:
+    """Make the groups that are missing; say whether any was: whoever manages the hierarchy may remove an empty one."""
+    missing = [place for place in places if not place.exists()]
+    for place in missing:
+        place.mkdir()
+    return bool(missing)
 
 
 def _memory_v1(place: Path, limits: Limits) -> None:

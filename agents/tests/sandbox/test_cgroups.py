@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -187,6 +188,36 @@ def test_what_a_killed_worker_left_is_removed_with_what_runs_in_it(boxed, backen
     assert stray.wait(20) == -signal.SIGKILL
     assert {place.name for place in groups(top)} == own
     places.delete_workspace("killed")
+
+
+def removed_when_empty(place: Path) -> None:
+    """Remove a group whose last process may still be on its way out."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            place.rmdir()
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        else:
+            return
+
+
+def test_a_group_that_somebody_removed_between_two_commands_is_made_again_with_its_limits(boxed, top):
+    assert boxed.run(["true"]).ok
+    for place in groups(top):
+        removed_when_empty(place)
+
+    result = boxed.run(["/usr/bin/python3", "-c", f"{HOLD}{HOGS['shared']}"])
+
+    assert "the kernel killed" in result.detail
+
+
+def test_threads_that_look_at_once_do_not_spoil_each_others_trial(top):
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: cgroups.find(), range(24)))
+
+    assert {each.why for each in found} == {""}
 
 
 def test_a_living_process_of_ours_and_whoever_else_keep_their_groups(boxed, backend, top):

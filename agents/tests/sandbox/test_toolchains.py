@@ -75,6 +75,8 @@ def test_what_may_not_be_shown_is_refused_in_words(settings, offered, tmp_path):
     (offered / "open").chmod(0o777)
     (offered / "out").symlink_to("/usr/share")
     (offered / "round").symlink_to(offered / "round")
+    (offered / "theirs" / "turn").symlink_to("../jdk-21")
+    (offered / "through").symlink_to("theirs/turn")
     if os.geteuid() == 0:
         os.chown(offered / "theirs", 4321, 4321)
 
@@ -95,6 +97,7 @@ def test_what_may_not_be_shown_is_refused_in_words(settings, offered, tmp_path):
     if os.geteuid() == 0:
         said[f"{offered}/theirs"] = "does not belong to root: its owner, uid 4321"
         said[f"{offered}/theirs/tool"] = f"lies in {offered}/theirs, which does not belong to root"
+        said[f"{offered}/through"] = f"lies in {offered}/theirs, which does not belong to root"
     for path, words in said.items():
         assert words in toolchains.refusal(Path(path)), path
     assert toolchains.refusal(offered / "jdk") == toolchains.refusal(offered / "jdk-21") == ""

@@ -57,6 +57,21 @@ def test_a_log_that_does_not_end_is_cut(path, write):
     assert log_bytes(path) == 0
 
 
+def test_nobody_who_writes_waits_for_somebody_who_reads_for_long(path, write, monkeypatch):
+    monkeypatch.setattr(checkpoints, "PATIENCE_S", 20)
+    write(1_000)
+    reader = sqlite3.connect(path, isolation_level=None)
+    reader.execute("BEGIN")
+    assert reader.execute("SELECT count(*) FROM words").fetchone() == (1,)
+    write(checkpoints.MOST_BYTES)
+
+    began = time.monotonic()
+    checkpoints.checkpoint(path)
+
+    assert time.monotonic() - began < checkpoints.PATIENCE_S
+    assert log_bytes(path) > checkpoints.MOST_BYTES
+
+
 def test_a_busy_database_is_tried_again(path, write, monkeypatch):
     monkeypatch.setitem(checkpoints.connection.settings_dict, "NAME", str(path))
     write(checkpoints.MOST_BYTES)
