@@ -72,7 +72,14 @@ def _asked_anew(repository: Repository) -> CloneSpec:
 def learn_name(repository: Repository) -> None:
     """Ask GitHub what the repository is called now. Raises ForgeErrors."""
     with to(repository) as line:
-        naming.write_down(repository, line.get(f"/repositories/{repository.github_id}"))
+        refresh(line, repository)
+
+
+def refresh(line: Client, repository: Repository) -> dict[str, Any]:
+    """Learn what the repository is called now, and return all that GitHub says of it. Raises ForgeErrors."""
+    facts: dict[str, Any] = line.get(f"/repositories/{repository.github_id}")
+    naming.write_down(repository, facts)
+    return facts
 
 
 def git_environment(repository: Repository) -> dict[str, str]:

@@ -71,16 +71,10 @@ class GitHubForge:
         access.learn_name(row := self.linked)
         return RepoRef(str(row.github_id), row.full_name, row.html_url, row.default_branch)
 
-    def _refresh(self, client: Client) -> dict[str, Any]:
-        """Learn what the repository is called now, and return all that GitHub says of it."""
-        facts: dict[str, Any] = client.get(self._root)
-        naming.write_down(self.linked, facts)
-        return facts
-
     def ensure_reachable(self) -> None:
         try:
             with self._client() as client:
-                facts = self._refresh(client)
+                facts = access.refresh(client, self.linked)
         except ForgeError as refusal:
             raise _not_like_this("repository", str(refusal)) from refusal
         if facts["archived"]:
@@ -158,7 +152,7 @@ class GitHubForge:
                 return self._create_pull(client, {**wanted, "draft": False})
             if not rejected.says("already exists"):
                 raise
-            self._refresh(client)  # its owner is called otherwise, or somebody was faster
+            access.refresh(client, self.linked)  # its owner is called otherwise, or somebody was faster
             again = self._open_pull_of(client, str(wanted["head"]))
             if again is None:
                 raise

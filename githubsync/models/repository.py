@@ -1,6 +1,7 @@
 """Models of the repositories that projects work with, and of what is known of them."""
 
 from django.db import models
+from django.utils import timezone
 
 from githubsync.models.connection import Connection, Installation
 from projects.models import Issue, Project
@@ -79,6 +80,12 @@ class IssueLink(models.Model):
         return f"{self.repository.html_url}/issues/{self.number}"
 
 
+class PollQuerySet(models.QuerySet["Poll"]):
+    def end_back_off(self) -> int:
+        """Ask now where whoever was refused, or not answered, waits longer each time; return how many."""
+        return self.filter(failures__gt=0).update(next_at=timezone.now(), failures=0)
+
+
 class Poll(models.Model):
     """How far a linked repository was asked for what happened there, and when it is asked next."""
 
@@ -93,6 +100,8 @@ class Poll(models.Model):
     next_at = models.DateTimeField(db_index=True)
     failures = models.PositiveIntegerField(default=0, help_text="one after the other")
     problem = models.CharField(max_length=500, blank=True, help_text="why the last attempt failed")
+
+    objects = PollQuerySet.as_manager()
 
     def __str__(self) -> str:
         return f"poll of {self.repository}"

@@ -88,7 +88,7 @@ def change(connection: Connection, *, user: User, token: str = "", **given: str 
         connection.save(update_fields=[*changed, "token", "token_set_at", "owner", "limited_until"])
         audit.record(user, "github.change_connection", _subject(row), {**changed, "new_token": bool(token)})
         # What was refused for the old token may be answered now.
-        Poll.objects.filter(repository__connection=row, failures__gt=0).update(next_at=timezone.now(), failures=0)
+        Poll.objects.filter(repository__connection=row).end_back_off()
 
 
 @transaction.atomic

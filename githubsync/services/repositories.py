@@ -38,7 +38,7 @@ def look_at(repository: Repository, lease: Lease) -> None:
             tokens.find_installation(repository.connection, repository.github_id)
         with access.to(repository) as client:
             agree(client, repository, client.get(f"/repositories/{repository.github_id}"), lease)
-        _end_back_off(repository)
+        Poll.objects.filter(repository=repository).end_back_off()
     except (NotFound, Forbidden) as refusal:
         _settle(repository, _out_of_reach(repository, refusal), lease)
 
@@ -80,12 +80,6 @@ def agree(client: Client, repository: Repository, facts: dict[str, Any], lease: 
     lease.check()
     Repository.objects.filter(pk=repository.pk).exclude(pushed_at=pushed_at).update(pushed_at=pushed_at)
     _settle(repository, trouble, lease)
-
-
-def _end_back_off(repository: Repository) -> None:
-    """Whoever was refused, or not answered, waits longer each time before asking again: now GitHub has answered."""
-    backing_off = Poll.objects.filter(repository=repository, failures__gt=0)
-    backing_off.update(next_at=timezone.now(), failures=0)
 
 
 def fetch(repository: Repository) -> None:

@@ -296,17 +296,23 @@ def test_a_question_that_only_a_review_caused_goes_with_it_and_comes_with_the_ne
     assert "Still not so." in last_order()
 
 
-def test_a_question_stays_while_one_of_two_still_wants_it(github, pull):
+def test_a_question_stays_while_one_of_two_still_wants_it_and_says_who_and_what(github, pull):
     came_back_too_often()
-    made = review(github, pull, bob := reviewer(github))
-    review(github, pull, reviewer(github, "carl"))
+    made = review(github, pull, bob := reviewer(github), body="No tests.")
     see(pull, times=2)
     [asked] = open_questions()
+    review(github, pull, reviewer(github, "carl"), body="No docs.")
+    see(pull)
+    [both] = open_questions()
+    assert (both, "bob, carl requested changes" in both.question) == (asked, True)
+    assert ("No tests." in both.detail, "No docs." in both.detail) == (True, True)
 
     dismiss(github, pull, made, bob)
     see(pull)
 
-    assert open_questions() == [asked]
+    [left] = open_questions()
+    assert (left, "again: carl requested changes" in left.question) == (asked, True)
+    assert ("No tests." in left.detail, "No docs." in left.detail) == (False, True)
 
 
 def test_one_that_is_dismissed_before_anybody_looked_is_never_heard(github, pull):

@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from django.db.models import Q
 
 from agents.models import Purpose, Role, Run
+from agents.services import runs
 from projects import orders, workflow
-from projects.models import Assignment, Issue, Project, PullRequest, Request, Task, TaskStatus
+from projects.models import Assignment, Issue, OutsideCheck, Project, PullRequest, Request, Task, TaskStatus
 from projects.services import feedback, news, proof, requests, staffing
 from projects.services.requests import Option
 
 SETTLED = (TaskStatus.MERGED, TaskStatus.CANCELLED)
 UNMERGED = (TaskStatus.CODING, TaskStatus.TESTING, TaskStatus.REVIEW, TaskStatus.MERGING)
 WITHOUT = Option(proof.WITHOUT, "Go on without it")
+MOST_TOLD = 5
+ROUND_MORE = (staffing.AGAIN, staffing.CANCEL_TASK, staffing.CANCEL_ISSUE)
 CODING_PURPOSES = (Purpose.IMPLEMENT, Purpose.FIX, Purpose.RESOLVE)
 
 
@@ -159,6 +162,18 @@ def _start_run(task: Task, purpose: Purpose, order: str, *, merge_sha: str = "")
         task.save(update_fields=["conversation", "assignee"])
 
 
+def tell_of_ci(task: Task, red: Sequence[OutsideCheck]) -> None:
+    """Let the Coder who is at work on ``task`` hear at the next step what CI says only now of the commit to mend.
+
+    A few times in a run: who else it comes too late for reads it in the next order.
+    """
+    last = in_this_round(task)
+    if task.status != TaskStatus.CODING or last is None or not last.run.is_open or last.submitted_key:
+        return
+    if last.run.messages.filter(content__startswith=orders.NEWS_OF_CI).count() < MOST_TOLD:
+        runs.say(last.run.conversation, f"{orders.NEWS_OF_CI}\n\n{orders.outside(red)}")
+
+
 def _key(task: Task) -> str:
     return f"rework:{task.pk}:{task.rework}"
 
@@ -172,10 +187,20 @@ def _may_go_on(task: Task) -> bool:
     return Request.objects.filter(about, answer=staffing.AGAIN.value).exists()
 
 
-def wish_withdrawn(task: Task) -> None:
-    """Ask no more whether to go on with ``task`` where the only reason was what nobody wants any more."""
-    if not feedback.waiting(task).exists():
-        requests.withdraw(Request.objects.open().filter(task=task, key__startswith=f"{_wish(task)}:"))
+def wishes_changed(task: Task) -> None:
+    """Let the question whether to go on with ``task``, asked only for what people want, say who still wants what.
+
+    It goes when nobody does.
+    """
+    asked = Request.objects.open().filter(task=task, key__startswith=f"{_wish(task)}:")
+    wishes = list(feedback.waiting(task))
+    if not wishes:
+        requests.withdraw(asked)
+        return
+    for request in asked.select_related("issue", "project"):
+        question, detail = _whether_to_go_on(task, feedback.reason(wishes)), proof.findings(task.pull_request, wishes)
+        if (request.question, request.detail) != (question, detail):
+            requests.reword(request, question, detail=detail, options=ROUND_MORE)
 
 
 def _ask_whether_to_go_on(task: Task, reason: str, *, key: str) -> None:
@@ -185,8 +210,12 @@ def _ask_whether_to_go_on(task: Task, reason: str, *, key: str) -> None:
         key=key,
         task=task,
         pull_request=task.pull_request,
-        question=f"{task.title!r} came back {task.rework} times, and again: {reason}. How shall it go on?",
+        question=_whether_to_go_on(task, reason),
         detail=proof.findings(task.pull_request, feedback.waiting(task)),
-        options=[staffing.AGAIN, staffing.CANCEL_TASK, staffing.CANCEL_ISSUE],
+        options=ROUND_MORE,
         default=staffing.AGAIN.value,
     )
+
+
+def _whether_to_go_on(task: Task, reason: str) -> str:
+    return f"{task.title!r} came back {task.rework} times, and again: {reason}. How shall it go on?"

@@ -70,9 +70,10 @@ def of_round(task: Task) -> QuerySet[Feedback]:
     return Feedback.objects.filter(pull_request__task=task, round=task.rework)
 
 
-def authors(rows: Iterable[Feedback]) -> str:
-    """Return by whom they are, each once."""
-    return ", ".join(dict.fromkeys(row.author for row in rows))
+def reason(rows: Iterable[Feedback]) -> str:
+    """Return why a task goes back for ``rows``, which says who wants it, each once; "" when there are none."""
+    authors = ", ".join(dict.fromkeys(row.author for row in rows))
+    return f"{authors} requested changes" if authors else ""
 
 
 def in_words(row: Feedback) -> str:

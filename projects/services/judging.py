@@ -1,9 +1,11 @@
 """Tester and Reviewer: fresh eyes on one commit."""
 
-from agents.models import Purpose, Role
+from agents.models import Purpose, Role, Run
 from projects import orders
 from projects.models import Assignment, PullRequest, Task
 from projects.services import staffing
+
+JUDGING = (Purpose.TEST, Purpose.REVIEW)
 
 
 def begin_test(task: Task) -> Assignment | None:
@@ -14,6 +16,11 @@ def begin_test(task: Task) -> Assignment | None:
 def begin_review(task: Task) -> Assignment | None:
     """Have the Reviewer judge the head of the task's pull request, in a conversation of its own."""
     return _begin(task, Role.REVIEWER, Purpose.REVIEW, orders.review(task, task.pull_request.diff))
+
+
+def is_under_way(task: Task) -> bool:
+    """Whether somebody is judging the task just now, whose findings are worth waiting for."""
+    return task.assignments.filter(run__purpose__in=JUDGING, run__status__in=Run.OPEN).exists()
 
 
 def latest(pull: PullRequest, purpose: Purpose) -> Assignment | None:

@@ -4,11 +4,11 @@ import hashlib
 from typing import Final
 
 from django.db import transaction
-from django.db.models import QuerySet
 
 from mcc.core import audit
 from mcc.core.models import User
 from projects.models import Issue, PullRequest, Request, Task, TaskStatus, Vote, VoteWithdrawal
+from projects.models.request import RequestQuerySet
 from projects.services import coding, feedback, issues, merging, news, proof, requests, staffing
 from projects.services.feedback import Said
 from projects.services.proof import Place
@@ -43,6 +43,7 @@ def changes_requested(pull: PullRequest, said: Said) -> bool:
     if not task.is_open or not PullRequest.objects.open().filter(pk=pull.pk).exists():
         return False
     feedback.keep(pull, said)
+    coding.wishes_changed(task)
     news.pull_changed(pull)
     news.ring(issue.pk)
     return True
@@ -56,7 +57,7 @@ def changes_withdrawn(pull: PullRequest, reference: str, *, though_begun: bool =
     """
     issue = Issue.objects.select_for_update().get(pk=pull.issue_id)
     if feedback.withdraw(pull, reference, though_begun=though_begun):
-        coding.wish_withdrawn(issue.tasks.get(pk=pull.task_id))
+        coding.wishes_changed(issue.tasks.get(pk=pull.task_id))
         news.pull_changed(pull)
         news.ring(issue.pk)
 
@@ -159,7 +160,7 @@ def was_moved(task: Task) -> bool:
     return _asked(task, MOVED).exists() or _asked(task, RETARGETED).exists()
 
 
-def _asked(task: Task, prefix: str) -> QuerySet[Request]:
+def _asked(task: Task, prefix: str) -> RequestQuerySet:
     return Request.objects.open().filter(task=task, key__startswith=prefix)
 
 

@@ -11,19 +11,17 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import F
 
-from agents.models import Purpose, Run
 from mcc.core import redaction
 from projects import logs
 from projects.forge import Awaited
 from projects.instructions import shown
 from projects.models import Issue, OutsideCheck, PullRequest, Request, Task
-from projects.services import coding, news, proof, requests, staffing
+from projects.services import coding, judging, news, proof, requests, staffing
 
 MOST_FIXES = 3
 MOST_KEPT = 100
 MOST_REQUIRED = 20
 KEPT_CHARACTERS = 4_000
-JUDGING = (Purpose.TEST, Purpose.REVIEW)
 WORST_FIRST = (OutsideCheck.State.RED, OutsideCheck.State.PENDING, OutsideCheck.State.GREEN)
 
 
@@ -52,10 +50,15 @@ def take_note(pull: PullRequest, sha: str, reports: Sequence[Report]) -> None:
     issue = Issue.objects.select_for_update().get(pk=pull.issue_id)
     rows = PullRequest.objects.open().filter(pk=pull.pk, head_sha=sha)
     now = rows.select_related("issue__project").first()
-    if now is None or not _keep(now, _by_job(reports)):
+    if now is None:
+        return
+    changed, news_of_red = _keep(now, _by_job(reports))
+    if not changed:
         return
     if state_of(reports) != OutsideCheck.State.RED:
         requests.withdraw(Request.objects.filter(key=proof.outside_key(now)))
+    if news_of_red:
+        coding.tell_of_ci(issue.tasks.select_related("issue__project").get(pk=now.task_id), news_of_red)
     news.pull_changed(now)
     news.ring(issue.pk)
 
@@ -91,10 +94,10 @@ def _by_job(reports: Sequence[Report]) -> dict[tuple[str, str], dict[str, str]]:
     return wanted
 
 
-def _keep(pull: PullRequest, wanted: dict[tuple[str, str], dict[str, str]]) -> bool:
-    """Make the rows of the head be ``wanted``; return whether any was not."""
+def _keep(pull: PullRequest, wanted: dict[tuple[str, str], dict[str, str]]) -> tuple[bool, list[OutsideCheck]]:
+    """Make the rows of the head be ``wanted``; return whether any was not, and those of them that are red now."""
     known = {(row.source, row.name): row for row in OutsideCheck.objects.of_head(pull)}
-    changed = False
+    changed = []
     for (source, name), facts in wanted.items():
         row = known.pop((source, name), None) or OutsideCheck(
             pull_request=pull, sha=pull.head_sha, source=source, name=name
@@ -103,10 +106,10 @@ def _keep(pull: PullRequest, wanted: dict[tuple[str, str], dict[str, str]]) -> b
             for field, value in facts.items():
                 setattr(row, field, value)
             row.save()
-            changed = True
+            changed.append(row)
     for gone in known.values():
         gone.delete()
-    return changed or bool(known)
+    return bool(changed or known), [row for row in changed if row.state == OutsideCheck.State.RED]
 
 
 def _line(text: str, longest: int) -> str:
@@ -124,7 +127,7 @@ def have_mended(pull: PullRequest) -> None:
     Waits for whoever judges the head now: the Coder gets all findings at once. Runs in the scheduler's transaction.
     """
     task = pull.task
-    if task.assignments.filter(run__purpose__in=JUDGING, run__status__in=Run.OPEN).exists():
+    if judging.is_under_way(task):
         return
     too_often = pull.outside_fixes >= MOST_FIXES or task.rework >= pull.project.max_rework
     if too_often and not _may_go_on(pull):

@@ -6,7 +6,6 @@ from datetime import datetime
 from functools import partial
 
 from django.db import transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from agents.models import Agent, Provider, Run
@@ -18,6 +17,7 @@ from mcc.core.money import nanousd, usd_string
 from mcc.core.queue import enqueue
 from projects.errors import RequestClosed
 from projects.models import Issue, Project, PullRequest, Request, Task
+from projects.models.request import RequestQuerySet
 from projects.services import news
 from projects.services.account_rights import require_account_manager
 from projects.services.rights import require_administrator, require_decider
@@ -161,11 +161,9 @@ def amount_of_money(text: str) -> int:
     return value
 
 
-def withdraw(requests: QuerySet[Request]) -> None:
+def withdraw(requests: RequestQuerySet) -> None:
     """Void the open ones of ``requests``: the work moved on without their answer. Runs in the caller's transaction."""
-    for request in requests.filter(answered_at__isnull=True, withdrawn_at__isnull=True).select_related(
-        "issue__project", "project"
-    ):
+    for request in requests.open().select_related("issue__project", "project"):
         request.withdrawn_at = timezone.now()
         request.save(update_fields=["withdrawn_at"])
         news.request_changed(request)

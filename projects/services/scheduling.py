@@ -168,16 +168,15 @@ def _look_at_merging(task: Task) -> None:
 
 
 def _wanted(task: Task) -> str:
-    """Return who wants the task changed and waits for it, "" when nobody does."""
-    return feedback.authors(feedback.waiting(task))
+    """Return that somebody wants the task changed and waits for it, and who; "" when nobody does."""
+    return feedback.reason(feedback.waiting(task))
 
 
 def _send_back_for(wanted: str, task: Task) -> None:
     """Send it back once nobody is judging it and no question about it is open, whose findings would come too late."""
-    judging_now = task.assignments.filter(run__status__in=Run.OPEN).exists()
     asked = Request.objects.open().filter(task=task, kind=Request.Kind.BLOCKED).exists()
-    if not judging_now and not asked:
-        coding.send_back(task, f"{wanted} requested changes", wished=True)
+    if not judging.is_under_way(task) and not asked:
+        coding.send_back(task, wanted, wished=True)
 
 
 def _nothing(task: Task) -> None:

@@ -2,9 +2,10 @@
 
 import pytest
 
+from agents.models import Message
 from projects import orders
 from projects.models import Issue, OutsideCheck, PullRequest, Request
-from projects.services import outside_checks, scheduling
+from projects.services import coding, outside_checks, scheduling
 from projects.services.outside_checks import Report
 from projects.tests import factories
 from projects.tests.factories import judge
@@ -145,3 +146,24 @@ def test_a_hundred_red_jobs_make_a_short_order():
     assert len(said) < 4_200
     assert "job 9 (ci)" in said
     assert "90 more: job 10, job 11" in said
+
+
+def test_a_coder_at_work_hears_of_what_turns_red_meanwhile_a_few_times_and_nobody_else_does():
+    issue = at_work(max_rework=10)
+    task = issue.tasks.get()
+    pull = handed_in(task, 1)
+    ci(pull, State.RED)
+    judge(task, "approve")
+    assert statuses(issue) == {"one": "coding"}
+    run = factories.latest(task).run
+
+    for jobs in range(2, coding.MOST_TOLD + 4):
+        ci(pull, *[State.RED] * jobs)
+    ci(pull, State.GREEN)
+
+    said = list(run.messages.filter(is_order=False).values_list("content", flat=True))
+    assert len(said) == coding.MOST_TOLD
+    assert ("job 1 (ci)" in said[0], "job 0 (ci)" in said[0]) == (True, False)
+    factories.hand_in(task, "2" * 40)
+    ci(PullRequest.objects.get(), State.RED)
+    assert Message.objects.filter(content__startswith=orders.NEWS_OF_CI).count() == coding.MOST_TOLD
