@@ -205,6 +205,21 @@ def test_nobody_approves_on_github_what_somebody_sent_back_here(github, pull):
     assert stage() == "coding"
 
 
+def test_what_somebody_sends_back_here_in_the_moment_in_which_it_goes_to_the_merge_is_not_merged(github, pull):
+    known(github, bob := reviewer(github))
+    approve(github, pull, bob)
+    see(pull)
+    assert stage() == "merging"
+    other = factories.user(is_superuser=True)
+    proof.cast(pull, Vote.Kind.PERSON, Vote.Verdict.REJECT, head_sha=pull.head_sha, user=other, summary="No.")
+
+    merging.carry_out(pull.pk, AtWork())
+    assert github.simulator.requests("PUT", "/merge") == []
+    scheduling.advance(pull.issue_id)
+
+    assert stage() == "coding"
+
+
 def test_who_approves_after_all_wants_no_changes_any_more(github, pull):
     known(github, bob := reviewer(github))
     review(github, pull, bob)

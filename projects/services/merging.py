@@ -141,7 +141,7 @@ def carry_out(pull_id: int, lease: Lease) -> None:
 
 
 def _speaks_for_it(pull: PullRequest) -> bool:
-    is_wanted = pull.task.status == TaskStatus.MERGING and not proof.has_lost_approval(pull)
+    is_wanted = pull.task.status == TaskStatus.MERGING and not proof.is_taken_back(pull)
     return is_wanted and not proof.is_red_outside(pull)
 
 

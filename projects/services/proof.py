@@ -130,10 +130,11 @@ def _decisive(votes: Sequence[Vote]) -> Vote | None:
     return max(votes, key=lambda vote: (vote.verdict == Vote.Verdict.REJECT, vote.pk), default=None)
 
 
-def has_lost_approval(pull: PullRequest) -> bool:
-    """Whether a person approved the head, and no such vote counts any more, where the project wants one."""
+def is_taken_back(pull: PullRequest) -> bool:
+    """Whether what let the head be merged does not hold any more: somebody rejects it, or no approval is left."""
+    now = standing(pull)
     approvals = pull.votes.filter(kind=Vote.Kind.PERSON, verdict=Vote.Verdict.APPROVE, head_sha=pull.head_sha)
-    return pull.project.merge_needs_approval and approvals.exists() and not approvals.counting().exists()
+    return now.rejected or (now.needs_person and now.person is None and approvals.exists())
 
 
 def outside_key(pull: PullRequest) -> str:

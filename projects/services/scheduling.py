@@ -161,8 +161,8 @@ def _look_at_merging(task: Task) -> None:
         return
     elif proof.is_red_outside(pull):
         outside_checks.have_mended(pull)
-    elif proof.has_lost_approval(pull):
-        workflow.move_task(task, TaskStatus.REVIEW, reason="its approval was withdrawn")
+    elif proof.is_taken_back(pull):
+        workflow.move_task(task, TaskStatus.REVIEW, reason="its approval does not hold any more")
     else:
         merging.order(pull)
 
