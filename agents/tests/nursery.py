@@ -19,13 +19,14 @@ if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mcc.settings")
     django.setup()
 
+from agents import client
 from agents.gateway import Patience
 from agents.models import Run
 from agents.services import reconcile, runs
 from agents.tests.calls import ask, call_of
 from budgets.services.sweep import sweep
 from budgets.tests.hammer import database_url
-from mcc.core import lifeline
+from mcc.core import garbage, lifeline
 
 
 class Nursery:
@@ -58,6 +59,9 @@ def nursery() -> Iterator[Nursery]:
 def main() -> None:
     lifeline.die_with(os.getppid(), signal.SIGKILL)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    # As workers do: what all need is there before they are forked, and no search for garbage copies its pages.
+    client.load()
+    garbage.spare_imports()
     nursery_pid = os.getpid()
     for line in sys.stdin:
         verb, *arguments = line.split()

@@ -5,24 +5,20 @@ import json
 import os
 import re
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psycopg
-from psycopg.rows import dict_row
-
 from tests import migrated
+from tests.journeys.reader import Reader, Row
 from tests.ports import free_port
 from tests.servers import DIE_WITH_US
 
-Row = Mapping[str, object] | sqlite3.Row
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -107,6 +103,7 @@ class Company:
     def __init__(self, home: Path, *, migrates: bool = False, **environment: str) -> None:
         self.home = home
         self.migrates = migrates
+        self._reader: Reader | None = None
         self.port = free_port()
         self.log = home / "log.txt"
         self.bill = home / "bill.jsonl"
@@ -295,12 +292,9 @@ class Company:
 
     def rows(self, query: str, *values: object) -> Sequence[Row]:
         """Read the database directly, as an auditor would."""
-        if url := self.environment.get("DATABASE_URL"):
-            with psycopg.connect(url, row_factory=dict_row) as server:
-                return server.execute(query.replace("?", "%s"), values).fetchall()
-        with contextlib.closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=20)) as file:
-            file.row_factory = sqlite3.Row
-            return file.execute(query, values).fetchall()
+        if self._reader is None:
+            self._reader = Reader(self.database, self.environment.get("DATABASE_URL", ""))
+        return self._reader.rows(query, values)
 
     def wait_for(self, question: str, *values: object, timeout_s: float = 180) -> None:
         """Wait until the rows answer ``question`` (a query for one value) with yes."""
