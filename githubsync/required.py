@@ -98,9 +98,11 @@ def _said(client: Client, root: str, sha: str) -> _Said:
         said.statuses[row["context"]] = MEANING.get(row["state"])
     if withheld.check_runs_are(client.connection):
         return said
-    with suppress(Forbidden):
+    try:
         for row in client.pages(f"{at}/check-runs", inside="check_runs"):
             app = row["app"] or {}
             said.runs.setdefault(row["name"], {})[app.get("id", 0)] = MEANING.get(row["conclusion"] or "")
             said.slugs[app.get("id", 0)] = app.get("slug") or ""
+    except Forbidden:
+        withheld.check_runs(client.connection)
     return said

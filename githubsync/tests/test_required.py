@@ -123,6 +123,15 @@ def test_what_is_required_stands_on_the_issues_page_with_what_github_says_of_it(
     assert f'<a class="more-row" href="{github.simulator.url}/ada/atlas/builds/1" rel="noreferrer">' in shown
 
 
+def test_check_runs_that_are_withheld_from_a_token_are_asked_for_once(github, pull):
+    github.token.permissions["checks"] = "none"
+    for _ in range(2):
+        merging.carry_out(pull.pk, AtWork())
+
+    assert tried(github) == [405, 405]
+    assert [one.status for one in github.simulator.requests("GET", "/check-runs")] == [403]
+
+
 def test_another_commit_waits_for_nothing_yet(github, pull):
     merging.carry_out(pull.pk, AtWork())
     pull.refresh_from_db()
