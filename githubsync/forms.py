@@ -7,6 +7,7 @@ from django import forms
 from githubsync.models import GITHUB_API, Connection, Repository
 from mcc.core.models import User
 from projects.forms import NewProjectForm, offer_agents
+from projects.models import Membership, Project
 from projects.settings_forms import LinesField
 
 
@@ -98,10 +99,23 @@ class InviteForm(forms.Form):
     )
     user = forms.ModelChoiceField(User.objects.none(), label="Comes in as", required=False, empty_label="a new account")
 
+    projects = forms.ModelMultipleChoiceField(
+        Project.objects.none(),
+        label="Member of",
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="Whoever is a member already keeps their role.",
+    )
+    role = forms.ChoiceField(label="There as", choices=Membership.Role.choices, initial=Membership.Role.VIEWER)
+
     def __init__(self, data: object = None, *, ways: Sequence[Connection]) -> None:
         super().__init__(data)  # type: ignore[arg-type]
-        server, user = self.fields["connection"], self.fields["user"]
+        server, user, projects = self.fields["connection"], self.fields["user"], self.fields["projects"]
         assert isinstance(server, forms.ModelChoiceField) and isinstance(user, forms.ModelChoiceField)
+        assert isinstance(projects, forms.ModelMultipleChoiceField)
+        projects.queryset = Project.objects.order_by("key")
+        if not projects.queryset.exists():
+            del self.fields["projects"], self.fields["role"]
         server.queryset = Connection.objects.filter(pk__in=[way.pk for way in ways])
         if len(ways) == 1:
             server.initial, server.widget = ways[0], forms.HiddenInput()

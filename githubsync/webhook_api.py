@@ -5,14 +5,24 @@ from __future__ import annotations
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from django.urls import path, reverse
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.utils.serializer_helpers import ReturnDict
 
 from githubsync.models import Connection, Delivery, Webhook
 from githubsync.services import deliveries, webhooks
 from projects.api.endpoint import Endpoint, administrator
+
+
+class TrafficOut(serializers.Serializer):
+    """What came in by it; of the last day how much waits, and how much was given up."""
+
+    last_delivered_at = serializers.DateTimeField(source="last.received_at", default=None, allow_null=True)
+    waiting = serializers.IntegerField()
+    given_up = serializers.IntegerField()
+    last_error = serializers.CharField(source="failure.error", default="", help_text="of the last that was given up")
 
 
 class WebhookOut(serializers.Serializer):
@@ -22,6 +32,11 @@ class WebhookOut(serializers.Serializer):
     secret_set_at = serializers.DateTimeField()
     verified_at = serializers.DateTimeField(allow_null=True, help_text="null: nothing signed came in yet")
     previous_secret_holds = serializers.BooleanField(source="previous_secret")
+    traffic = serializers.SerializerMethodField()
+
+    @extend_schema_field(TrafficOut)
+    def get_traffic(self, webhook: Webhook) -> ReturnDict[str, object]:
+        return TrafficOut(deliveries.traffic(webhook.connection)).data
 
     def get_url(self, webhook: Webhook) -> str:
         request: Request = self.context["request"]

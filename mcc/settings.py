@@ -246,6 +246,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Everything that a person can do in the browser, for programs. Amounts are decimal strings in USD.",
     "SERVE_INCLUDE_SCHEMA": False,
     "ENUM_NAME_OVERRIDES": {
+        "MembershipRole": "projects.models.Membership.Role",
         "AccountKind": "budgets.models.Account.Kind",
         "ProviderKind": "agents.models.Provider.Kind",
         "ConnectionKind": "githubsync.models.Connection.Kind",

@@ -14,6 +14,7 @@ urlpatterns = [
     path("api/v1/", include("projects.api.urls")),
     path("api/v1/", include("githubsync.api")),
     path("api/v1/", include("githubsync.webhook_api")),
+    path("api/v1/", include("githubsync.people_api")),
     path("theme/", pages.set_theme, name="theme"),
     path("styleguide/", styleguide.page, name="styleguide"),
     path("healthz", health.healthz),

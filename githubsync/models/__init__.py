@@ -1,6 +1,6 @@
 from githubsync.models.connection import GITHUB_API, App, Connection, Installation, InstallationToken, validate_api_url
 from githubsync.models.delivery import ACTION_LENGTH, EVENT_LENGTH, NAME_LENGTH, Delivery, Webhook
-from githubsync.models.identity import Identity, Invitation, SignIn, UserToken
+from githubsync.models.identity import Identity, Invitation, InvitedTo, SignIn, UserToken
 from githubsync.models.repository import BranchRules, IssueLink, Poll, Repository
 from githubsync.models.said import Heard, Outgoing, Told
 
@@ -18,6 +18,7 @@ __all__ = [
     "Installation",
     "InstallationToken",
     "Invitation",
+    "InvitedTo",
     "IssueLink",
     "Outgoing",
     "Poll",

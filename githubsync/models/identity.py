@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 
 from mcc.core.encryption import EncryptedTextField
+from projects.models import Membership, Project
 
 
 class SignIn(models.Model):
@@ -82,3 +83,19 @@ class Invitation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.login} on {self.server}"
+
+
+class InvitedTo(models.Model):
+    """A project that somebody who is invited will be a member of, unless they are by then."""
+
+    invitation = models.ForeignKey(Invitation, models.CASCADE, related_name="projects")
+    project = models.ForeignKey(Project, models.CASCADE, related_name="+")
+    role = models.CharField(max_length=10, choices=Membership.Role.choices)
+
+    class Meta:
+        ordering = ["project__key"]
+        verbose_name_plural = "invited to"
+        constraints = [models.UniqueConstraint(fields=["invitation", "project"], name="invited_to_once")]
+
+    def __str__(self) -> str:
+        return f"{self.invitation} to {self.project}"

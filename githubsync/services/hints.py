@@ -23,8 +23,13 @@ class Kind(StrEnum):
     PULL = "pull"
     COMMIT = "commit"
     BRANCH = "branch"
+    LABELS = "labels"
     REPOSITORY = "repository"
     CONNECTION = "connection"
+
+
+WHOLE: Final = (Kind.LABELS, Kind.REPOSITORY)
+"""What there is one of in a repository, without a name."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ def subjects_of(connection: Connection, event: str, payload: object) -> list[Sub
     if reader is None or not repository or _text(payload, "action") in NOTHING_NEW.get(event, ()):
         return []
     kind, name = reader(payload)
-    return [Subject(kind, repository, name)] if name or kind == Kind.REPOSITORY else []
+    return [Subject(kind, repository, name)] if name or kind in WHOLE else []
 
 
 def _issue(payload: object) -> tuple[Kind, str]:
@@ -83,6 +88,10 @@ def _repository(payload: object) -> tuple[Kind, str]:
     return Kind.REPOSITORY, ""
 
 
+def _label(payload: object) -> tuple[Kind, str]:
+    return Kind.LABELS, ""
+
+
 READERS: Final = {
     "issues": _issue,
     "issue_comment": _issue,
@@ -98,7 +107,7 @@ READERS: Final = {
     "workflow_run": _commit("workflow_run", "head_sha"),
     "status": _commit("sha"),
     "repository": _repository,
-    "label": _repository,
+    "label": _label,
     "member": _repository,
 }
 OF_CONNECTION: Final = {

@@ -1,28 +1,40 @@
 """Whom administrators let in by GitHub: a name is looked up there once, and the number that it has is what is kept."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
 from django.db import transaction
 
 from githubsync.client import Client, Credential
-from githubsync.models import Connection, Identity, Invitation
+from githubsync.models import Connection, Identity, Invitation, InvitedTo
 from githubsync.services import tokens
 from githubsync.services.tokens import Use
 from mcc.core import audit
 from mcc.core.errors import InvalidInput
 from mcc.core.models import User
 from projects.forge import NotFound
+from projects.models import Membership, Project
+from projects.services import projects as members
 from projects.services.rights import require_administrator
 
 LOGIN = re.compile(r"@?([0-9A-Za-z](?:[0-9A-Za-z_-]{0,98}[0-9A-Za-z])?)")
 
 
-def invite(connection: Connection, login: str, *, by: User, user: User | None = None) -> Invitation:
+def invite(
+    connection: Connection,
+    login: str,
+    *,
+    by: User,
+    user: User | None = None,
+    projects: Iterable[Project] = (),
+    role: Membership.Role = Membership.Role.VIEWER,
+) -> Invitation:
     """Let ``login`` of the connection's GitHub come in, as ``user`` or, without one, with a new account.
 
-    Digits alone are taken for the number of an account. Asks GitHub once. Raises InvalidInput, NotAllowed, ForgeErrors.
+    Once in they are members of ``projects`` with ``role``. Whoever is invited again is invited as said last. Digits
+    alone are taken for the number of an account. Asks GitHub once. Raises InvalidInput, NotAllowed, ForgeErrors.
     """
     require_administrator(by)
     word = LOGIN.fullmatch(login.strip())
@@ -34,7 +46,18 @@ def invite(connection: Connection, login: str, *, by: User, user: User | None = 
         raise _wrong(f"There is no {word[1]} on {connection.web_url}.") from None
     if facts["type"] != "User":
         raise _wrong(f"{facts['login']} is no person, GitHub says.")
-    return _write_down(connection, facts, by, user)
+    with transaction.atomic():
+        row = _write_down(connection, facts, by, user)
+        row.projects.all().delete()
+        InvitedTo.objects.bulk_create(InvitedTo(invitation=row, project=project, role=role) for project in projects)
+    return row
+
+
+def use_up(invitation: Invitation, user: User) -> None:
+    """Give ``user`` what they were invited to. Runs in the transaction of whoever recognised them."""
+    for place in invitation.projects.select_related("project"):
+        members.admit(place.project, user, Membership.Role(place.role), by=invitation.invited_by)
+    invitation.delete()
 
 
 @transaction.atomic

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from githubsync import access
 from githubsync.models import Connection, Repository
 from githubsync.services import repositories
-from githubsync.services.effects import branches, commits, issues, pulls
+from githubsync.services.effects import branches, commits, issues, labels, pulls
 from githubsync.services.effects.look import Look
 from githubsync.services.hints import Kind, Subject
 from mcc.core.errands import Later, Lease
@@ -75,4 +75,5 @@ EFFECTS: dict[Kind, Effect] = {
     Kind.PULL: _numbered(pulls.look_at),
     Kind.COMMIT: commits.look_at,
     Kind.BRANCH: branches.look_at,
+    Kind.LABELS: labels.look_at,
 }

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from githubsync.models import Connection, Identity, Invitation
 from githubsync.oauth import Account, Flow, Grant
-from githubsync.services import user_tokens
+from githubsync.services import invitations, user_tokens
 from mcc.core import audit
 from mcc.core.errors import DomainError, InvalidInput
 from mcc.core.models import User
@@ -94,7 +94,8 @@ def _linked(connection: Connection, user: User, account: Account) -> Identity:
     identity = _known(connection, account)
     if identity is None:
         identity = _join(connection, account, user)
-        Invitation.objects.filter(server=connection.web_url, github_id=account.github_id).delete()
+        for invitation in Invitation.objects.filter(server=connection.web_url, github_id=account.github_id):
+            invitations.use_up(invitation, user)
         audit.record(user, "github.link_identity", f"core.user:{user.pk}", _named(account))
     elif identity.user_id != user.pk:
         raise InvalidInput(f"{account.login} on GitHub is connected to somebody else's account here.")
@@ -118,7 +119,7 @@ def _accepted(connection: Connection, account: Account) -> Identity:
         raise NotInvited(account.login)
     user = invitation.user or _newcomer(account)
     identity = _join(connection, account, user)
-    invitation.delete()
+    invitations.use_up(invitation, user)
     audit.record(user, "github.accept_invitation", f"core.user:{user.pk}", _named(account))
     return identity
 

@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from django.db import transaction
+
 from githubsync.models import Repository
 from mcc.core import audit
 from mcc.core.errors import InvalidInput
@@ -41,10 +43,22 @@ def change(
         raise InvalidInput("The triggers cannot be like this.", fields=wrong)
     changed = {name: value for name, value in now.items() if getattr(repository, name) != value}
     if changed:
-        Repository.objects.filter(pk=repository.pk).update(**changed)
+        forgotten = {"trigger_label_id": None} if "trigger_label" in changed else {}
+        Repository.objects.filter(pk=repository.pk).update(**changed, **forgotten)
         audit.record(user, "github.change_triggers", f"githubsync.repository:{repository.pk}", changed)
     for name, value in changed.items():
         setattr(repository, name, value)
+
+
+@transaction.atomic
+def follow(repository: Repository, label: str) -> None:
+    """Let work start by ``label``: so the one that started it is called on GitHub now."""
+    before = repository.trigger_label
+    same = Repository.objects.filter(pk=repository.pk, trigger_label=before)
+    if same.update(trigger_label=label[:50]):
+        repository.trigger_label = label[:50]
+        detail = {"trigger_label": repository.trigger_label, "before": before}
+        audit.record(None, "github.follow_label", f"githubsync.repository:{repository.pk}", detail)
 
 
 def _wrong(given: Mapping[str, object]) -> dict[str, list[str]]:

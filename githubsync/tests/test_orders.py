@@ -6,7 +6,7 @@ import pytest
 from django.core.cache import cache
 
 from githubsync.models import Heard, Identity, IssueLink, Repository, Told
-from githubsync.services import outbox
+from githubsync.services import outbox, triggers
 from githubsync.services.effects.commands import order_in
 from githubsync.services.hints import Kind
 from githubsync.simulator.world import Issue as Theirs
@@ -255,3 +255,46 @@ def test_too_many_starts_in_an_hour_stop_and_say_so(github, there, admin_client)
 )
 def test_a_command_is_what_a_reader_sees_at_the_beginning_of_a_line(body, order):
     assert order_in(body, "mcc") == order
+
+
+def renamed(github, name, to):
+    made = github.simulator.world.token("ada", permissions={"issues": "write"})
+    answer = github.ask("PATCH", f"{{repo}}/labels/{name}", {"new_name": to}, made)
+    assert answer.ok, answer.text
+
+
+@pytest.mark.parametrize("hint", [(Kind.LABELS, ""), (Kind.ISSUE, 1)], ids=["told", "asked"])
+def test_a_label_that_is_renamed_is_followed_whether_a_webhook_tells_or_an_issue_shows_it(github, there, hint):
+    label(github, bob := token(github, "bob"))
+    look(Kind.ISSUE, 1)
+    assert heard() == [("bob", "start", "started")]
+
+    renamed(github, "mcc", "Agents")
+    for _ in range(2):
+        look(*hint)
+
+    assert Repository.objects.get().trigger_label == "Agents"
+    assert AuditEntry.objects.filter(action="github.follow_label").count() == 1
+    assert heard() == [("bob", "start", "started")], "nothing was put on or taken off"
+    filed(github, 2)
+    github.made("{repo}/issues/2/labels", {"labels": ["Agents"]}, bob)
+    look(Kind.ISSUE, 2)
+    assert heard()[1:] == [("bob", "start", "started")]
+
+
+def test_a_label_that_was_never_seen_cannot_be_followed_and_one_that_people_chose_is_kept(github, there):
+    github.made("{repo}/labels", {"name": "mcc"}, token(github, "bob"))
+    renamed(github, "mcc", "agents")
+    look(Kind.LABELS)
+    assert Repository.objects.get().trigger_label == "mcc"
+
+    look(Kind.LABELS)
+    github.made("{repo}/labels", {"name": "mcc"}, token(github, "bob"))
+    look(Kind.LABELS)
+    triggers.change(
+        Repository.objects.select_related("project").get(), user=people.user(is_superuser=True), trigger_label="go"
+    )
+    renamed(github, "mcc", "robots")
+    look(Kind.LABELS)
+
+    assert Repository.objects.get().trigger_label == "go"

@@ -258,6 +258,7 @@ SHA = "a" * 40
         ("status", {"sha": SHA}, [("commit", 5, SHA)]),
         ("workflow_run", {"workflow_run": {"head_sha": "../../x"}}, []),
         ("repository", {"action": "renamed"}, [("repository", 5, "")]),
+        ("label", {"action": "edited"}, [("labels", 5, "")]),
         ("star", {}, []),
         (
             "installation_repositories",

@@ -18,6 +18,8 @@ from githubsync.tests import factories
 from githubsync.tests.tls import Authority, in_front_of
 from mcc.core.errors import InvalidInput
 from mcc.core.models import AuditEntry, User
+from projects.models import Membership
+from projects.tests import factories as company
 from projects.tests.factories import user as person
 
 pytestmark = pytest.mark.django_db
@@ -306,6 +308,24 @@ def test_an_invitation_may_be_for_an_account_that_is_here(client, github, way, a
     sign_in(client, way, "grace")
 
     assert (whose(client), User.objects.filter(username="grace").exists()) == ("grace.h", False)
+
+
+def test_an_invitation_names_projects_and_who_is_a_member_already_keeps_their_role(client, admin_client, github, way):
+    one, other = company.project(), company.project()
+    mine = User.objects.create_user("grace.h")
+    Membership.objects.create(project=other, user=mine, role=Membership.Role.OWNER)
+    github.simulator.world.account("grace")
+    given = {"connection": way.pk, "login": "grace", "user": mine.pk, "role": "viewer"}
+    for projects in ([other.pk], [one.pk, other.pk]):
+        assert admin_client.post("/people/", {**given, "projects": projects}).status_code == 302
+    shown = admin_client.get("/people/").content.decode()
+    assert f"viewer of {one.key}, {other.key}" in shown
+
+    sign_in(client, way, "grace")
+
+    assert dict(mine.memberships.values_list("project__key", "role")) == {one.key: "viewer", other.key: "owner"}
+    assert client.get(f"/projects/{one.key}/").status_code == 200
+    assert not Invitation.objects.exists()
 
 
 def test_administrators_invite_by_name_and_the_number_is_kept(admin_client, github, way):

@@ -17,7 +17,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
-from githubsync.models import Connection, Delivery, Webhook
+from githubsync.models import App, Connection, Delivery, Webhook
 from githubsync.services import webhooks
 from mcc.core.errors import NotAllowed
 from mcc.core.models import AuditEntry
@@ -259,3 +259,28 @@ def test_others_neither_see_nor_change_a_webhook(client):
     with pytest.raises(NotAllowed):
         webhooks.rotate(connection, user=someone)
     assert Webhook.objects.get().secret.reveal() == secret
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("kind", ["app", "personal_token"])
+def test_the_page_of_a_connection_says_what_came_in_what_waits_and_why_something_was_given_up(admin_client, kind):
+    connection, secret, _ = hook()
+    Connection.objects.update(kind=kind)
+    if kind == "app":
+        App.objects.create(connection=connection, app_id=7, slug="ours", client_id="c")
+    page, api = f"/connections/{connection.pk}/", f"/api/v1/connections/{connection.pk}/webhook/"
+    assert admin_client.get(api).json()["traffic"]["last_delivered_at"] is None
+    assert "Last delivery" not in admin_client.get(page).content.decode()
+    for body in (b"{}", b'{"a": 1}', b'{"a": 2}'):
+        post(admin_client, connection, body, headers(body, secret))
+    first = Delivery.objects.earliest("pk")
+    Delivery.objects.filter(pk=first.pk).update(status=Delivery.Status.DEAD, error="GitHub answered 500.")
+
+    html, told = admin_client.get(page).content.decode(), admin_client.get(api).json()["traffic"]
+
+    assert "Last delivery" in html
+    assert "2 wait" in html
+    assert f'href="/connections/{connection.pk}/deliveries/?status=dead">1 given up</a>' in html
+    assert "GitHub answered 500." in html
+    assert (told["waiting"], told["given_up"], told["last_error"]) == (2, 1, "GitHub answered 500.")
+    assert told["last_delivered_at"] is not None

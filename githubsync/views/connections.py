@@ -16,7 +16,7 @@ from django.views.decorators.vary import vary_on_headers
 from githubsync.forms import ClientForm, ConnectionForm, EditConnectionForm
 from githubsync.manifest import reaches
 from githubsync.models import Connection, Webhook
-from githubsync.services import connections, inspection, polling, ways_in, webhooks
+from githubsync.services import connections, deliveries, inspection, polling, ways_in, webhooks
 from mcc.core import pages
 from mcc.core.errors import DomainError
 
@@ -163,6 +163,7 @@ def _page(request: HttpRequest, connection: Connection) -> dict[str, Any]:
         "hears": reaches(connection.web_url, hook_url),
         "is_limited": connection.limited_until is not None and connection.limited_until > timezone.now(),
         "health": inspection.last(connection),
+        "traffic": deliveries.traffic(connection),
         "hearing": polling.hearing(connection),
         "installations": connection.installations.all(),
         "edit_form": EditConnectionForm(connection=connection),

@@ -25,7 +25,7 @@ def index(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         with pages.explained(form, DomainError, ProviderError):
             given = form.cleaned_data
-            invited = invitations.invite(given["connection"], given["login"], by=user, user=given["user"])
+            invited = invitations.invite(given.pop("connection"), given.pop("login"), by=user, **given)
             messages.success(request, f"{invited.login} may come in now.")
             return pages.go(request, reverse("github:people"))
     identities = Prefetch("github_identities", queryset=Identity.objects.order_by("login"))
@@ -33,7 +33,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "form": form,
         "ways": ways,
         "people": User.objects.prefetch_related(identities).order_by("-is_active", "username"),
-        "invitations": Invitation.objects.select_related("user", "invited_by"),
+        "invitations": Invitation.objects.select_related("user", "invited_by").prefetch_related("projects__project"),
     }
     return pages.answer(request, "github/people.html", "github/_invite.html", context)
 

@@ -119,6 +119,14 @@ def set_member(project: Project, member: User, role: Membership.Role | None, *, 
     audit.record(user, "projects.set_member", f"projects.project:{project.pk}", {"member": member.pk, "role": role})
 
 
+@transaction.atomic
+def admit(project: Project, member: User, role: Membership.Role, *, by: User) -> None:
+    """Let ``member`` in as ``by``, an administrator then, invited them. Who is in already keeps their role."""
+    _, is_new = project.memberships.get_or_create(user=member, defaults={"role": role})
+    if is_new:
+        audit.record(by, "projects.set_member", f"projects.project:{project.pk}", {"member": member.pk, "role": role})
+
+
 def _set(project: Project, rules: Mapping[str, object]) -> None:
     unknown = sorted(set(rules) - set(SETTABLE))
     if unknown:

@@ -6,7 +6,7 @@ Agents work on the text as it was when the work was ordered. An edit is only not
 from typing import Any
 
 from githubsync.models import IssueLink
-from githubsync.services.effects import orders, pulls
+from githubsync.services.effects import labels, orders, pulls
 from githubsync.services.effects.look import Look, login
 from githubsync.services.importing import digest
 from projects.forge import NotFound
@@ -27,6 +27,7 @@ def look_at(look: Look, number: int) -> None:
         _agree(look, link, facts)
         link.issue.refresh_from_db(fields=["status", "started_at"])
     if facts is not None and (link is None or link.there in (There.OPEN, There.CLOSED)):
+        labels.see(look, facts["labels"])
         orders.by_label(look, facts, link)
         orders.by_comments(look, facts)
 

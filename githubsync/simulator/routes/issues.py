@@ -177,6 +177,19 @@ def labels(call: Call) -> Answer:
     return call.listing(call.repo.labels, lambda label: call.shapes.label(call.repo, label))
 
 
+@route("PATCH", REPO + "/labels/{name}", needs="issues:write", role="write")
+def rename_label(call: Call, name: str) -> Answer:
+    """Call it otherwise, here and on all issues that have it; nothing else."""
+    label = next((each for each in call.repo.labels if each.name.lower() == name.lower()), None)
+    if label is None:
+        raise Refusal(404, "Not Found")
+    before, label.name = label.name, str(call.body.get("new_name") or label.name)
+    for issue in call.repo.issues.values():
+        issue.labels = [label.name if each == before else each for each in issue.labels]
+    call.tell("label", "edited", label=label, changes={"name": {"from": before}})
+    return Answer(200, call.shapes.label(call.repo, label))
+
+
 @route("POST", REPO + "/labels", needs="issues:write", role="write")
 def create_label(call: Call) -> Answer:
     name, repo = call.text("name", "Label"), call.repo

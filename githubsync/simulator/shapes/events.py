@@ -57,8 +57,8 @@ class Events(Work, Code, Hooks):
             changes = {"owner": {"from": {"user": self.user(former_owner)}}}
         return {"changes": changes} if changes else {}
 
-    def _of_label(self, repo: Repo, *, label: Label) -> Json:
-        return {"label": self.label(repo, label)}
+    def _of_label(self, repo: Repo, *, label: Label, **more: object) -> Json:
+        return {"label": self.label(repo, label), **more}
 
     def _of_issues(self, repo: Repo, *, issue: Issue, label: Label | None = None, **more: object) -> Json:
         about = {"label": self.label(repo, label)} if label else {}
