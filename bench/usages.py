@@ -45,9 +45,10 @@ WRITTEN = (
     "SELECT n, n, at, model, model, 'acme', input, output, 0, 0, 0, cost, source, 0 FROM bench_one",
     "INSERT INTO budgets_posting (usage_id, account_id, amount_nanousd, at) SELECT n, account_id, cost, at "
     "FROM bench_paid",
-    f"INSERT INTO budgets_dayspend (account_id, day, model, {', '.join(SUMS)}) SELECT account_id, day, model, "  # noqa: S608
-    "SUM(cost), COUNT(*), SUM(input), SUM(output), 0, 0 FROM bench_paid GROUP BY account_id, day, model "
-    "ON CONFLICT (account_id, day, model) DO UPDATE SET "
+    f"INSERT INTO budgets_dayspend (account_id, day, model, provider, source, {', '.join(SUMS)}) "  # noqa: S608
+    "SELECT account_id, day, model, 'acme', source, SUM(cost), COUNT(*), SUM(input), SUM(output), 0, 0 "
+    "FROM bench_paid GROUP BY account_id, day, model, source "
+    "ON CONFLICT (account_id, day, model, provider, source) DO UPDATE SET "
     f"{', '.join(f'{name} = budgets_dayspend.{name} + excluded.{name}' for name in SUMS)}",
 )
 INDEXES = {

@@ -5,7 +5,7 @@ Accounts know nobody; their owners stand on floors above and bring the rule (``u
 
 from typing import Protocol
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 
 from budgets.models import Account, Posting
 from mcc.core.models import User
@@ -74,12 +74,15 @@ def visible_postings(user: User, *paid_by: Account | None) -> QuerySet[Posting]:
         return Posting.objects.filter(account__in=list(seen.values_list("pk", flat=True)))
     rows = Posting.objects.filter(account=paid[0])
     for other in paid[1:]:
-        rows = rows.filter(_also_paid(account=other))
-    return rows if user.is_superuser else rows.filter(_also_paid(account__in=seen.values("pk")))
+        rows = _also_paid(rows, account=other)
+    return rows if user.is_superuser else _also_paid(rows, account__in=seen.values("pk"))
 
 
-def _also_paid(**account: object) -> Exists:
-    return Exists(Posting.objects.filter(usage=OuterRef("usage"), **account))
+def _also_paid(rows: QuerySet[Posting], **account: object) -> QuerySet[Posting]:
+    # Neither a join nor an EXISTS, of which PostgreSQL makes one: it could begin with all that the others ever paid.
+    also = Posting.objects.filter(usage=OuterRef("usage"), **account).order_by().values("pk")[:1]
+    alias = f"also_{len(rows.query.annotations)}"
+    return rows.alias(**{alias: Subquery(also)}).filter(**{f"{alias}__isnull": False})
 
 
 def decides(user: User) -> bool:

@@ -15,8 +15,14 @@ from mcc.core.handwritten import marks
 By = Literal["account", "day", "model"]
 MEASURES = ("amount_nanousd", "generations", "input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens")
 READY, FRESH = (
-    {"account": "account_id", "day": "day", "model": "model"},
-    {"account": "waits.account_id", "day": "waits.day", "model": "used.model_used"},
+    {"account": "account_id", "day": "day", "model": "model", "provider": "provider", "source": "source"},
+    {
+        "account": "waits.account_id",
+        "day": "waits.day",
+        "model": "used.model_used",
+        "provider": "used.provider",
+        "source": "used.cost_source",
+    },
 )
 """How the columns of the sums are called, and those of what waits."""
 ADDED_UP = ", ".join(f"SUM({name}) AS {name}" for name in MEASURES)

@@ -1,26 +1,27 @@
 """Billed generations as people look for them: filtered, added up, grouped, and row by row.
 
 The rows are the postings of one account, one for each usage, so that what is shown is what the ledger holds. What a
-filter asks beyond one account, days and a model is read from the rows; the rest comes from the sums per day, which
+filter asks of runs, or of two accounts at once, is read from the rows; the rest comes from the sums per day, which
 answer quickly however many rows there are. Both are the same number (``projects/tests/test_usage.py``).
 """
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import TruncDate
 
-from agents.models import Agent, Outcome, Run
+from agents.models import Agent, Charge, Outcome, Run
 from budgets import access, periods, queries
-from budgets.models import Account, Hold, Posting
+from budgets.models import Account, Hold, Posting, Usage
 from budgets.queries import SUMS, Totals
 from budgets.summed import Asked
 from mcc.core.models import User
 from projects.models import Issue, Project
 from projects.usage_filter import GOING_ON, NO_RUN, UsageFilter
+from projects.usage_lines import PAGE, Cursor
 
 KINDS = {
     "project": Account.Kind.PROJECT,
@@ -29,7 +30,6 @@ KINDS = {
     "role": Account.Kind.AGENT_TYPE,
 }
 GROUPINGS = ("day", *KINDS, "model", "outcome")
-RUN = "usage__charge__run__"
 
 
 @dataclass(frozen=True)
@@ -63,32 +63,70 @@ class Risk:
 
 
 def postings(user: User, asked: UsageFilter) -> QuerySet[Posting]:
-    """Return one line for each usage that ``asked`` selects and ``user`` may see, unordered."""
+    """Return one line for each usage that ``asked`` selects and ``user`` may see, unordered: for lists, which read the
+    latest ones and stop.
+    """
+    rows, told = _paid(user, asked), _told(asked)
+    if not told:
+        return rows
+    # Not a join, nor what PostgreSQL makes one of: it would begin with all usages when its statistics are old.
+    own = Usage.objects.filter(told, pk=OuterRef("usage")).order_by().values("pk")[:1]
+    return rows.alias(own=Subquery(own)).filter(own__isnull=False)
+
+
+def _joined(user: User, asked: UsageFilter) -> QuerySet[Posting]:
+    """Return the same lines, for adding all of them up."""
+    return _paid(user, asked).filter(_told(asked, "usage__")).order_by()
+
+
+def _paid(user: User, asked: UsageFilter) -> QuerySet[Posting]:
     rows = access.visible_postings(user, *asked.accounts)
     if asked.since:
         rows = rows.filter(at__gte=periods.midnight(asked.since))
     if asked.until:
         rows = rows.filter(at__lt=periods.midnight(asked.until + timedelta(days=1)))
-    equal = {"usage__model_used": asked.model, "usage__provider": asked.provider, "usage__cost_source": asked.source}
     if asked.run:
-        rows = rows.filter(usage__charge__run=asked.run)
-    rows = rows.filter(**{name: value for name, value in equal.items() if value})
-    return rows.filter(_outcome(asked.outcome)) if asked.outcome else rows
+        rows = rows.filter(usage__in=list(Charge.objects.filter(run=asked.run).values_list("usage", flat=True)))
+    return rows
 
 
-def _outcome(outcome: str) -> Q:
-    if outcome == NO_RUN:
-        return Q(usage__charge=None)
-    if outcome == GOING_ON:
-        return Q(**{f"{RUN}status__in": Run.OPEN})
-    return Q(**{f"{RUN}outcome": outcome})
+def _told(asked: UsageFilter, usage: str = "") -> Q:
+    """Return what is asked of a usage itself, in words that begin with ``usage``."""
+    equal = {"model_used": asked.model, "provider": asked.provider, "cost_source": asked.source}
+    told = Q(**{f"{usage}{name}": value for name, value in equal.items() if value})
+    if asked.outcome == NO_RUN:
+        return told & Q(**{f"{usage}charge": None})
+    if asked.outcome == GOING_ON:
+        return told & Q(**{f"{usage}charge__run__status__in": Run.OPEN})
+    return told & Q(**{f"{usage}charge__run__outcome": asked.outcome}) if asked.outcome else told
+
+
+def recent(user: User, asked: UsageFilter, before: str = "", size: int = PAGE) -> QuerySet[Posting]:
+    """Return those of `postings` among which the latest ``size`` before a cursor are, and the next one. Raises
+    InvalidInput for a cursor that is none.
+
+    The sums tell on which days there are any: so what is rare is not looked for among everything that was ever paid.
+    """
+    rows, summed = postings(user, asked), _summed(user, asked)
+    if summed is None or not summed.equal:
+        return rows
+    begin = periods.day(Cursor.read(before).at) if before else date.max
+    counts = {day: sums.generations for day, sums in queries.sums(summed, by="day").items() if day <= begin}
+    missing, first = size + 1, begin
+    for first in sorted(counts, reverse=True):
+        # Of the cursor's own day some were shown before.
+        missing -= counts[first] if first < begin else 0
+        if missing <= 0:
+            break
+    # A day earlier, in case that the sums are those of another time zone for some minutes.
+    return rows.filter(at__gte=periods.midnight(first - timedelta(days=1))) if counts else rows.none()
 
 
 def totals(user: User, asked: UsageFilter) -> Totals:
     """Return what everything that ``asked`` selects came to."""
     if (summed := _summed(user, asked)) is not None:
         return sum(queries.sums(summed, by="account").values(), Totals())
-    row = postings(user, asked).aggregate(**{f"sum_{number}": measure for number, measure in enumerate(SUMS)})
+    row = _joined(user, asked).aggregate(**{f"sum_{number}": measure for number, measure in enumerate(SUMS)})
     return Totals(*map(int, row.values()))
 
 
@@ -104,7 +142,7 @@ def _summed(user: User, asked: UsageFilter) -> Asked | None:
 
 
 def _of(asked: UsageFilter, *, accounts: Collection[int] = (), kind: str = "") -> Asked:
-    equal = {"model": asked.model}
+    equal = {"model": asked.model, "provider": asked.provider, "source": asked.source}
     return Asked(accounts, kind, asked.since, asked.until, {name: value for name, value in equal.items() if value})
 
 
@@ -146,7 +184,7 @@ def _quick_groups(user: User, asked: UsageFilter, by: str, most: int | None) -> 
 
 
 def _read_groups(user: User, asked: UsageFilter, by: str) -> tuple[dict[Any, Totals], Totals]:
-    rows = postings(user, asked).order_by()
+    rows = _joined(user, asked)
     if by in KINDS:
         payer = Posting.objects.filter(usage=OuterRef("usage"), account__kind=KINDS[by]).order_by("pk")
         rows = rows.annotate(key=Subquery(payer.values("account")[:1]))
@@ -154,7 +192,7 @@ def _read_groups(user: User, asked: UsageFilter, by: str) -> tuple[dict[Any, Tot
         key = {
             "day": TruncDate("at", tzinfo=periods.zone()),
             "model": F("usage__model_used"),
-            "outcome": F(f"{RUN}outcome"),
+            "outcome": F("usage__charge__run__outcome"),
         }
         rows = rows.annotate(key=key[by])
     found = {key: Totals(*map(int, values)) for key, *values in rows.values_list("key").annotate(*SUMS)}
@@ -199,7 +237,7 @@ def risk(user: User, asked: UsageFilter) -> Risk:
 def open_holds(user: User, asked: UsageFilter) -> QuerySet[Hold]:
     """Return the calls of ``asked`` whose cost is not known yet. None where it asks how a run or a bill ended."""
     holds = Hold.objects.open()
-    if asked.asks_the_run:
+    if asked.asks_the_run or asked.asks_the_bill:
         return holds.none()
     holds = holds.on(access.payers(user))
     for account in asked.accounts:

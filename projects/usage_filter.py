@@ -48,7 +48,12 @@ class UsageFilter:
 
     @property
     def asks_the_run(self) -> bool:
-        return bool(self.outcome or self.source or self.provider or self.run)
+        return bool(self.outcome or self.run)
+
+    @property
+    def asks_the_bill(self) -> bool:
+        """Whether it asks for what is known only of calls that were charged."""
+        return bool(self.source or self.provider)
 
 
 class UsageFilterForm(forms.Form):

@@ -8,7 +8,7 @@ from typing import Self
 from django.db.models import Prefetch, Q, QuerySet
 
 from agents.models import Agent, Charge, Message, ModelCard, Outcome, Purpose, Run
-from budgets.models import Account, Posting, Usage
+from budgets.models import Account, Hold, Posting, Usage
 from mcc.core.errors import InvalidInput
 from projects.models import Issue, Project
 from projects.usage_filter import GOING_ON
@@ -95,9 +95,11 @@ def _after(rows: QuerySet[Posting], cursor: Cursor | None, most: int) -> list[Po
         rows = rows.filter(at__lte=cursor.at).filter(Q(at__lt=cursor.at) | Q(pk__lt=cursor.key))
     # Not joined: a database whose statistics are old may begin the join with all usages.
     found = list(rows.order_by("-at", "-pk")[:most])
-    usages = Usage.objects.select_related("hold").in_bulk([posting.usage_id for posting in found])
+    usages = Usage.objects.in_bulk([posting.usage_id for posting in found])
+    holds = Hold.objects.in_bulk([usage.hold_id for usage in usages.values()])
     for posting in found:
         posting.usage = usages[posting.usage_id]
+        posting.usage.hold = holds[posting.usage.hold_id]
     return found
 
 

@@ -44,6 +44,9 @@ def test_what_is_asked_about_money_does_not_read_the_history(client) -> None:
         "a renewed lease": lambda: ledger.renew("run:5", 60),
         "the overview": lambda: _page(client, "budgets:overview"),
         **{f"usage by {by}": partial(_page, client, "projects:usage", by=by) for by in SUMMED},
+        "usage at a provider": partial(_page, client, "projects:usage", provider="acme", by="model"),
+        "usage of a project by source": partial(_page, client, "projects:usage", account=project.pk, source="response"),
+        "usage at a provider that there is not": partial(_page, client, "projects:usage", provider="none"),
         "a sweep": lambda: sweep.sweep(lambda _: None),
     }
 

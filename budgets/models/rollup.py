@@ -3,7 +3,7 @@
 from django.db import models
 
 from budgets.models.account import Account
-from budgets.models.ledger import Posting
+from budgets.models.ledger import Posting, Usage
 
 
 class Calendar(models.Model):
@@ -17,14 +17,16 @@ class Calendar(models.Model):
 
 
 class DaySpend(models.Model):
-    """What one account paid for one model on one day, as far as it is folded in. Days are those of the holds, in the
-    zone of the Calendar.
+    """What one account paid for one model at one provider on one day, by who said what it cost, as far as it is folded
+    in. Days are those of the holds, in the zone of the Calendar.
     """
 
     # Its constraint has an index that begins with the account.
     account = models.ForeignKey(Account, models.PROTECT, db_index=False, related_name="day_spends")
     day = models.DateField()
     model = models.CharField(max_length=200, help_text="the model that answered")
+    provider = models.CharField(max_length=100, blank=True)
+    source = models.CharField(max_length=10, choices=Usage.Source.choices)
     amount_nanousd = models.BigIntegerField(default=0)
     generations = models.PositiveBigIntegerField(default=0)
     input_tokens = models.PositiveBigIntegerField(default=0)
@@ -33,7 +35,9 @@ class DaySpend(models.Model):
     reasoning_tokens = models.PositiveBigIntegerField(default=0)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["account", "day", "model"], name="day_spend_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["account", "day", "model", "provider", "source"], name="day_spend_once")
+        ]
 
     def __str__(self) -> str:
         return f"{self.account} {self.day} {self.model}"

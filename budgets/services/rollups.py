@@ -1,4 +1,4 @@
-"""Adds the postings up by account, day and model, so that pages need not.
+"""Adds the postings up by account, day, model, provider and source, so that pages need not.
 
 A charge writes its postings and, in the same transaction, an Unfolded for each. ``fold`` adds those up and deletes them
 in one transaction: each posting is in a DaySpend or is Unfolded, never both and never neither. Readers ask for both at
@@ -24,7 +24,8 @@ FOLD: Final = 0x6D636364
 """The advisory lock of whoever folds ("mccd"): one at a time."""
 SUMS: Final = ("amount_nanousd", "generations", "input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens")
 
-Key = tuple[int, date, str]
+Key = tuple[int, date, str, str, str]
+"""Account, day, model, provider, source."""
 
 
 @transaction.atomic
@@ -80,24 +81,25 @@ def _alone() -> None:
 
 def _added_up(postings: QuerySet[Posting], zone: str) -> dict[Key, dict[str, int]]:
     day = TruncDate("at", tzinfo=ZoneInfo(zone))
-    rows = postings.order_by().values_list("account", day, F("usage__model_used"))
+    told = (F("usage__model_used"), F("usage__provider"), F("usage__cost_source"))
+    rows = postings.order_by().values_list("account", day, *told)
     sums = rows.annotate(
         Sum("amount_nanousd"),
         Count("pk"),
         *(Sum(f"usage__{name}") for name in SUMS[2:]),
     )
-    return {(row[0], row[1], row[2]): dict(zip(SUMS, row[3:], strict=True)) for row in sums}
+    return {row[:5]: dict(zip(SUMS, row[5:], strict=True)) for row in sums}
 
 
 def _add(sums: dict[Key, dict[str, int]]) -> None:
     """Add to the rows that are there and make those that are not. The caller is alone, so nobody adds meanwhile."""
-    there = DaySpend.objects.filter(
-        account__in={account for account, _, _ in sums}, day__in={day for _, day, _ in sums}
-    )
-    rows = {(row.account_id, row.day, row.model): row for row in there}
-    for (account, day, model), added in sums.items():
-        row = rows.setdefault((account, day, model), DaySpend(account_id=account, day=day, model=model))
-        _raise(row, added)
+    there = DaySpend.objects.filter(account__in={key[0] for key in sums}, day__in={key[1] for key in sums})
+    rows = {(row.account_id, row.day, row.model, row.provider, row.source): row for row in there}
+    for key, added in sums.items():
+        account, day, model, provider, source = key
+        if key not in rows:
+            rows[key] = DaySpend(account_id=account, day=day, model=model, provider=provider, source=source)
+        _raise(rows[key], added)
     changed = [rows[key] for key in sums]
     DaySpend.objects.bulk_update([row for row in changed if row.pk], SUMS, batch_size=200)
     DaySpend.objects.bulk_create([row for row in changed if not row.pk], batch_size=500)
@@ -105,11 +107,11 @@ def _add(sums: dict[Key, dict[str, int]]) -> None:
 
 
 def _add_totals(sums: dict[Key, dict[str, int]]) -> None:
-    accounts = {account for account, _, _ in sums}
+    accounts = {key[0] for key in sums}
     there = {row.account_id: row for row in TotalSpend.objects.filter(account__in=accounts)}
     rows = there | {account: TotalSpend(account_id=account) for account in accounts - there.keys()}
-    for (account, _, _), added in sums.items():
-        _raise(rows[account], added)
+    for key, added in sums.items():
+        _raise(rows[key[0]], added)
     TotalSpend.objects.bulk_update(there.values(), SUMS, batch_size=200)
     TotalSpend.objects.bulk_create([rows[account] for account in accounts - there.keys()], batch_size=500)
 

@@ -1,13 +1,15 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from importlib import import_module
 
 import pytest
+from django.apps import apps
 from django.db import connection
 
 from budgets import audit, queries
 from budgets.models import DaySpend, Limit, Unfolded
-from budgets.services import accounts, rollups
-from budgets.tests.factories import NOON, limited, make_account, make_hold, spend
+from budgets.services import accounts, ledger, rollups
+from budgets.tests.factories import NOON, limited, make_account, make_bill, make_hold, spend
 
 pytestmark = pytest.mark.django_db
 
@@ -157,4 +159,30 @@ def test_many_spend_while_others_fold_and_read() -> None:
     while rollups.fold():
         pass
     assert queries.spent_nanousd(account) == 20
+    assert audit.differences() == []
+
+
+def test_sums_that_did_not_say_at_which_provider_are_split(settings) -> None:
+    settings.TIME_ZONE = "America/New_York"
+    rollups.follow_zone()
+    split_sums = import_module("budgets.migrations.0019_split_sums")
+    account, other, waiting = make_account(), make_account(), make_account()
+    for hours, provider, source in ((0, "acme", "response"), (0, "acme", "presumed"), (30, "emca", "response")):
+        for _ in range(2):
+            hold = make_hold(account, other, amount=9, at=NOON - timedelta(hours=hours + 11))
+            ledger.capture(hold, make_bill(7, provider=provider, source=source))
+    rollups.fold()
+    spend(account, waiting, cost=5)
+    told = ("account", "day", "model", "provider", "source", *rollups.SUMS)
+    before = sorted(DaySpend.objects.values_list(*told))
+    split_sums.join(apps, connection.schema_editor())
+    joined = DaySpend.objects.filter(account=account).values_list("provider", "source", "amount_nanousd")
+    with_both = [row for row in joined if row[2] == 28]
+    DaySpend.objects.update(provider="", source="")
+
+    split_sums.split(apps, connection.schema_editor())
+
+    assert with_both == [("", "", 28)]
+    assert sorted(DaySpend.objects.values_list(*told)) == before
+    assert len({row[3:5] for row in before}) == 3
     assert audit.differences() == []

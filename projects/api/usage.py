@@ -50,9 +50,8 @@ class UsageList(Endpoint):
     def get(self, request: Request) -> Response | StreamingHttpResponse:
         user, form = caller(request), UsageFilterForm(caller(request), request.query_params)
         asked = form.filter
-        rows = usage.postings(user, asked)
         if request.accepted_renderer.format == CSV.format:
-            return usage_csv.response(rows, form.given)
+            return usage_csv.response(usage.postings(user, asked), form.given)
         by = request.query_params.get("group_by", "")
         if by and by not in usage.GROUPINGS:
             raise InvalidInput("No such grouping.", fields={"group_by": [f"One of {', '.join(usage.GROUPINGS)}."]})
@@ -62,7 +61,8 @@ class UsageList(Endpoint):
         answer |= {"totals": TotalsOut(totals).data, "at_risk_usd": shown(usage.risk(user, asked).amount_nanousd)}
         if sums:
             return Response(answer | {"groups": UsageGroupOut(sums.groups, many=True).data})
-        lines, following = usage_lines.page(rows, request.query_params.get("before", ""))
+        before = request.query_params.get("before", "")
+        lines, following = usage_lines.page(usage.recent(user, asked, before), before)
         return Response(answer | {"next": _next(request, following), "results": UsageOut(lines, many=True).data})
 
 

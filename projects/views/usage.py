@@ -36,7 +36,7 @@ def explorer(request: HttpRequest) -> HttpResponse:
 def _found(user: User, form: UsageFilterForm, by: str, before: str) -> dict[str, Any]:
     asked, given = form.filter, form.given
     sums = usage.sums(user, asked, by, most=GROUPS_SHOWN)
-    lines, following = usage_lines.page(usage.postings(user, asked), before)
+    lines, following = usage_lines.page(usage.recent(user, asked, before), before)
     return {
         "totals": sums.totals,
         "groupings": [(name, query(given, by=name)) for name in usage.GROUPINGS],

@@ -1,0 +1,57 @@
+"""The sums per day are added up anew from the postings, by provider and source, one account after the other, each in a
+transaction of its own: once killed, it goes on with those that are left.
+"""
+
+from zoneinfo import ZoneInfo
+
+from django.db import migrations, transaction
+from django.db.models import Count, F, Sum
+from django.db.models.functions import TruncDate
+
+FOLD = 0x6D636364
+"""The advisory lock of whoever folds."""
+TOKENS = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens")
+SUMS = ("amount_nanousd", "generations", *TOKENS)
+
+
+def split(apps, schema_editor):
+    days, calendar = apps.get_model("budgets", "DaySpend"), apps.get_model("budgets", "Calendar")
+    zone = ZoneInfo(calendar.objects.values_list("zone", flat=True).first() or "UTC")
+    for account in list(days.objects.filter(source="").order_by().values_list("account", flat=True).distinct()):
+        with transaction.atomic():
+            if schema_editor.connection.vendor == "postgresql":
+                schema_editor.execute("SELECT pg_advisory_xact_lock(%s)", [FOLD])
+            added_up = list(_added_up(apps, account, zone))
+            days.objects.filter(account=account).delete()
+            days.objects.bulk_create(added_up, batch_size=500)
+
+
+def _added_up(apps, account, zone):
+    days, postings = apps.get_model("budgets", "DaySpend"), apps.get_model("budgets", "Posting")
+    waiting = apps.get_model("budgets", "Unfolded").objects.filter(account=account).values("pk")
+    told = (F("usage__model_used"), F("usage__provider"), F("usage__cost_source"))
+    rows = postings.objects.filter(account=account).exclude(pk__in=waiting).order_by()
+    rows = rows.values_list(TruncDate("at", tzinfo=zone), *told)
+    for day, model, provider, source, *sums in rows.annotate(
+        Sum("amount_nanousd"), Count("pk"), *(Sum(f"usage__{name}") for name in TOKENS)
+    ):
+        key = {"account_id": account, "day": day, "model": model, "provider": provider, "source": source}
+        yield days(**key, **dict(zip(SUMS, sums, strict=True)))
+
+
+def join(apps, schema_editor):
+    """Add up what differs in provider and source only, for the constraint that it was under."""
+    days = apps.get_model("budgets", "DaySpend")
+    rows = days.objects.order_by().values_list("account", "day", "model").annotate(n=Count("pk")).filter(n__gt=1)
+    for account, day, model, _ in list(rows):
+        with transaction.atomic():
+            same = days.objects.filter(account=account, day=day, model=model)
+            sums = same.aggregate(**{name: Sum(name) for name in SUMS})
+            same.delete()
+            days.objects.create(account_id=account, day=day, model=model, **sums)
+
+
+class Migration(migrations.Migration):
+    atomic = False
+    dependencies = [("budgets", "0018_provider_and_source_of_sums")]
+    operations = [migrations.RunPython(split, join)]
