@@ -14,7 +14,7 @@ from githubsync.services import linking
 
 app = Connection.objects.get()
 for login in ("grace", "linus"):
-    assert browser.post("/people/", {{"connection": app.pk, "login": login}}).status_code == 302
+    assert browser.post("/people/", {{"connection": app.pk, "login": login, "role": "viewer"}}).status_code == 302
 text = browser.post(f"/accounts/github/{{app.pk}}/").content.decode()
 there = unescape(re.search('refresh" content="0; url=([^"]+)"', text)[1])
 browser.get(redirected(requests.post(there, data={{"login": "ada"}}, allow_redirects=False, timeout=20)))
