@@ -11,7 +11,8 @@ RUN pip install -r requirements.txt
 COPY . .
 RUN useradd --create-home --uid 10001 mcc \
  && mkdir -p /data && chown mcc /data \
- && MCC_DATA_DIR=/tmp/build python manage.py collectstatic --noinput -v0 && rm -rf /tmp/build
+ && MCC_DATA_DIR=/tmp/build python manage.py collectstatic --noinput -v0 && rm -rf /tmp/build \
+ && python -m compileall -q mcc agents budgets projects githubsync notifications
 USER mcc
 ENV MCC_DATA_DIR=/data MCC_HOST=0.0.0.0 MCC_IGNORE_DOTENV=true
 VOLUME /data

@@ -13,6 +13,7 @@ from tests.servers import Missing, PostgresServer, RedisServer
 
 REQUIRE_SERVICES = os.environ.get("MCC_REQUIRE_SERVICES") == "1"
 LOCAL = {"127.0.0.1", "::1", "localhost"}
+DATABASE = {"db", "transactional_db", "django_db_setup"}
 THE_RUN = pytest.StashKey[Path]()
 
 # The tests start hundreds of processes, and each would compile the product again: a second of a processor.
@@ -55,6 +56,12 @@ def pytest_collection_modifyitems(items):
         kinds["" if item.get_closest_marker("django_db") else kind].append(item)
     middle = max(0, len(items) // 2 - len(kinds["browser"]))
     items[:] = [*kinds["browser"], *kinds[""][:middle], *kinds["timeout"], *kinds[""][middle:]]
+
+
+def pytest_collection_finish(session):
+    """Migrate before the first test that needs it: it would count against that one's time."""
+    if any(item.get_closest_marker("django_db") or DATABASE & set(item.fixturenames) for item in session.items):
+        migrated.sqlite()
 
 
 def pytest_terminal_summary(terminalreporter):

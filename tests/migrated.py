@@ -53,9 +53,14 @@ def made_once(name: str, make: Callable[[Path], None]) -> Path | None:
     return path
 
 
+def sqlite() -> Path | None:
+    """Return the migrated file of this run; None: no run has begun."""
+    return made_once("sqlite", _make_sqlite)
+
+
 def sqlite_at(path: Path) -> bool:
     """Put a migrated file at ``path``, where there must be none; return whether there is one now."""
-    if (made := made_once("sqlite", _make_sqlite)) is None:
+    if (made := sqlite()) is None:
         return False
     shutil.copyfile(made, path)
     return True
