@@ -24,7 +24,6 @@ from agents.sandbox import choice, places
 from agents.sandbox.types import Ending, Result, SandboxError, SandboxUnavailable
 from mcc.core import audit, errands, redaction
 from mcc.core.errands import Lease
-from mcc.core.errors import InvalidInput
 from mcc.core.models import User
 from projects import logs
 from projects.git import Equipment, Mirror, Workspace, WorkspaceBroken
@@ -135,10 +134,8 @@ def _order(setup: Setup) -> None:
 
 @transaction.atomic
 def again(setup: Setup, *, user: User) -> None:
-    """Have a set-up made anew, whatever came of it. Raises NotAllowed, InvalidInput when the settings are others."""
+    """Have a set-up made anew, whatever came of it. Raises NotAllowed."""
     require_decider(user, setup.project)
-    if not _is_current(setup):
-        raise InvalidInput("It was made with other settings than the project's: another is made when it is needed.")
     _order(setup)
     audit.record(user, "projects.set_up_again", f"projects.setup:{setup.pk}", {"project": setup.project.key})
 
