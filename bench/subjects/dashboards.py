@@ -14,14 +14,14 @@ from functools import partial
 from django.db import reset_queries
 from django.db.models import QuerySet, Sum
 from django.test import Client, override_settings
-from django.urls import reverse
+from django.urls import get_resolver, reverse
 
 from bench import usages
 from bench.finding import Finding, Scale, Target, percentile
 from budgets import access, queries, spending
 from budgets.models import Account, Usage
 from budgets.services import accounts
-from mcc.core import staticfiles
+from mcc.core import garbage, staticfiles
 from mcc.core.models import User
 from projects import usage, usage_csv
 from projects.usage_filter import UsageFilter
@@ -35,6 +35,8 @@ def measure(scale: Scale) -> Iterator[Finding]:
     usages.seed(count)
     staticfiles.collect()
     user = User.objects.create_superuser("bench", password=None)
+    _ = get_resolver().url_patterns
+    garbage.spare_imports()  # both as the web process does
     visible = access.visible_accounts(user)
     company = accounts.global_account()
     asked: dict[str, Callable[[], object]] = {

@@ -65,7 +65,7 @@ class Hub:
 
     def __init__(self) -> None:
         self._topics: dict[str, _Topic] = {}
-        self._database = DatabaseThread("live")
+        self._database = DatabaseThread("live", keep_connection=True)
         self._cache = _EnvelopeCache()
         self._tasks: set[asyncio.Task[None]] = set()
         self._started = False
