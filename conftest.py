@@ -2,6 +2,7 @@
 
 import os
 import socket
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -90,22 +91,32 @@ def no_network(monkeypatch):
 @pytest.fixture(scope="session")
 def redis_url():
     """A Redis server of our own for this test run."""
-    yield from _served(RedisServer())
+    with _served(RedisServer()) as server:
+        yield server.url
 
 
 @pytest.fixture(scope="session")
 def postgres_url():
     """A PostgreSQL server of our own for this test run; the URL names an empty database."""
-    yield from _served(PostgresServer())
+    with _served(PostgresServer()) as server:
+        yield server.url
 
 
+@pytest.fixture
+def mortal_postgres():
+    """A PostgreSQL server for one test alone, which may kill it."""
+    with _served(PostgresServer()) as server:
+        yield server
+
+
+@contextmanager
 def _served(server):
     try:
         server.start()
     except Missing as missing:
         pytest.skip(str(missing))
     try:
-        yield server.url
+        yield server
     finally:
         server.remove()
 

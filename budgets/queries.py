@@ -124,11 +124,10 @@ class Totals(NamedTuple):
         return Totals(*map(sub, self, other))
 
 
-TOKENS = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens")
 SUMS = [
     Sum("amount_nanousd", default=0),
     Count("pk"),
-    *(Sum(f"usage__{name}", default=0) for name in TOKENS),
+    *(Sum(f"usage__{name}", default=0) for name in summed.MEASURES[2:]),
 ]
 """Of postings, what `Totals` holds, in its order."""
 

@@ -1,4 +1,4 @@
-"""What an installation makes at its first start and keeps: its data directory and its secret keys."""
+"""What an installation makes at its first start and keeps: its secret keys."""
 
 import os
 import tempfile
@@ -10,12 +10,6 @@ from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
 KEYS = "MCC_ENCRYPTION_KEYS"
-
-
-def data_dir(path: Path) -> Path:
-    """Return ``path``, made if need be. Others may go through it, for the sandbox's user must reach the workspaces."""
-    path.mkdir(mode=0o711, parents=True, exist_ok=True)
-    return path
 
 
 def secret(directory: Path, name: str, make: Callable[[], str], *, variable: str) -> str:

@@ -30,13 +30,18 @@ if not TESTING and not env.bool("MCC_IGNORE_DOTENV", default=False):
 
 
 def _data_dir() -> Path:
-    """Return where everything lives that is not code. Tests get their own, gone when they end."""
+    """Return where everything lives that is not code. Tests get their own, gone when they end.
+
+    Others may go through it, for the sandbox's user must reach the workspaces below.
+    """
     if TESTING and "MCC_DATA_DIR" not in os.environ:
-        path = tempfile.mkdtemp(prefix="mcc-test-")
+        path = Path(tempfile.mkdtemp(prefix="mcc-test-"))
+        path.chmod(0o711)
         atexit.register(shutil.rmtree, path, ignore_errors=True)
-        Path(path).chmod(0o711)
-        return Path(path)
-    return first_start.data_dir(Path(env.str("MCC_DATA_DIR", default=str(BASE_DIR / "var"))).absolute())
+        return path
+    path = Path(env.str("MCC_DATA_DIR", default=str(BASE_DIR / "var"))).absolute()
+    path.mkdir(mode=0o711, parents=True, exist_ok=True)
+    return path
 
 
 DATA_DIR = _data_dir()

@@ -18,11 +18,11 @@ from django.db.models.functions import TruncDate
 
 from budgets import periods
 from budgets.models import Calendar, DaySpend, Posting, TotalSpend, Unfolded
+from budgets.summed import MEASURES
 
 BATCH: Final = 5_000
 FOLD: Final = 0x6D636364
 """The advisory lock of whoever folds ("mccd"): one at a time."""
-SUMS: Final = ("amount_nanousd", "generations", "input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens")
 
 Key = tuple[int, date, str, str, str]
 """Account, day, model, provider, source."""
@@ -86,9 +86,9 @@ def _added_up(postings: QuerySet[Posting], zone: str) -> dict[Key, dict[str, int
     sums = rows.annotate(
         Sum("amount_nanousd"),
         Count("pk"),
-        *(Sum(f"usage__{name}") for name in SUMS[2:]),
+        *(Sum(f"usage__{name}") for name in MEASURES[2:]),
     )
-    return {row[:5]: dict(zip(SUMS, row[5:], strict=True)) for row in sums}
+    return {row[:5]: dict(zip(MEASURES, row[5:], strict=True)) for row in sums}
 
 
 def _add(sums: dict[Key, dict[str, int]]) -> None:
@@ -101,7 +101,7 @@ def _add(sums: dict[Key, dict[str, int]]) -> None:
             rows[key] = DaySpend(account_id=account, day=day, model=model, provider=provider, source=source)
         _raise(rows[key], added)
     changed = [rows[key] for key in sums]
-    DaySpend.objects.bulk_update([row for row in changed if row.pk], SUMS, batch_size=200)
+    DaySpend.objects.bulk_update([row for row in changed if row.pk], MEASURES, batch_size=200)
     DaySpend.objects.bulk_create([row for row in changed if not row.pk], batch_size=500)
     _add_totals(sums)
 
@@ -112,7 +112,7 @@ def _add_totals(sums: dict[Key, dict[str, int]]) -> None:
     rows = there | {account: TotalSpend(account_id=account) for account in accounts - there.keys()}
     for key, added in sums.items():
         _raise(rows[key[0]], added)
-    TotalSpend.objects.bulk_update(there.values(), SUMS, batch_size=200)
+    TotalSpend.objects.bulk_update(there.values(), MEASURES, batch_size=200)
     TotalSpend.objects.bulk_create([rows[account] for account in accounts - there.keys()], batch_size=500)
 
 

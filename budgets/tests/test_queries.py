@@ -6,7 +6,7 @@ import pytest
 from django.apps import apps
 from django.db import connection
 
-from budgets import audit, queries
+from budgets import audit, queries, summed
 from budgets.models import DaySpend, Limit, Unfolded
 from budgets.services import accounts, ledger, rollups
 from budgets.tests.factories import NOON, limited, make_account, make_bill, make_hold, spend
@@ -173,7 +173,7 @@ def test_sums_that_did_not_say_at_which_provider_are_split(settings) -> None:
             ledger.capture(hold, make_bill(7, provider=provider, source=source))
     rollups.fold()
     spend(account, waiting, cost=5)
-    told = ("account", "day", "model", "provider", "source", *rollups.SUMS)
+    told = ("account", "day", "model", "provider", "source", *summed.MEASURES)
     before = sorted(DaySpend.objects.values_list(*told))
     split_sums.join(apps, connection.schema_editor())
     joined = DaySpend.objects.filter(account=account).values_list("provider", "source", "amount_nanousd")

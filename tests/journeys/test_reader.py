@@ -6,32 +6,20 @@ import psycopg
 import pytest
 
 from tests.journeys.reader import Reader
-from tests.servers import Missing, PostgresServer
-
-
-@pytest.fixture
-def server():
-    server = PostgresServer()
-    try:
-        server.start()
-    except Missing as missing:
-        pytest.skip(str(missing))
-    yield server
-    server.remove()
 
 
 @pytest.mark.postgres
-def test_a_server_that_was_killed_is_read_again_once_it_is_back(server, tmp_path):
-    reader = Reader(tmp_path, server.url)
-    with psycopg.connect(server.url) as connection:
+def test_a_server_that_was_killed_is_read_again_once_it_is_back(mortal_postgres, tmp_path):
+    reader = Reader(tmp_path, mortal_postgres.url)
+    with psycopg.connect(mortal_postgres.url) as connection:
         connection.execute("create table said (words text)")
     assert reader.rows("select * from said", ()) == []
 
-    server.kill()
+    mortal_postgres.kill()
     with pytest.raises(psycopg.OperationalError):
         reader.rows("select * from said", ())
-    server.start()
-    with psycopg.connect(server.url) as connection:
+    mortal_postgres.start()
+    with psycopg.connect(mortal_postgres.url) as connection:
         connection.execute("insert into said values ('back')")
 
     assert reader.rows("select words from said where words = ?", ("back",)) == [{"words": "back"}]

@@ -9,8 +9,6 @@ import time
 import psycopg
 import pytest
 
-from tests.servers import Missing, PostgresServer
-
 COMMIT = """
 import django
 django.setup()
@@ -22,24 +20,12 @@ input()
 """
 
 
-@pytest.fixture
-def server():
-    """A server of its own: it is going to crash."""
-    server = PostgresServer()
-    try:
-        server.start()
-    except Missing as missing:
-        pytest.skip(str(missing))
-    yield server
-    server.remove()
-
-
 @pytest.mark.postgres
-def test_a_commit_of_a_worker_survives_a_crash_of_postgresql(server):
-    with psycopg.connect(server.url) as connection:
+def test_a_commit_of_a_worker_survives_a_crash_of_postgresql(mortal_postgres):
+    with psycopg.connect(mortal_postgres.url) as connection:
         connection.execute("CREATE TABLE said (words text)")
-    victim = psycopg.connect(server.url)
-    environment = {**os.environ, "DATABASE_URL": server.url, "MCC_ROLE": "worker"}
+    victim = psycopg.connect(mortal_postgres.url)
+    environment = {**os.environ, "DATABASE_URL": mortal_postgres.url, "MCC_ROLE": "worker"}
     with subprocess.Popen(
         [sys.executable, "-c", COMMIT], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as worker:
@@ -48,7 +34,7 @@ def test_a_commit_of_a_worker_survives_a_crash_of_postgresql(server):
         worker.communicate("\n")
     victim.close()
 
-    assert _asked_patiently(server.url) == [("done",)]
+    assert _asked_patiently(mortal_postgres.url) == [("done",)]
 
 
 def _asked_patiently(url):
