@@ -198,7 +198,7 @@ class Samples:
 
     def votes(self) -> list[Vote]:
         tester, reviewer = self.agents[Role.TESTER], self.agents[Role.REVIEWER]
-        told: dict[str, Any] = {"head_sha": "0a307aa1e4f4", "at": self.ago(minutes=9)}
+        told: dict[str, Any] = {"pull_request": self.pull, "head_sha": "0a307aa1e4f4", "at": self.ago(minutes=9)}
         return [
             Vote(pk=1, kind="reviewer", verdict="approve", agent=reviewer, summary="Small and tested.", **told),
             Vote(

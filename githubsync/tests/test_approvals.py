@@ -1,12 +1,16 @@
 """Who may approve here approves on GitHub: their vote on that very commit, where the project wants it so."""
 
+from importlib import import_module
+
 import pytest
+from django.apps import apps
 from django.core.cache import cache
+from django.db import connection
 
 from githubsync.models import Identity
 from githubsync.services.hints import Kind
 from githubsync.tests.test_linking import AtWork
-from githubsync.tests.test_reconciling import issue, look
+from githubsync.tests.test_reconciling import by_person, issue, look
 from githubsync.tests.test_reviews import dismiss, review, reviewer
 from mcc.core.models import AuditEntry, Errand
 from projects import workflow
@@ -242,3 +246,83 @@ def test_what_was_mended_stays_seen_to_when_its_author_approves(github, pull):
 
     row = Feedback.objects.get()
     assert (row.round, row.withdrawn_at) == (1, None)
+
+
+def turn(github, pull, base):
+    """Let somebody with the right to turn ``pull`` to another branch do so, which the project works on from then on."""
+    if base not in github.repo.bare.heads():
+        github.repo.bare.point(f"refs/heads/{base}", github.repo.bare.heads()["main"])
+    by_person(github, "PATCH", f"{{repo}}/pulls/{pull.number}", {"base": base}, "dan")
+    Project.objects.update(default_branch=base)
+
+
+@pytest.mark.parametrize("where", ["there", "here"])
+def test_what_was_approved_for_one_branch_is_not_merged_into_another(github, pull, admin_client, where):
+    user = known(github, bob := reviewer(github))
+    if where == "there":
+        approve(github, pull, bob)
+    else:
+        scheduling.advance(pull.issue_id)
+        requests.answer(asked()[0], user=user, choice="approve")
+    see(pull)
+    assert (stage(), persons().get().base_branch) == ("merging", "main")
+
+    turn(github, pull, "trunk")
+    look(Kind.PULL, pull.number)
+    merging.carry_out(pull.pk, AtWork())
+    assert github.simulator.requests("PUT", "/merge") == []
+    scheduling.advance(pull.issue_id)
+
+    assert (stage(), [request.question.split("?")[0][-10:] for request in asked()]) == ("review", ["into trunk"])
+    page = f"/projects/{pull.project.key}/pull-requests/{pull.number}/"
+    shown = admin_client.get(page).content.decode()
+    assert 'for a merge into <span class="mono">main</span>, not into <span class="mono">trunk</span>' in shown
+    if where == "there":
+        approve(github, pull, bob)
+        see(pull)
+    else:
+        requests.answer(asked()[0], user=user, choice="approve")
+        scheduling.advance(pull.issue_id)
+    assert (stage(), proof.standing(pull).person.base_branch) == ("merging", "trunk")
+    turn(github, pull, "main")
+    see(pull)
+    assert (stage(), proof.standing(pull).person.base_branch) == ("merging", "main"), "what was approved first"
+
+
+def test_an_approval_that_is_heard_of_together_with_another_base_is_for_none(github, pull):
+    known(github, bob := reviewer(github))
+    approve(github, pull, bob)
+    turn(github, pull, "trunk")
+
+    see(pull)
+    assert (persons().get().base_branch, stage()) == ("", "review")
+    approve(github, pull, bob)
+    see(pull)
+
+    assert (persons().count(), stage()) == (2, "merging")
+
+
+def test_an_answer_that_was_on_its_way_when_the_base_changed_is_about_the_branch_that_was_shown(github, pull):
+    user = known(github, reviewer(github))
+    scheduling.advance(pull.issue_id)
+    turn(github, pull, "trunk")
+    requests.answer(asked()[0], user=user, choice="approve")
+
+    see(pull)
+
+    assert (persons().get().counts, stage(), len(asked())) == (False, "review", 1)
+
+
+def test_votes_and_open_questions_of_before_are_about_the_branch_that_they_were_about(github, pull):
+    scheduling.advance(pull.issue_id)
+    [question] = asked()
+    first = f"merge:{pull.pk}:{pull.head_sha}"
+    Request.objects.filter(pk=question.pk).update(key=first)
+    vote = {"kind": "person", "verdict": "approve", "head_sha": pull.head_sha, "user": factories.user()}
+    Vote.objects.create(pull_request=pull, **vote)
+    migration = import_module("projects.migrations.0016_votes_on_a_base")
+
+    migration.name_the_base(apps, connection.schema_editor())
+    scheduling.advance(pull.issue_id)
+
+    assert ([row.key for row in Request.objects.filter(kind="merge")], stage()) == ([question.key], "merging")

@@ -149,8 +149,8 @@ class VoteOut(serializers.ModelSerializer):
     class Meta:
         model = Vote
         fields = (
-            "id", "kind", "by", "verdict", "summary", "findings", "criteria", "head_sha", "counts", "at_forge",
-            "author", "url", "withdrawn_at", "at",
+            "id", "kind", "by", "verdict", "summary", "findings", "criteria", "head_sha", "base_branch", "counts",
+            "at_forge", "author", "url", "withdrawn_at", "at",
         )  # fmt: skip
 
     def get_at_forge(self, vote: Vote) -> bool:

@@ -174,13 +174,17 @@ class VoteQuerySet(models.QuerySet["Vote"]):
     def counting(self) -> Self:
         """Those that speak about the heads of their pull requests and hold: see ``Vote.counts``."""
         given_here = Q(reference="") | Q(pull_request__project__counts_forge_approvals=True)
-        return self.filter(given_here, head_sha=F("pull_request__head_sha"), withdrawal=None)
+        elsewhere = Q(kind=Vote.Kind.PERSON, verdict=Vote.Verdict.APPROVE) & ~Q(
+            base_branch=F("pull_request__base_branch")
+        )
+        return self.filter(given_here, ~elsewhere, head_sha=F("pull_request__head_sha"), withdrawal=None)
 
 
 class Vote(AppendOnly, Acted):
     """A judgement of one commit. A push voids it by moving the head away from ``head_sha``.
 
-    A person may give it at the forge: then ``reference`` says by what the forge knows it.
+    A person approves that it is merged into ``base_branch``, and into no other. They may do so at the forge: then
+    ``reference`` says by what the forge knows it.
     """
 
     class Kind(models.TextChoices):
@@ -199,6 +203,9 @@ class Vote(AppendOnly, Acted):
     findings = models.JSONField(default=list, help_text="[{path, line, severity, comment}]")
     criteria = models.JSONField(default=list, help_text="[{criterion, passed, evidence}]")
     head_sha = models.CharField(max_length=64)
+    base_branch = models.CharField(
+        max_length=200, blank=True, help_text="of a person's: what it was to be merged into; empty: that is not certain"
+    )
     run = models.OneToOneField(Run, models.PROTECT, null=True, related_name="vote")
     reference = models.CharField(max_length=100, blank=True, help_text="what the forge knows it by; empty: given here")
     author = models.CharField(max_length=100, blank=True, help_text="who gave it there, as the forge calls them")
@@ -217,7 +224,7 @@ class Vote(AppendOnly, Acted):
                 name="vote_once_per_agent_and_commit",
             ),
             models.UniqueConstraint(
-                fields=["pull_request", "head_sha", "user", "reference"],
+                fields=["pull_request", "head_sha", "base_branch", "user", "reference"],
                 condition=Q(user__isnull=False),
                 name="vote_once_per_person_and_commit",
             ),
@@ -226,7 +233,14 @@ class Vote(AppendOnly, Acted):
     @property
     def counts(self) -> bool:
         """Whether it speaks about the commit that would be merged, and holds: ``is_heard``, and nobody took it back."""
-        return self.head_sha == self.pull_request.head_sha and self.is_heard and not self.is_withdrawn
+        is_current = self.head_sha == self.pull_request.head_sha and not self.is_for_another_base
+        return is_current and self.is_heard and not self.is_withdrawn
+
+    @property
+    def is_for_another_base(self) -> bool:
+        """Whether a person approved that it is merged elsewhere. What somebody rejects is wanted nowhere."""
+        approves = self.kind == self.Kind.PERSON and self.verdict == self.Verdict.APPROVE
+        return approves and self.base_branch != self.pull_request.base_branch
 
     @property
     def is_heard(self) -> bool:

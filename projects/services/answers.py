@@ -54,7 +54,7 @@ def _plan(issue: Issue, request: Request) -> None:
 
 
 def _merge(issue: Issue, request: Request) -> None:
-    """Turn the answer into the person's vote on the commit that was shown; the next look counts the votes."""
+    """Turn the answer into the person's vote on the merge that was shown; the next look counts the votes."""
     pull = request.pull_request
     if pull is None or request.answered_by is None:
         return
@@ -64,6 +64,7 @@ def _merge(issue: Issue, request: Request) -> None:
         Vote.Kind.PERSON,
         Vote.Verdict.APPROVE if approves else Vote.Verdict.REJECT,
         head_sha=merging.head_of(request),
+        base_branch=pull.base_branch if merging.asks_about_base_of(request, pull) else "",
         user=request.answered_by,
         summary=request.answer_text,
     )

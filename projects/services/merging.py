@@ -7,6 +7,7 @@ base moved ──> merge the two trees ── conflict ──> rework (resolve) 
                        the forge requires checks that are not through: wait for them, and ask again
 """
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from datetime import timedelta
@@ -53,34 +54,37 @@ def head_of(request: Request) -> str:
     return request.key.split(":")[2]
 
 
+def asks_about_base_of(request: Request, pull: PullRequest) -> bool:
+    """Whether a request for a merge is about the branch that ``pull`` goes into now."""
+    return request.key.split(":")[3] == _mark(pull.base_branch)
+
+
 def seek_approval(pull: PullRequest) -> None:
-    """Ask a person whether the head may be merged, once for each head and once more when that was withdrawn."""
+    """Ask a person whether the head may be merged, once for each head and base, and again when that was withdrawn."""
     requests.open(
         Request.Kind.MERGE,
         pull.issue,
-        key=_key(pull),
+        key=requests.key_below(f"merge:{pull.pk}:{pull.head_sha}:{_mark(pull.base_branch)}"),
         task=pull.task,
         pull_request=pull,
-        question=_question(pull),
+        question=(f"Merge #{pull.number} {pull.title!r} into {pull.base_branch}? +{pull.additions} -{pull.deletions}"),
         options=[APPROVE, REJECT],
         default=APPROVE.value,
     )
 
 
-def _key(pull: PullRequest) -> str:
-    about = f"merge:{pull.pk}:{pull.head_sha}"
-    withdrawn = Request.objects.filter(key__startswith=about, withdrawn_at__isnull=False).count()
-    return f"{about}:{withdrawn}" if withdrawn else about
+def _mark(branch: str) -> str:
+    """Return what stands for ``branch`` in a key: its name may be long."""
+    return hashlib.sha256(branch.encode()).hexdigest()[:16]
 
 
-def reword_approval(pull: PullRequest) -> None:
-    """Let the open question name the branch that ``pull`` goes into by now."""
-    for request in Request.objects.open().filter(pull_request=pull, kind=Request.Kind.MERGE):
-        requests.reword(request, _question(pull), detail=request.detail, options=[APPROVE, REJECT])
-
-
-def _question(pull: PullRequest) -> str:
-    return f"Merge #{pull.number} {pull.title!r} into {pull.base_branch}? +{pull.additions} -{pull.deletions}"
+def turn(pull: PullRequest, branch: str) -> None:
+    """Have ``pull`` go into ``branch`` from now on. Whether it may is asked anew. Runs in the caller's transaction."""
+    PullRequest.objects.filter(pk=pull.pk).update(base_branch=branch)
+    pull.base_branch = branch
+    requests.withdraw(Request.objects.filter(pull_request=pull, kind=Request.Kind.MERGE))
+    news.pull_changed(pull)
+    news.ring(pull.issue_id)
 
 
 def order(pull: PullRequest) -> None:

@@ -63,17 +63,20 @@ def changes_withdrawn(pull: PullRequest, reference: str, *, though_begun: bool =
 
 
 @transaction.atomic
-def approved(pull: PullRequest, user: User, place: Place, *, head_sha: str, text: str = "") -> None:
+def approved(pull: PullRequest, user: User, place: Place, *, head_sha: str, base_branch: str, text: str = "") -> None:
     """Take the approval that ``user`` gave at the forge as their vote on ``head_sha``, the head of ``pull``, once.
 
-    Whether such a vote counts is for the rules of the project. ``text`` is as they wrote it, bounded.
+    It is for a merge into ``base_branch``, "" when that is not certain. Whether such a vote counts is for the rules of
+    the project. ``text`` is as they wrote it, bounded.
     """
     issue = Issue.objects.select_for_update().get(pk=pull.issue_id)
     known = pull.votes.filter(reference=place.reference).exists()
     if known or not PullRequest.objects.open().filter(pk=pull.pk, head_sha=head_sha).exists():
         return
     kind, verdict = Vote.Kind.PERSON, Vote.Verdict.APPROVE
-    vote = proof.cast(pull, kind, verdict, head_sha=head_sha, user=user, summary=text, place=place)
+    vote = proof.cast(
+        pull, kind, verdict, head_sha=head_sha, base_branch=base_branch, user=user, summary=text, place=place
+    )
     detail = {"vote": vote.pk, "head_sha": head_sha, "as": place.author, "reference": place.reference}
     audit.record(user, "projects.approve_at_forge", f"projects.pull_request:{pull.pk}", detail)
     news.ring(issue.pk)
@@ -93,15 +96,13 @@ def approval_withdrawn(vote: Vote, *, reason: str) -> None:
 def base_seen(pull: PullRequest, branch: str) -> None:
     """Take note of the branch that ``pull`` is to be merged into at the forge.
 
-    Where the project works it is ours, too; about another one it is asked, until it is put back.
+    Where the project works it is ours, too, and who approved the merge is asked about that one; about another branch
+    it is asked what to do, until it is put back.
     """
     issue = Issue.objects.select_for_update().select_related("project").get(pk=pull.issue_id)
     pull = issue.pull_requests.select_related("task").get(pk=pull.pk)
     if branch == issue.project.default_branch != pull.base_branch:
-        PullRequest.objects.filter(pk=pull.pk).update(base_branch=branch)
-        pull.base_branch = branch
-        merging.reword_approval(pull)
-        news.pull_changed(pull)
+        merging.turn(pull, branch)
     about = f"{RETARGETED}{pull.pk}:{hashlib.sha256(branch.encode()).hexdigest()[:16]}"
     requests.withdraw(_asked(pull.task, RETARGETED).exclude(key__startswith=f"{about}:"))
     if branch == pull.base_branch:

@@ -1,6 +1,7 @@
 """Votes bound to a commit, what is wrong with it, and whether it may be merged.
 
-A vote speaks about one ``head_sha``. A push moves the head away and so voids the votes; nothing is ever deleted.
+A vote speaks about one ``head_sha``, and the approval of a person about one branch that it is merged into. A push moves
+the head away and so voids the votes, another base voids the approvals; nothing is ever deleted.
 """
 
 from collections.abc import Iterable, Sequence
@@ -44,14 +45,16 @@ def cast(
     summary: str = "",
     findings: Sequence[Finding] = (),
     criteria: Sequence[Finding] = (),
+    base_branch: str = "",
     place: Place = HERE,
 ) -> Vote:
-    """Write down a judgement of ``head_sha`` by the agent of ``run``, or by ``user``.
+    """Write down a judgement of ``head_sha`` by the agent of ``run``, or by ``user`` for a merge into ``base_branch``.
 
     Cast twice in the same ``place``, the first one stands.
     """
     agent = run.agent if run else None
-    same = pull.votes.filter(kind=kind, head_sha=head_sha, agent=agent, user=user, reference=place.reference)
+    by = {"agent": agent, "user": user, "reference": place.reference}
+    same = pull.votes.filter(kind=kind, head_sha=head_sha, base_branch=base_branch, **by)
     existing = same.first()
     if existing:
         return existing
@@ -60,6 +63,7 @@ def cast(
         kind=kind,
         verdict=verdict,
         head_sha=head_sha,
+        base_branch=base_branch,
         run=run,
         summary=summary,
         findings=list(findings),

@@ -26,8 +26,11 @@ from projects.services import outside
 from projects.services.proof import Place
 
 
-def look_at(look: Look, pull: PullRequest, given: Sequence[dict[str, Any]]) -> None:
-    """Let the votes on ``pull`` agree with the reviews of other accounts than ours."""
+def look_at(look: Look, pull: PullRequest, given: Sequence[dict[str, Any]], *, base_branch: str) -> None:
+    """Let the votes on ``pull`` agree with the reviews of other accounts than ours.
+
+    New ones are for a merge into ``base_branch``.
+    """
     votes = {vote.reference: vote for vote in pull.votes.exclude(reference="").select_related("withdrawal")}
     for row in given:
         vote, why = votes.get(reference(row)), _taken_back(row, given)
@@ -36,7 +39,7 @@ def look_at(look: Look, pull: PullRequest, given: Sequence[dict[str, Any]]) -> N
             vote.pull_request = pull
             outside.approval_withdrawn(vote, reason=why)
         elif vote is None and row["state"] == APPROVED and row["commit_id"] == pull.head_sha and not why:
-            _vote(look, pull, row)
+            _vote(look, pull, row, base_branch)
 
 
 def _taken_back(row: dict[str, Any], given: Sequence[dict[str, Any]]) -> str:
@@ -46,10 +49,11 @@ def _taken_back(row: dict[str, Any], given: Sequence[dict[str, Any]]) -> str:
     return "changes requested on GitHub afterwards" if is_followed(row, given, CHANGES, DISMISSED) else ""
 
 
-def _vote(look: Look, pull: PullRequest, row: dict[str, Any]) -> None:
+def _vote(look: Look, pull: PullRequest, row: dict[str, Any], base_branch: str) -> None:
     user = here(look, row["user"])
     if user is None:
         return
     look.lease.check()
     place = Place(reference(row), login(row["user"]), page_of(look, pull, row))
-    outside.approved(pull, user, place, head_sha=row["commit_id"], text=readable(row["body"], LONGEST_TEXT))
+    about = {"head_sha": row["commit_id"], "base_branch": base_branch}
+    outside.approved(pull, user, place, text=readable(row["body"], LONGEST_TEXT), **about)

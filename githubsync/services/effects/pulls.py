@@ -24,10 +24,12 @@ def look_at(look: Look, number: int) -> None:
     elif facts["state"] == "closed":
         outside.pull_closed(pull)
     elif pull.status != PullRequest.Status.CLOSED:
-        outside.base_seen(pull, facts["base"]["ref"])
+        base = facts["base"]["ref"]
+        outside.base_seen(pull, base)
         outside.head_seen(pull, facts["head"]["sha"])
         said = reviews.given(look, facts, pull)
         reviews.look_at(look, pull, said)
-        approvals.look_at(look, pull, said)
+        # What an approval is for that we hear of together with another base, nobody knows.
+        approvals.look_at(look, pull, said, base_branch=base if base == pull.base_branch else "")
         orders.by_comments(look, facts, pull.issue)
         branch_rules.show(look, pull)

@@ -210,12 +210,14 @@ def test_a_request_is_answered_once(cast):
 def test_a_pull_request_shows_which_votes_count(cast):
     issue = factories.planned(cast.project)
     pull = factories.pull(issue.tasks.get())
-    for sha in ("c" * 40, factories.HEAD):
-        Vote.objects.create(pull_request=pull, kind="person", verdict="approve", head_sha=sha, user=cast.alice)
+    for sha, base in (("c" * 40, "main"), (factories.HEAD, "trunk"), (factories.HEAD, "main")):
+        about = {"head_sha": sha, "base_branch": base, "user": cast.alice}
+        Vote.objects.create(pull_request=pull, kind="person", verdict="approve", **about)
 
     shown = cast.call(cast.vic).get(f"/api/v1/pull-requests/{pull.pk}/").json()
 
-    assert [(vote["head_sha"][0], vote["counts"]) for vote in shown["votes"]] == [("c", False), ("a", True)]
+    told = [(vote["head_sha"][0], vote["base_branch"], vote["counts"]) for vote in shown["votes"]]
+    assert told == [("c", "main", False), ("a", "trunk", False), ("a", "main", True)]
 
 
 @pytest.mark.parametrize("rows", [1, 3])
