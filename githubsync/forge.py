@@ -15,9 +15,10 @@ from typing import Any
 from githubsync import access, required, wording
 from githubsync.client import Client, Rejected
 from githubsync.models import Repository
-from githubsync.services import naming
+from githubsync.services import branch_rules, naming
 from mcc.core.errors import InvalidInput
 from projects.forge import (
+    Awaited,
     Capabilities,
     CloneSpec,
     Conflict,
@@ -214,12 +215,24 @@ class GitHubForge:
                 raise Conflict("There is no pull request to merge.")
             if found["draft"]:
                 self._set_draft(client, found, draft=False)
+            self._ensure_through(client, base_branch, branch_sha)
             if (now := self._head(client, base_branch)) != base:
                 raise Conflict(f"{base_branch} moved on from {base[:12]} to {now[:12]}.")
             sha = self._land(client, found["number"], branch_sha, message, method)
         with suppress(ForgeError):
             mirror.fetch_from(access.clone_spec(self.linked))
         return MergeResult(sha)
+
+    def _ensure_through(self, client: Client, branch: str, sha: str) -> None:
+        """Ask what the rules want of ``sha`` before it is tried: GitHub need not refuse. Raises StillChecked."""
+        rules = branch_rules.wanted(branch_rules.of(client, self.linked, branch))
+        if required.unfinished(client, self._root, rules, sha) and (lacking := self._lacking(client, branch, sha)):
+            raise StillChecked(lacking)
+
+    def _lacking(self, client: Client, branch: str, sha: str) -> list[Awaited]:
+        """Return the checks that the rules want by now and that are not through for ``sha``."""
+        rules = branch_rules.wanted(branch_rules.of(client, self.linked, branch, afresh=True))
+        return required.unfinished(client, self._root, rules, sha)
 
     def _land(self, client: Client, number: int, sha: str, message: str, method: MergeMethod) -> str:
         """Merge if the head is still ``sha``. An answer that was lost is looked for."""
@@ -242,7 +255,7 @@ class GitHubForge:
                 raise
             if after["mergeable"] is None:
                 raise Unavailable("GitHub has not worked out yet whether this can be merged.") from rejected
-            if waits_for := required.unfinished(client, self._root, after["base"]["ref"], sha):
+            if waits_for := self._lacking(client, after["base"]["ref"], sha):
                 raise StillChecked(waits_for) from rejected
             raise InTheWay(f"{rejected.detail} GitHub's own rules for this repository decide.") from rejected
         return landed

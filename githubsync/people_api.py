@@ -12,7 +12,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from githubsync.models import Connection, Identity, Invitation, InvitedTo
+from githubsync.models import Connection, Identity, Invitation
 from githubsync.services import invitations, people, ways_in
 from mcc.core.models import User
 from projects.api.endpoint import Endpoint, administrator, caller
@@ -41,29 +41,21 @@ class PersonChanges(serializers.Serializer):
     is_administrator = serializers.BooleanField(required=False)
 
 
-class MembershipOut(serializers.ModelSerializer):
-    key = serializers.CharField(source="project.key")
+class PlaceOut(serializers.Serializer):
+    """A project, and as what somebody is a member of it, or will be."""
 
-    class Meta:
-        model = Membership
-        fields = ("project", "key", "role")
+    project = serializers.IntegerField(source="project_id")
+    key = serializers.CharField(source="project.key")
+    role = serializers.ChoiceField(choices=Membership.Role.choices)
 
 
 class MeOut(PersonOut):
     """One's own account, with what one may do in which project; an administrator may do everything everywhere."""
 
-    memberships = MembershipOut(many=True)
+    memberships = PlaceOut(many=True)
 
     class Meta(PersonOut.Meta):
         fields = (*PersonOut.Meta.fields, "email", "memberships")  # type: ignore[assignment]
-
-
-class InvitedToOut(serializers.ModelSerializer):
-    key = serializers.CharField(source="project.key")
-
-    class Meta:
-        model = InvitedTo
-        fields = ("project", "key", "role")
 
 
 class InvitationOut(serializers.ModelSerializer):
@@ -71,7 +63,7 @@ class InvitationOut(serializers.ModelSerializer):
 
     user = serializers.CharField(source="user.username", default=None, allow_null=True, help_text="null: a new account")
     invited_by = serializers.CharField(source="invited_by.username")
-    projects = InvitedToOut(many=True, help_text="that they will be members of")
+    projects = PlaceOut(many=True, help_text="that they will be members of")
 
     class Meta:
         model = Invitation

@@ -4,7 +4,7 @@ A rule may name the App whose check it wants: one of that name by somebody else 
 does not say which App they are from, so one counts where that App made no check run.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,12 +44,11 @@ class _Said:
         return statuses if rule.app else statuses | set(runs.values())
 
 
-def unfinished(client: Client, root: str, branch: str, sha: str) -> list[Awaited]:
-    """Return the required checks that ``sha`` still lacks, none when one of them is red: waiting does not help then.
+def unfinished(client: Client, root: str, wanted: Sequence[Rule], sha: str) -> list[Awaited]:
+    """Return what ``sha`` still lacks of ``wanted``, nothing when one of them is red: waiting does not help then.
 
-    Four requests and more. Raises ForgeErrors.
+    Two requests and more, where anything is wanted. Raises ForgeErrors.
     """
-    wanted = rules(client, root, branch)
     if not wanted:
         return []
     said = _said(client, root, sha)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from githubsync import access
 from githubsync.models import Connection, Repository
-from githubsync.services import repositories
+from githubsync.services import branch_rules, repositories
 from githubsync.services.effects import branches, commits, issues, labels, pulls
 from githubsync.services.effects.look import Look
 from githubsync.services.hints import Kind, Subject
@@ -39,7 +39,7 @@ def reconcile(connection: Connection, subject: Subject, lease: Lease) -> None:
 
 
 def look_again(repository_id: int, lease: Lease) -> None:
-    """The errand of a person who asks for a look: at the repository, and at our open pull requests there.
+    """The errand of a person who asks for a look: at the repository, its rules, and our open pull requests there.
 
     Raises Later while GitHub wants to be left alone, Unavailable.
     """
@@ -47,6 +47,7 @@ def look_again(repository_id: int, lease: Lease) -> None:
     repository = rows.select_related("connection", "project").first()
     if repository is None:
         return
+    branch_rules.forget(repository)
     pulls = PullRequest.objects.open().filter(project=repository.project)
     try:
         repositories.look_at(repository, lease)

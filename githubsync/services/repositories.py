@@ -53,7 +53,7 @@ def look_at_all(connection: Connection, lease: Lease) -> None:
 
 
 def look_again(repository: Repository, *, user: User) -> None:
-    """Have GitHub asked how the repository is. Raises NotAllowed."""
+    """Have GitHub asked how the repository, its rules and our open pull requests are. Raises NotAllowed."""
     require_decider(user, _project(repository))
     errands.post(ERRAND, repository.pk)
 

@@ -7,7 +7,7 @@ from django.core.cache import cache
 from django.utils import timezone
 
 from githubsync.models import BranchRules
-from githubsync.services.effects import branch_rules
+from githubsync.services import branch_rules, reconciling, repositories
 from githubsync.services.hints import Kind
 from githubsync.simulator.world import CheckRun
 from githubsync.tests import factories
@@ -49,7 +49,7 @@ def test_a_merge_waits_for_what_github_requires_and_is_made_when_that_is_through
     for _ in range(3):
         scheduling.advance(pull.issue_id)
 
-    assert (tried(github), Errand.objects.filter(**ORDERED).exists()) == ([405], False)
+    assert (tried(github), Errand.objects.filter(**ORDERED).exists()) == ([], False)
     page = f"/projects/{pull.project.key}/pull-requests/{pull.number}/"
     assert "waits for build, lint" in admin_client.get(page).content.decode()
     says(github, pull.head_sha, "build", "success")
@@ -64,7 +64,7 @@ def test_a_merge_waits_for_what_github_requires_and_is_made_when_that_is_through
     merging.carry_out(pull.pk, AtWork())
 
     pull.refresh_from_db()
-    assert (pull.status, tried(github)) == ("merged", [405, 200])
+    assert (pull.status, tried(github)) == ("merged", [200])
 
 
 def test_what_nothing_is_heard_of_is_asked_about_again_after_a_while(github, pull):
@@ -94,7 +94,7 @@ def test_a_check_that_one_app_has_to_say_is_not_said_by_another(github, pull, ad
     merging.carry_out(pull.pk, AtWork())
     for _ in range(2):
         scheduling.advance(pull.issue_id)
-    assert (tried(github), Errand.objects.filter(**ORDERED).exists()) == ([405], False)
+    assert (tried(github), Errand.objects.filter(**ORDERED).exists()) == ([], False)
 
     PullRequest.objects.update(awaits_at=timezone.now() - merging.LOOK_AGAIN - timedelta(seconds=1))
     ran("theirs", None)
@@ -108,7 +108,7 @@ def test_a_check_that_one_app_has_to_say_is_not_said_by_another(github, pull, ad
     merging.carry_out(pull.pk, AtWork())
 
     pull.refresh_from_db()
-    assert (pull.status, tried(github)) == ("merged", [405, 405, 200])
+    assert (pull.status, tried(github)) == ("merged", [200])
 
 
 def test_what_is_required_stands_on_the_issues_page_with_what_github_says_of_it(github, pull, admin_client):
@@ -128,7 +128,7 @@ def test_check_runs_that_are_withheld_from_a_token_are_asked_for_once(github, pu
     for _ in range(2):
         merging.carry_out(pull.pk, AtWork())
 
-    assert tried(github) == [405, 405]
+    assert tried(github) == []
     assert [one.status for one in github.simulator.requests("GET", "/check-runs")] == [403]
 
 
@@ -147,6 +147,34 @@ def test_a_required_check_that_is_red_is_no_reason_to_wait(github, pull):
 
     with pytest.raises(InTheWay, match="is expected"):
         merging.carry_out(pull.pk, AtWork())
+
+
+def test_a_rule_that_came_since_is_seen_when_github_refuses_and_one_that_went_holds_nothing_up(github, pull):
+    github.repo.required_by_rules = github.repo.required_by_protection = []
+    look(Kind.PULL, pull.number)
+    github.repo.required_by_rules = ["build"]
+
+    merging.carry_out(pull.pk, AtWork())
+
+    pull.refresh_from_db()
+    assert (tried(github), pull.waits_for) == ([405], ["build"])
+    github.repo.required_by_rules = []
+    merging.carry_out(pull.pk, AtWork())
+    pull.refresh_from_db()
+    assert (tried(github), pull.status) == ([405, 200], "merged")
+
+
+def test_a_rule_that_changed_is_seen_when_somebody_has_github_looked_at_again(github, pull, admin_client):
+    look(Kind.PULL, pull.number)
+    github.repo.required_by_rules, github.repo.required_by_protection = ["build", "e2e"], []
+    page = f"/projects/{pull.project.key}/github/"
+    assert "Look again</button>" in admin_client.get(page).content.decode()
+
+    admin_client.post(f"{page}look/")
+    ordered = Errand.objects.get(kind=repositories.ERRAND)
+    reconciling.look_again(ordered.subject, AtWork())
+
+    assert (asked_for_rules(github), shown(pull, admin_client)) == (2, [("build", "", None), ("e2e", "", None)])
 
 
 def asked_for_rules(github) -> int:

@@ -4,7 +4,7 @@ from django.urls import path
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework_simplejwt.views import TokenRefreshView
 
-from projects.api import catalogue, issues, money, projects, requests, runs, stops, tokens, usage
+from projects.api import catalogue, issues, members, money, projects, requests, runs, stops, tokens, usage
 
 urlpatterns = [
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
@@ -13,6 +13,8 @@ urlpatterns = [
     path("projects/", projects.ProjectList.as_view()),
     path("projects/<int:pk>/", projects.ProjectDetail.as_view()),
     path("projects/<int:pk>/issues/", projects.ProjectIssues.as_view()),
+    path("projects/<int:pk>/members/", members.MemberList.as_view()),
+    path("projects/<int:pk>/members/<str:username>/", members.MemberDetail.as_view()),
     path("issues/<int:pk>/", issues.IssueDetail.as_view()),
     path("issues/<int:pk>/start/", issues.IssueStart.as_view()),
     path("issues/<int:pk>/cancel/", issues.IssueCancel.as_view()),
