@@ -87,6 +87,15 @@ class Bare:
                 continue
         return None
 
+    def take(self, other: Bare, ref: str, to: str) -> None:
+        """Let ``to`` be here what ``ref`` is in ``other``, which lies on this machine, too."""
+        overrides = ("safe.directory=*", "protocol.file.allow=always")
+        done = HostGit(self.path, Owner.of(self.path), overrides=overrides).run(
+            "fetch", "-q", str(other.path), f"+{ref}:{to}", accept=WHATEVER
+        )
+        if done.exit_code:
+            raise GitError(done.error.strip() or done.text)
+
     def is_ancestor(self, older: str, newer: str) -> bool:
         try:
             self.git("merge-base", "--is-ancestor", older, newer)
@@ -132,6 +141,19 @@ class Bare:
             return self.git("merge-tree", "--write-tree", "--no-messages", base, head).splitlines()[0]
         except GitError:
             return None
+
+    def rebased(self, base: str, head: str) -> str | None:
+        """Return the last of the commits that ``base`` lacks of ``head``, made anew on it; None: they conflict."""
+        tip = base
+        for sha in reversed(self.git("rev-list", "--no-merges", f"{base}..{head}").splitlines()):
+            facts = self.facts(sha)
+            # What the tip has, on the parent of the commit: so the two are merged as if the commit had been made there.
+            here = self.commit_tree(self.facts(tip).tree, facts.parents, "", ("GitHub", "noreply@github.com"))
+            tree = self.merged_tree(here, sha)
+            if tree is None:
+                return None
+            tip = self.commit_tree(tree, [tip], facts.message, facts.author[:2])
+        return tip
 
     def commit_tree(self, tree: str, parents: list[str], message: str, author: tuple[str, str]) -> str:
         links = [part for parent in parents for part in ("-p", parent)]

@@ -140,6 +140,8 @@ class Pull:
     merged_sha: str | None = None
     merged_at: datetime | None = None
     merged_by: Account | None = None
+    fork: Repo | None = None
+    """Where its branch is, when that is another repository."""
     reviews: list[Review] = field(default_factory=list)
 
 
@@ -188,6 +190,8 @@ class Repo:
     bare: Bare
     private: bool = True
     archived: bool = False
+    parent: Repo | None = field(default=None, repr=False)
+    """What it is a fork of."""
     default_branch: str = "main"
     collaborators: dict[int, str] = field(default_factory=dict)
     labels: list[Label] = field(default_factory=list)
@@ -215,6 +219,16 @@ class Repo:
             if run.sha == sha and run.fields.get("conclusion") == "success" and self.pinned.get(run.name, by) == by:
                 good.add(run.name)
         return [name for name in self.required_by_rules + self.required_by_protection if name not in good]
+
+    def suite_of(self, run: CheckRun) -> list[CheckRun]:
+        """Return the runs that one App made for one commit, ``run`` among them."""
+        return [each for each in self.check_runs if (each.app.id, each.sha) == (run.app.id, run.sha)]
+
+    def conclusion_of(self, suite: list[CheckRun]) -> str | None:
+        """Return what a suite came to, None while one of its runs is not over."""
+        ends = [run.fields.get("conclusion") for run in suite]
+        bad = [end for end in ends if end not in ("success", "neutral", "skipped", None)]
+        return None if None in ends else bad[0] if bad else "success"
 
     @property
     def full_name(self) -> str:
@@ -297,6 +311,14 @@ class World:
         repo = self.repos[repo_id] = Repo(repo_id, self.account(owner), name, bare, private)
         return repo
 
+    def fork(self, repo: Repo, to: Account) -> Repo:
+        """Copy the branches of ``repo`` into a repository of ``to``."""
+        fork = self.repo(f"{to.login}/{repo.name}", private=repo.private)
+        fork.parent, fork.default_branch = repo, repo.default_branch
+        fork.bare.take(repo.bare, "refs/heads/*", "refs/heads/*")
+        fork.heads, repo.heads = fork.bare.heads(), repo.bare.heads()
+        return fork
+
     def named(self, full_name: str) -> Repo | None:
         """Return the repository that has this name now, in whatever case."""
         wanted = full_name.lower()
@@ -342,12 +364,13 @@ class World:
                 self.happened("push", None, by, repo, branch=name, before=old, after=new)
             if new == NOTHING:
                 self.happened("delete", None, by, repo, branch=name)
-        for issue in repo.pulls():
-            if issue.state == "open" and issue.pull:
-                self._follow_pull(repo, issue, issue.pull, by)
+        for into in filter(None, (repo, repo.parent)):
+            for issue in into.pulls():
+                if issue.state == "open" and issue.pull and (into is repo or issue.pull.fork is repo):
+                    self._follow_pull(into, issue, issue.pull, by)
 
     def _follow_pull(self, repo: Repo, issue: Issue, pull: Pull, by: Account) -> None:
-        head, base = repo.heads.get(pull.head_ref), repo.heads.get(pull.base_ref)
+        head, base = (pull.fork or repo).heads.get(pull.head_ref), repo.heads.get(pull.base_ref)
         if head is None or base is None:
             issue.turn("closed")
             self.happened("pull_request", "closed", by, repo, issue=issue)
@@ -356,9 +379,17 @@ class World:
         moved, pull.base_sha = base != pull.base_sha, base
         if head != before:
             issue.touch()
-            repo.bare.point(f"refs/pull/{issue.number}/head", head)
+            self.show_head(repo, issue, pull)
             self.happened("pull_request", "synchronize", by, repo, issue=issue, before=before, after=head)
         if moved and repo.bare.is_ancestor(head, base):
             pull.merged_sha, pull.merged_at, pull.merged_by = base, now(), issue.author
             issue.turn("closed")
             self.happened("pull_request", "closed", by, repo, issue=issue)
+
+    def show_head(self, repo: Repo, issue: Issue, pull: Pull) -> None:
+        """Let the repository that a pull request goes into have its commits, also from a fork."""
+        where = f"refs/pull/{issue.number}/head"
+        if pull.fork:
+            repo.bare.take(pull.fork.bare, f"refs/heads/{pull.head_ref}", where)
+        else:
+            repo.bare.point(where, pull.head_sha)

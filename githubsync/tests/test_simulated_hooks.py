@@ -173,6 +173,30 @@ def test_a_pull_request_is_told_of_from_the_push_to_the_merge(owner, ear):
     assert heard(owner, ear) == [("delete", None), ("push", None)]
 
 
+def test_ci_is_told_of_by_runs_their_suite_and_the_workflow_that_they_are_jobs_of(owner, ear):
+    hook(owner, ear)
+    theirs = owner.simulator.world.token("theirs", permissions={"checks": "write"}, is_app=True)
+    owner.repo.collaborators[theirs.account.id] = "write"
+    head = owner.persons.head()
+    first, second = (
+        owner.made("{repo}/check-runs", {"name": name, "head_sha": head}, theirs) for name in ("build", "lint")
+    )
+    assert first["check_suite"] == second["check_suite"]
+    assert heard(owner, ear) == [("check_run", "created")] * 2
+
+    owner.ask("PATCH", f"{{repo}}/check-runs/{first['id']}", {"conclusion": "failure"}, theirs)
+    assert heard(owner, ear) == [("check_run", "completed")], "another one is not over"
+    owner.repo.check_runs[-1].log = "It is a job."
+    owner.ask("PATCH", f"{{repo}}/check-runs/{second['id']}", {"conclusion": "success"}, theirs)
+    owner.simulator.courier.wait()
+
+    told = {headers["X-GitHub-Event"]: json.loads(body) for headers, body in ear.heard}
+    assert set(told) == {"check_run", "check_suite", "workflow_run"}
+    for name in ("check_suite", "workflow_run"):
+        about = told[name][name]
+        assert (told[name]["action"], about["conclusion"], about["head_sha"]) == ("completed", "failure", head)
+
+
 def test_what_was_delivered_is_listed_and_sent_again_on_request_only(owner, ear):
     number = hook(owner, ear)
     where = f"{{repo}}/hooks/{number}/deliveries"

@@ -93,6 +93,58 @@ def test_a_pull_request_from_opening_to_merging(github):
     assert github.ask("PATCH", where, {"state": "open"}).status_code == 422
 
 
+def test_a_rebase_puts_each_commit_on_top_of_the_base_and_conflicts_are_refused(github):
+    github.pull()
+    github.commit({"two.txt": "2\n"}, "mcc/one")
+    base = github.commit({"three.txt": "3\n"})
+
+    merged = github.ask("PUT", "{repo}/pulls/1/merge", {"merge_method": "rebase"}).json()["sha"]
+
+    bare = github.repo.bare
+    first, second = (bare.facts(sha) for sha in reversed(bare.log(f"{base}..main")))
+    assert (first.parents, second.parents, second.sha) == ([base], [first.sha], merged)
+    assert [file.path for file in bare.files(first.sha, second.sha)] == ["two.txt"]
+    assert {"one.txt", "two.txt", "three.txt"} <= set(bare.git("ls-tree", "--name-only", "main").split())
+
+    github.pull("mcc/two", {"four.txt": "4\n"})
+    github.commit({"four.txt": "other\n"})
+    assert github.ask("PUT", "{repo}/pulls/2/merge", {"merge_method": "rebase"}).status_code == 405
+
+
+def test_a_stranger_forks_and_opens_a_pull_request_from_there(github):
+    github.repo.private = False
+    eve = github.simulator.world.token("eve", permissions={"contents": "write", "pull_requests": "write"})
+    assert github.ask("POST", "{repo}/forks", {}).status_code == 403, "its owner has it already"
+
+    made = github.made("{repo}/forks", {}, eve)
+    assert (made["full_name"], made["fork"], made["parent"]["full_name"]) == ("eve/atlas", True, "ada/atlas")
+    assert github.made("{repo}/forks", {}, eve)["id"] == made["id"]
+    fork = github.simulator.world.repos[made["id"]]
+
+    def commits(text: str) -> str:
+        base = fork.bare.heads()["main"]
+        blob = fork.bare.git("hash-object", "-w", "--stdin", stdin=text)
+        tree = fork.bare.git("mktree", stdin=f"100644 blob {blob}\tevil.txt\n")
+        return fork.bare.commit_tree(tree, [base], "Evil", ("Eve", "eve@example.org"))
+
+    fork.bare.point("refs/heads/mine", first := commits("1\n"))
+    body = {"title": "Mine", "head": "eve:mine", "base": "main"}
+    for head in ("mine", "bob:mine", "eve:yours"):
+        assert github.ask("POST", "{repo}/pulls", {**body, "head": head}, eve).status_code == 422
+    pull = github.made("{repo}/pulls", body, eve)
+    assert (pull["head"]["repo"]["fork"], pull["head"]["label"], pull["mergeable"]) == (True, "eve:mine", True)
+    assert github.ask("POST", "{repo}/pulls", body, eve).status_code == 422
+    assert len(github.ask("GET", "{repo}/pulls", params={"head": "eve:mine"}).json()) == 1
+    assert github.repo.bare.ref("refs/pull/1/head") == first
+    assert "mine" not in github.repo.bare.heads()
+
+    second = commits("2\n")
+    assert github.ask("PATCH", "/repos/eve/atlas/git/refs/heads/mine", {"sha": second, "force": True}, eve).ok
+    assert github.ask("GET", "{repo}/pulls/1").json()["head"]["sha"] == second
+    assert github.ask("PUT", "{repo}/pulls/1/merge", {}, eve).status_code == 403
+    assert github.ask("PUT", "{repo}/pulls/1/merge", {"sha": second}).ok
+
+
 def test_pull_requests_that_cannot_be(github):
     github.pull()
     body = {"title": "One", "head": "mcc/one", "base": "main"}

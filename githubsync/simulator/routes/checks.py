@@ -43,10 +43,14 @@ def _set(call: Call, run: CheckRun) -> None:
 
 
 def _tell(call: Call, run: CheckRun, action: str) -> None:
-    """GitHub tells of a run when it is made and when it is over."""
+    """GitHub tells of a run when it is made and when it is over, and of the App's suite when all of it is."""
     over = run.fields["status"] == "completed"
     for happened in filter(None, (action, "completed" if over else "")):
         call.tell("check_run", happened, run=run)
+    if over and call.repo.conclusion_of(call.repo.suite_of(run)):
+        call.tell("check_suite", "completed", run=run)
+        if run.log is not None:
+            call.tell("workflow_run", "completed", run=run)
 
 
 @route("POST", REPO + "/check-runs", needs="checks:write")

@@ -2,10 +2,25 @@
 
 from githubsync.simulator.bare import GitError
 from githubsync.simulator.routing import REPO, Answer, Call, Refusal, invalid, route
-from githubsync.simulator.world import Issue, Pull, now
+from githubsync.simulator.world import Issue, Pull, Repo, now
 
 PULL = REPO + "/pulls/{pull_number}"
-METHODS = ("merge", "squash")
+METHODS = ("merge", "squash", "rebase")
+
+
+def _home(call: Call, pull: Pull) -> Repo:
+    """Return the repository that the branch of a pull request is in."""
+    return pull.fork or call.repo
+
+
+def _fork(call: Call, owner: str) -> Repo | None:
+    """Return the fork that a branch of ``owner`` ("" for our own) is in, None for the repository itself."""
+    if owner in ("", call.repo.owner.login):
+        return None
+    forks = [repo for repo in call.world.repos.values() if repo.parent is call.repo and repo.owner.login == owner]
+    if not forks:
+        raise invalid("PullRequest", field="head", code="invalid")
+    return forks[0]
 
 
 def _whole(call: Call, issue: Issue) -> dict[str, object]:
@@ -16,13 +31,12 @@ def _whole(call: Call, issue: Issue) -> dict[str, object]:
 @route("GET", REPO + "/pulls", needs="pull_requests:read")
 def listed(call: Call) -> Answer:
     state, head, base = call.query.get("state", "open"), call.query.get("head"), call.query.get("base")
-    owner = call.repo.owner.login
     found = [
         issue
         for issue in call.repo.pulls()
         if issue.pull
         and state in ("all", issue.state)
-        and (not head or head == f"{owner}:{issue.pull.head_ref}")
+        and (not head or head == f"{_home(call, issue.pull).owner.login}:{issue.pull.head_ref}")
         and (not base or base == issue.pull.base_ref)
     ]
     found.sort(key=lambda issue: issue.number, reverse=call.query.get("direction", "desc") != "asc")
@@ -33,24 +47,22 @@ def listed(call: Call) -> Answer:
 def create(call: Call) -> Answer:
     repo, world = call.repo, call.world
     title = call.text("title", "PullRequest")
-    head_ref, base_ref = call.text("head", "PullRequest").rpartition(":")[2], call.text("base", "PullRequest")
-    heads = repo.bare.heads()
-    for field, ref in (("head", head_ref), ("base", base_ref)):
-        if ref not in heads:
-            raise invalid("PullRequest", field=field, code="invalid")
-    head, base = heads[head_ref], heads[base_ref]
-    if any(
-        p.state == "open" and p.pull and (p.pull.head_ref, p.pull.base_ref) == (head_ref, base_ref)
-        for p in repo.pulls()
-    ):
-        where = f"{repo.owner.login}:{head_ref}"
+    owner, _, head_ref = call.text("head", "PullRequest").rpartition(":")
+    fork, base_ref = _fork(call, owner), call.text("base", "PullRequest")
+    head, base = (fork or repo).bare.heads().get(head_ref), repo.bare.heads().get(base_ref)
+    if head is None or base is None:
+        raise invalid("PullRequest", field="base" if head else "head", code="invalid")
+    asked = (fork, head_ref, base_ref)
+    open_ones = [p.pull for p in repo.pulls() if p.state == "open" and p.pull]
+    if any((pull.fork, pull.head_ref, pull.base_ref) == asked for pull in open_ones):
+        where = f"{(fork or repo).owner.login}:{head_ref}"
         raise invalid("PullRequest", message=f"A pull request already exists for {where}.")
     if repo.bare.is_ancestor(head, base):
         raise invalid("PullRequest", message=f"No commits between {base_ref} and {head_ref}")
-    pull = Pull(world.next_id(), head_ref, head, base_ref, base, bool(call.body.get("draft")))
+    pull = Pull(world.next_id(), head_ref, head, base_ref, base, bool(call.body.get("draft")), fork=fork)
     issue = Issue(world.next_id(), world.next_number(repo), call.account, title, call.body.get("body"), pull=pull)
     repo.issues[issue.number] = issue
-    repo.bare.point(f"refs/pull/{issue.number}/head", head)
+    world.show_head(repo, issue, pull)
     call.tell_of(issue, "opened")
     return Answer(201, _whole(call, issue))
 
@@ -64,7 +76,8 @@ def get(call: Call, pull_number: str) -> Answer:
 def update(call: Call, pull_number: str) -> Answer:
     issue, body = call.pull(pull_number), call.body
     assert issue.pull
-    if body.get("state") == "open" and (issue.pull.merged_at or issue.pull.head_ref not in call.repo.bare.heads()):
+    heads = _home(call, issue.pull).bare.heads()
+    if body.get("state") == "open" and (issue.pull.merged_at or issue.pull.head_ref not in heads):
         raise invalid("PullRequest", field="state", message="state cannot be changed.")
     base_ref = body.get("base", issue.pull.base_ref)
     if base_ref not in call.repo.bare.heads():
@@ -125,16 +138,23 @@ def _land(call: Call, issue: Issue, pull: Pull, method: str) -> str:
     """Commit the merge onto the base branch as it is. Raises Refusal 405, 409."""
     bare = call.repo.bare
     tree = bare.merged_tree(pull.base_sha, pull.head_sha)
-    if tree is None:
+    sha = bare.rebased(pull.base_sha, pull.head_sha) if tree and method == "rebase" else None
+    if tree is None or (method == "rebase" and sha is None):
         raise Refusal(405, "Pull Request is not mergeable")
-    usual = f"Merge pull request #{issue.number} from {call.repo.owner.login}/{pull.head_ref}"
-    title = call.body.get("commit_title") or (usual if method == "merge" else f"{issue.title} (#{issue.number})")
-    message = "\n\n".join(part for part in (title, call.body.get("commit_message", "")) if part)
-    parents = [pull.base_sha] if method == "squash" else [pull.base_sha, pull.head_sha]
-    login = call.account.login
-    sha = bare.commit_tree(tree, parents, message, (login, f"{call.account.id}+{login}@users.noreply.github.com"))
+    sha = sha or _committed(call, issue, pull, method, tree)
     try:
         bare.point(f"refs/heads/{pull.base_ref}", sha, pull.base_sha)
     except GitError:
         raise Refusal(409, "Base branch was modified. Review and try the merge again.") from None
     return sha
+
+
+def _committed(call: Call, issue: Issue, pull: Pull, method: str, tree: str) -> str:
+    """Make the one commit of a merge or a squash."""
+    usual = f"Merge pull request #{issue.number} from {_home(call, pull).owner.login}/{pull.head_ref}"
+    title = call.body.get("commit_title") or (usual if method == "merge" else f"{issue.title} (#{issue.number})")
+    message = "\n\n".join(part for part in (title, call.body.get("commit_message", "")) if part)
+    parents = [pull.base_sha] if method == "squash" else [pull.base_sha, pull.head_sha]
+    login = call.account.login
+    author = (login, f"{call.account.id}+{login}@users.noreply.github.com")
+    return call.repo.bare.commit_tree(tree, parents, message, author)

@@ -125,7 +125,7 @@ class Basics:
             "owner": self.user(repo.owner),
             "html_url": html,
             "description": None,
-            "fork": False,
+            "fork": repo.parent is not None,
             "url": url,
             **{name: url + suffix for name, suffix in REPO_URLS.items()},
             "clone_url": f"{html}.git",
@@ -148,6 +148,7 @@ class Basics:
             "has_downloads": False,
             "allow_squash_merge": True,
             "allow_merge_commit": True,
+            "allow_rebase_merge": True,
             **dict.fromkeys(NONE_YET, 0),
             "open_issues_count": opened,
             "open_issues": opened,
@@ -162,4 +163,6 @@ class Basics:
             shape["permissions"] = allows
         if whole:
             shape |= {"subscribers_count": 0, "network_count": 0}
+            if repo.parent:
+                shape |= dict.fromkeys(("parent", "source"), self.repo(repo.parent))
         return shape

@@ -101,7 +101,7 @@ class Code(Apps):
                 "annotations_count": len(output.get("annotations", [])),
                 "annotations_url": f"{url}/annotations",
             },
-            "check_suite": {"id": run.id},
+            "check_suite": {"id": repo.suite_of(run)[0].id},
             "app": self.integration(run.maker) if run.maker else self.app(run.app, repo.created_at),
             "pull_requests": [],
         }

@@ -6,8 +6,8 @@ from typing import Any
 
 from githubsync.simulator.apps import Installation
 from githubsync.simulator.hooks import Hook
-from githubsync.simulator.shapes.basics import Json, node, stamp
-from githubsync.simulator.shapes.code import Code
+from githubsync.simulator.shapes.basics import Json, node
+from githubsync.simulator.shapes.ci import Ci
 from githubsync.simulator.shapes.hooks import Hooks
 from githubsync.simulator.shapes.work import Work
 from githubsync.simulator.world import (
@@ -26,7 +26,7 @@ from githubsync.simulator.world import (
 MOST_COMMITS = 20
 
 
-class Events(Work, Code, Hooks):
+class Events(Work, Ci, Hooks):
     def payload(self, news: Happening) -> Json:
         """Return the payload of a webhook, as things are now."""
         tell = getattr(self, f"_of_{news.event}")
@@ -127,23 +127,13 @@ class Events(Work, Code, Hooks):
         }
 
     def _of_check_run(self, repo: Repo, *, run: CheckRun) -> Json:
-        shape = self.check_run(repo, run)
-        suite = {
-            "id": run.id,
-            "node_id": node("CheckSuite", run.id),
-            "head_branch": next((name for name, sha in repo.heads.items() if sha == run.sha), None),
-            "head_sha": run.sha,
-            "status": shape["status"],
-            "conclusion": shape["conclusion"],
-            "url": f"{self.repo_url(repo)}/check-suites/{run.id}",
-            "before": None,
-            "after": run.sha,
-            "pull_requests": [],
-            "app": shape["app"],
-            "created_at": stamp(repo.created_at),
-            "updated_at": stamp(repo.created_at),
-        }
-        return {"check_run": shape | {"check_suite": suite}}
+        return {"check_run": self.check_run(repo, run) | {"check_suite": self.suite(repo, run)}}
+
+    def _of_check_suite(self, repo: Repo, *, run: CheckRun) -> Json:
+        return {"check_suite": self.suite_itself(repo, run)}
+
+    def _of_workflow_run(self, repo: Repo, *, run: CheckRun) -> Json:
+        return {"workflow": self.workflow(repo), "workflow_run": self.workflow_run(repo, run)}
 
     def _of_status(self, repo: Repo, *, status: Status) -> Json:
         about: dict[str, Any] = self.status(repo, status)

@@ -145,7 +145,7 @@ class Work(Basics):
             "merge_commit_sha": pull.merged_sha,
             "requested_reviewers": [],
             "requested_teams": [],
-            "head": self._end(repo, pull.head_ref, pull.head_sha),
+            "head": self._end(pull.fork or repo, pull.head_ref, pull.head_sha),
             "base": self._end(repo, pull.base_ref, pull.base_sha),
             "auto_merge": None,
             "active_lock_reason": None,
