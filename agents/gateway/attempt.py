@@ -68,7 +68,7 @@ class Attempt:
     async def make(self) -> Completion:
         """Return the answer, paid for and journaled."""
         try:
-            hold = await to_the_end(self._db.run(self._set_aside))
+            hold = await to_the_end(self._set_aside())
             started = time.monotonic()
             await self._listen(hold)
             bill = await self._bill(hold)
@@ -83,43 +83,50 @@ class Attempt:
     def _step(self) -> int:
         return self._call.run.step if self._call.step is None else self._call.step
 
-    def _set_aside(self) -> Hold:
-        """Hold what the attempt can cost, and commit that it is sent.
+    async def _set_aside(self) -> Hold:
+        """Hold what the attempt can cost, and commit that it is sent: with all calls that leave at the same time.
 
         Raises BudgetExceeded, AccountFrozen, and LeaseLost when somebody else makes this very attempt.
         """
-        reference = self._next_reference()
-        try:
-            hold = self._hold_what_fits(reference)
-        except HoldNotOpen as refusal:
-            raise LeaseLost(f"{reference} is made by somebody else") from refusal
+        first = f"{self._stem}1"
+        reference = first if self._is_first else await self._db.run(self._next_reference)
+        hold = await self._db.run_together(ledger.hold_together, self._wanted(reference))
+        if hold is None:
+            hold = await self._db.run(self._hold_what_fits, reference)
         self._hold = hold
         return hold
+
+    def _wanted(self, reference: str) -> ledger.Wanted:
+        return ledger.Wanted(
+            self._accounts,
+            price_list.estimate(self._model.price, self._prompt_tokens, self._max_tokens),
+            reference=reference,
+            model=self._model.model,
+            provider=self._model.endpoint.name,
+        )
 
     def _hold_what_fits(self, reference: str) -> Hold:
         """Return the hold. Shrinks ``max_tokens`` when the budget allows only a shorter answer, if it is of any use."""
         for tries_left in reversed(range(SHRINK_TRIES)):
             try:
-                return ledger.hold(
-                    self._accounts,
-                    price_list.estimate(self._model.price, self._prompt_tokens, self._max_tokens),
-                    reference=reference,
-                    model=self._model.model,
-                    provider=self._model.endpoint.name,
-                )
+                return ledger.hold_alone(self._wanted(reference))
             except BudgetExceeded as refusal:
                 if not tries_left or not self._shrink():
                     refusal.needed_nanousd = self._least()
                     raise
+            except HoldNotOpen as refusal:
+                raise LeaseLost(f"{reference} is made by somebody else") from refusal
         raise AssertionError("unreachable")
+
+    @property
+    def _stem(self) -> str:
+        return f"{self._call.reference_prefix}/attempt:"
 
     def _next_reference(self) -> str:
         """Return a name for this attempt: those before it are in the ledger, from whichever process."""
-        stem, first = f"{self._call.reference_prefix}/attempt:", 1
-        if self._is_first:
-            return f"{stem}{first}"
+        first = 1
         while True:
-            names = [f"{stem}{number}" for number in range(first, first + ATTEMPTS_LOOKED_UP)]
+            names = [f"{self._stem}{number}" for number in range(first, first + ATTEMPTS_LOOKED_UP)]
             taken = ledger.taken(names)
             last = max((place for place, name in enumerate(names) if name in taken), default=-1)
             if last + 1 < len(names):
@@ -174,7 +181,10 @@ class Attempt:
         """Write the name of the generation down before its first chunk: it finds the bill if the rest gets lost."""
         if generation_id and not self._noted:
             self._generation_id = generation_id
-            await self._db.run(self._note_id)
+            assert self._hold is not None
+            self._noted = await self._db.run_together(ledger.note_together, (self._hold, generation_id))
+            if not self._noted:
+                await self._db.run(self._note_id)
 
     def _note_id(self) -> None:
         if self._hold is None or self._noted:

@@ -1,12 +1,14 @@
 """Money set aside before a call, charged or given back after it. The states are drawn in `budgets.models.ledger`.
 
-Every transaction here locks in the same order: accounts (`locks.share`, by id), buckets (by id), or first the one
-hold that it settles, for which nobody waits while holding the others. So settle one hold per transaction.
+Every transaction here locks in the same order: accounts (`locks.sharing`, by id), buckets (by id), or first the one
+hold that it settles, for which nobody waits while holding the others. So settle one hold per transaction. Holds may be
+admitted, or named, several at a time: they lock in that order what all of them need.
 """
 
 import logging
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -16,20 +18,48 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from budgets import periods, queries
-from budgets.errors import AccountFrozen, BudgetExceeded, GenerationReused, HoldNotOpen
+from budgets.errors import BudgetExceeded, GenerationReused, HoldNotOpen
 from budgets.models import Account, Bucket, Hold, Usage
-from budgets.services import alerts, buckets, locks, pricing, statements
+from budgets.services import admission, alerts, buckets, pricing, statements
 from budgets.services.accounts import global_account
+from budgets.services.admission import Refusal, Wish
 from budgets.services.bill import Bill
 from budgets.services.statements import Room
 from budgets.signals import hold_overrun
-from mcc.core import rows, sqlitefile
+from mcc.core import sqlitefile
 from mcc.core.errors import InvalidInput
 
 logger = logging.getLogger(__name__)
 
 State = Hold.State
 ADMISSION_TRIES = 5
+LEASE_S = 120.0
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to set aside on ``accounts`` and on the global one. ``amount_nanousd`` must be an upper bound."""
+
+    accounts: Collection[Account]
+    amount_nanousd: int
+    reference: str
+    model: str
+    provider: str = ""
+
+    def wish(self, at: datetime, lease_s: float = LEASE_S) -> Wish:
+        if self.amount_nanousd < 0:
+            raise InvalidInput("A hold cannot be negative.")
+        hold = Hold(
+            reference=self.reference,
+            state=State.SENT,
+            amount_nanousd=self.amount_nanousd,
+            model=self.model,
+            provider=self.provider,
+            created_at=at,
+            sent_at=at,
+            lease_until=at + timedelta(seconds=lease_s),
+        )
+        return Wish(hold, sorted({account.pk for account in self.accounts}))
 
 
 def hold(
@@ -39,7 +69,7 @@ def hold(
     reference: str,
     model: str,
     provider: str = "",
-    lease_s: float = 120,
+    lease_s: float = LEASE_S,
     at: datetime | None = None,
 ) -> Hold:
     """Set money aside on ``accounts`` and on the global one for a call that leaves now, price unknown. Commits.
@@ -52,73 +82,56 @@ def hold(
     Raises AccountFrozen or BudgetExceeded, and sets nothing aside; HoldNotOpen when there is a hold of that reference:
     somebody else sent it. RuntimeError inside a transaction: a hold that could still be rolled back protects nobody.
     """
-    if amount_nanousd < 0:
-        raise InvalidInput("A hold cannot be negative.")
+    wanted = Wanted(tuple(accounts), amount_nanousd, reference, model, provider)
+    return hold_alone(wanted, lease_s=lease_s, at=at)
+
+
+def hold_alone(wanted: Wanted, *, lease_s: float = LEASE_S, at: datetime | None = None) -> Hold:
+    """Do what `hold` does."""
     at = at or timezone.now()
-    wanted = Hold(
-        reference=reference,
-        state=State.SENT,
-        amount_nanousd=amount_nanousd,
-        model=model,
-        provider=provider,
-        created_at=at,
-        sent_at=at,
-        lease_until=at + timedelta(seconds=lease_s),
-    )
-    account_ids = sorted({account.pk for account in accounts})
+    wish, reference = wanted.wish(at, lease_s), wanted.reference
     for _ in range(ADMISSION_TRIES):
-        sqlitefile.wait_for_turn()
         try:
-            # What is set aside for a request that leaves must not be forgotten, even if the power goes.
-            with sqlitefile.flushed():
-                return _admit(wanted, account_ids)
+            [refusal] = _admitted([wish], at)
         except buckets.BucketMissing:
-            buckets.open_missing([global_account().pk, *account_ids], at)
-        except (IntegrityError, BudgetExceeded):
-            # Looked for only now: almost every reference is new, and every call waits for what is asked before it.
-            if existing := Hold.objects.filter(reference=reference).first():
-                raise HoldNotOpen(existing.reference, existing.state) from None
+            buckets.open_missing([global_account().pk, *wish.account_ids], at)
+            continue
+        except IntegrityError:
+            _refuse_a_second(reference)
             raise
+        if refusal is None:
+            return wish.hold
+        if isinstance(refusal, BudgetExceeded):
+            _refuse_a_second(reference)
+        raise refusal
     raise RuntimeError(f"no bucket stays open for {reference}")
 
 
-@transaction.atomic(durable=True)
-def _admit(wanted: Hold, account_ids: list[int]) -> Hold:
-    locks.share(account_ids)
-    terms = statements.terms(account_ids)
-    if frozen := [term.account_id for term in terms if term.is_frozen]:
-        raise AccountFrozen(Account.objects.get(pk=frozen[0]))
-    limits = {term.limit_id: term.is_active for term in terms if term.limit_id is not None}
-    rooms = statements.lock_rooms(limits, wanted.created_at)
-    opened = {room.limit_id for room in rooms}
-    if not any(term.is_global for term in terms) or any(
-        active and limit not in opened for limit, active in limits.items()
-    ):
-        raise buckets.BucketMissing
-    _refuse_too_much(rooms, wanted.amount_nanousd)
-    statements.add(rooms, held_nanousd=wanted.amount_nanousd)
-    statements.insert_hold(wanted, sorted({term.account_id for term in terms}))
-    return wanted
+def hold_together(wanted: Sequence[Wanted], at: datetime | None = None) -> list[Hold | None]:
+    """Do what `hold` does for calls that leave at the same time, in one transaction. None: ask alone, it says why."""
+    at = at or timezone.now()
+    wishes = [one.wish(at) for one in wanted]
+    try:
+        refusals = _admitted(wishes, at)
+    except (buckets.BucketMissing, IntegrityError):
+        return [None] * len(wanted)
+    return [None if refusal else wish.hold for wish, refusal in zip(wishes, refusals, strict=True)]
 
 
-def _refuse_too_much(rooms: list[Room], amount_nanousd: int) -> None:
-    """Raise BudgetExceeded for the limit that lacks most: what fits there fits everywhere."""
-    shortages = [
-        (room.spent_nanousd + room.held_nanousd + amount_nanousd - room.amount_nanousd, room)
-        for room in rooms
-        if room.blocks
-    ]
-    short, room = max(shortages, key=lambda shortage: shortage[0], default=(0, None))
-    if room is not None and short > 0:
-        bucket = Bucket.objects.select_related("limit__account").get(pk=room.bucket_id)
-        raise BudgetExceeded(
-            bucket.limit.account,
-            bucket.limit,
-            short_nanousd=short,
-            resets_at=bucket.period_end,
-            needed_nanousd=amount_nanousd,
-            may_pass=all(lacks <= other.held_nanousd for lacks, other in shortages),
-        )
+def _admitted(wishes: Sequence[Wish], at: datetime) -> list[Refusal | None]:
+    sqlitefile.wait_for_turn()
+    # What is set aside for a request that leaves must not be forgotten, even if the power goes.
+    with sqlitefile.flushed():
+        return admission.admit(wishes, at)
+
+
+def _refuse_a_second(reference: str) -> None:
+    """Raise HoldNotOpen when there is a hold of that reference.
+
+    Looked for only after a refusal: almost every reference is new, and every call waits for what is asked before it.
+    """
+    if existing := Hold.objects.filter(reference=reference).first():
+        raise HoldNotOpen(existing.reference, existing.state) from None
 
 
 def taken(references: Sequence[str]) -> set[str]:
@@ -131,10 +144,22 @@ def note_generation(hold: Hold, generation_id: str) -> None:
     try:
         # One statement is a transaction of its own; inside another it must be undone without it.
         with transaction.atomic() if connection.in_atomic_block else nullcontext():
-            statements.name_generation(hold, generation_id)
+            statements.name_generations([(hold, generation_id)])
     except IntegrityError as error:
         raise GenerationReused(generation_id) from error
     hold.generation_id = generation_id
+
+
+def note_together(names: Sequence[tuple[Hold, str]]) -> list[bool]:
+    """Do what `note_generation` does for several holds, in one transaction. False: ask alone, it says why."""
+    try:
+        with transaction.atomic() if len(names) > 1 else nullcontext():
+            statements.name_generations(names)
+    except IntegrityError:
+        return [False] * len(names)
+    for hold, generation_id in names:
+        hold.generation_id = generation_id
+    return [True] * len(names)
 
 
 def capture(hold: Hold, bill: Bill, *, savepoint: bool = True) -> Usage:
@@ -149,13 +174,13 @@ def capture(hold: Hold, bill: Bill, *, savepoint: bool = True) -> Usage:
 
 
 def _charge(hold: Hold, bill: Bill) -> Usage:
-    if not statements.settle(hold, State.CAPTURED, {State.SENT, State.UNRESOLVED}, at=timezone.now()):
+    rooms = statements.settle(hold, State.CAPTURED, {State.SENT, State.UNRESOLVED}, at=timezone.now())
+    if rooms is None:
         if usage := Usage.objects.filter(hold=hold).first():
             return usage
         raise _not_open(hold)
     hold.state = State.CAPTURED
     overrun = max(0, bill.cost_nanousd - hold.amount_nanousd)
-    _free(hold, spent_nanousd=bill.cost_nanousd, overrun=overrun > 0)
     usage = Usage(
         hold=hold,
         generation_id=bill.generation_id,
@@ -172,15 +197,25 @@ def _charge(hold: Hold, bill: Bill) -> Usage:
         cost_source=bill.source,
     )
     # A conflict is an answer here, not an error: that would cost a savepoint at every call.
-    if not rows.insert(usage, ignore_conflicts=True):
+    if not statements.charge(usage, hold, rooms, periods.day(hold.created_at)):
         raise GenerationReused(bill.generation_id or "")
-    cost = bill.cost_nanousd
-    statements.post(usage, hold, periods.day(hold.created_at))
+    _tell(rooms, usage)
     if overrun:
+        cost = bill.cost_nanousd
         logger.warning("%s cost %d nano-dollars, %d were set aside", hold.reference, cost, hold.amount_nanousd)
         pricing.learn(hold, cost)
         transaction.on_commit(partial(hold_overrun.send_robust, Usage, usage=usage))
     return usage
+
+
+def _tell(rooms: Sequence[Room], usage: Usage) -> None:
+    """Tell what was crossed by what was spent, and whose call cost more than was set aside for it."""
+    for room in rooms:
+        if usage.overrun_nanousd or (usage.cost_nanousd and room.may_be_crossed):
+            bucket = Bucket.objects.select_related("limit").get(pk=room.bucket_id)
+            alerts.tell_crossed(bucket)
+            if usage.overrun_nanousd:
+                alerts.tell_overrun(bucket)
 
 
 def release(hold: Hold, note: str = "") -> None:
@@ -190,27 +225,14 @@ def release(hold: Hold, note: str = "") -> None:
     """
     try:
         with transaction.atomic():
-            _move(hold, Hold.OPEN, State.RELEASED, settled_at=timezone.now(), note=note[:300])
-            _free(hold)
+            rooms = statements.settle(hold, State.RELEASED, Hold.OPEN, at=timezone.now(), note=note[:300])
+            if rooms is None:
+                raise _not_open(hold)
+            hold.state = State.RELEASED
+            statements.free(hold, rooms)
     except HoldNotOpen as refusal:
         if refusal.state != State.RELEASED:
             raise
-
-
-def _free(hold: Hold, *, spent_nanousd: int = 0, overrun: bool = False) -> None:
-    """Take ``hold`` out of what its accounts have set aside, and tell what was crossed by what was spent.
-
-    ``overrun``: the call cost more than was set aside for it.
-    """
-    locks.share_of(hold)
-    rooms = statements.lock_rooms_of(hold)
-    statements.add(rooms, held_nanousd=-hold.amount_nanousd, spent_nanousd=spent_nanousd)
-    for room in rooms:
-        if overrun or (spent_nanousd and room.may_be_crossed):
-            bucket = Bucket.objects.select_related("limit").get(pk=room.bucket_id)
-            alerts.tell_crossed(bucket)
-            if overrun:
-                alerts.tell_overrun(bucket)
 
 
 def lose(hold: Hold, note: str = "") -> None:

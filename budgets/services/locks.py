@@ -17,6 +17,7 @@ from django.db import OperationalError, connection
 
 from budgets.models import Hold
 from mcc.core import handwritten, sqlitefile
+from mcc.core.handwritten import Statement
 
 T = TypeVar("T")
 
@@ -27,22 +28,23 @@ ACCOUNTS = 0x6D636361
 """The namespace of these advisory locks in the database ("mcca")."""
 
 
-def share(account_ids: Collection[int]) -> None:
-    """Keep the accounts and the global one as they are, frozen or not, limited or not, until this transaction ends."""
-    _share("SELECT id FROM budgets_account WHERE kind = 'global' OR id = ANY(%s)", list(account_ids))
+def sharing(account_ids: Collection[int]) -> list[Statement]:
+    """Return what keeps the accounts and the global one as they are, frozen or not, limited or not, until this
+    transaction ends.
+    """
+    return _sharing("SELECT id FROM budgets_account WHERE kind = 'global' OR id = ANY(%s)", list(account_ids))
 
 
-def share_of(hold: Hold) -> None:
-    """Do what ``share`` does for the accounts that ``hold`` counts against."""
-    _share("SELECT account_id AS id FROM budgets_holdline WHERE hold_id = %s", hold.pk)
+def sharing_of(hold: Hold) -> list[Statement]:
+    """Return what ``sharing`` does for the accounts that ``hold`` counts against."""
+    return _sharing("SELECT account_id AS id FROM budgets_holdline WHERE hold_id = %s", hold.pk)
 
 
-def _share(selected: str, value: int | list[int]) -> None:
-    if connection.vendor == "postgresql":
-        handwritten.rows(
-            f"SELECT pg_advisory_xact_lock_shared(%s, id::int) FROM ({selected} ORDER BY 1) AS shared",  # noqa: S608
-            [ACCOUNTS, value],
-        )
+def _sharing(selected: str, value: int | list[int]) -> list[Statement]:
+    if connection.vendor != "postgresql":
+        return []
+    sql = f"SELECT pg_advisory_xact_lock_shared(%s, id::int) FROM ({selected} ORDER BY 1) AS shared"  # noqa: S608
+    return [Statement(sql, [ACCOUNTS, value])]
 
 
 def alone(account_id: int) -> None:

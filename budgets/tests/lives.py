@@ -130,6 +130,27 @@ class Life(RuleBasedStateMachine):
         room = self.room({self.company.pk, *(account.pk for account in asked)})
         self.ask(max(0, (room or 0) + beyond), asked)
 
+    @rule(several=st.lists(st.tuples(AMOUNTS, ISSUE, OTHERS), min_size=2, max_size=4))
+    def hold_several_at_once(self, several: list[tuple[int, int, set[int]]]) -> None:
+        """Each is judged after those before it. One that is refused so is asked for alone."""
+        asked = [(amount, self.scopes(issue, others)) for amount, issue, others in several]
+        wanted = [
+            ledger.Wanted(some, amount, reference=f"run:{next(self.numbers)}", model="acme/large")
+            for amount, some in asked
+        ]
+        rows = ledger.hold_together(wanted, at=self.now)
+        for (amount, some), row in zip(asked, rows, strict=True):
+            pks = {self.company.pk, *(account.pk for account in some)}
+            room = self.room(pks)
+            fits = not self.frozen & pks and (room is None or amount <= room)
+            # None of them is admitted so while a bucket of this period is missing.
+            assert fits if row else not (fits and any(rows)), "I1, I7"
+            if row:
+                self.calls.append(Call(row, [self.company, *some], amount, self.now))
+        for (amount, some), row in zip(asked, rows, strict=True):
+            if row is None:
+                self.ask(amount, some)
+
     def ask(self, amount: int, asked: list[Account]) -> None:
         pks = {self.company.pk, *(account.pk for account in asked)}
         room = self.room(pks)

@@ -70,6 +70,37 @@ def test_check_then_add_a_bucket_that_does_not_exist_yet_admits_no_one_twice() -
     assert audit.differences() == []
 
 
+def test_groups_of_holds_and_single_settlements_meet_on_the_same_accounts_without_a_deadlock() -> None:
+    """Each group names its accounts in another order, and settles while others ask."""
+    accounts.global_account()
+    everyone = [limited(1_000), *(make_account() for _ in range(4)), limited(1_000)]
+
+    def spend_in_groups(index: int) -> int:
+        admitted = 0
+        for turn in range(4):
+            wanted = [
+                ledger.Wanted(
+                    [everyone[0], everyone[(index + turn + place) % 6]],
+                    COST,
+                    reference=f"run:{index}/{turn}/{place}",
+                    model="acme/large",
+                )
+                for place in range(3)
+            ]
+            for hold in ledger.hold_together(wanted):
+                if hold is not None:
+                    admitted += 1
+                    ledger.capture(hold, make_bill(COST, generation_id=f"gen-{hold.reference}"))
+        return admitted
+
+    answers = at_once(12, spend_in_groups)
+
+    assert all(isinstance(answer, int) for answer in answers), answers
+    assert sum(answers) == 100
+    assert queries.spent_nanousd(everyone[0]) == 1_000
+    assert audit.differences() == []
+
+
 def test_processes_share_one_limit_without_overspend_or_errors() -> None:
     account = limited(300)
 

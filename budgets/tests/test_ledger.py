@@ -329,3 +329,47 @@ def test_only_one_caller_gets_a_hold() -> None:
             make_hold(account, amount=amount, reference="run:1/step:1/attempt:1")
     assert bucket_of(account) == (0, 40)
     assert ledger.capture(hold, make_bill(30)).cost_nanousd == 30
+
+
+def test_holds_that_are_asked_for_together_are_judged_one_after_the_other() -> None:
+    project, other, frozen = limited(100), limited(10), make_account()
+    accounts.global_account()
+    accounts.freeze(frozen)
+    wanted = [
+        ledger.Wanted(some, amount, reference=f"run:{number}", model="acme/large")
+        for number, (some, amount) in enumerate(
+            [((project,), 60), ((project, other), 41), ((frozen,), 1), ((project,), 40), ((project,), 1)]
+        )
+    ]
+
+    holds = ledger.hold_together(wanted)
+
+    assert [hold and hold.amount_nanousd for hold in holds] == [60, None, None, 40, None]
+    assert {hold.reference for hold in Hold.objects.all()} == {"run:0", "run:3"}
+    assert (bucket_of(project), bucket_of(other)) == ((0, 100), (0, 0))
+    ledger.capture(holds[3], make_bill(30))
+    assert bucket_of(project) == (30, 60)
+
+
+def test_together_nothing_is_set_aside_when_one_was_asked_for_before() -> None:
+    account = limited(100)
+    make_hold(account, amount=5, reference="run:1")
+    wanted = [ledger.Wanted([account], 10, reference=f"run:{number}", model="acme/large") for number in range(3)]
+
+    assert ledger.hold_together(wanted) == [None, None, None]
+
+    assert bucket_of(account) == (0, 5)
+    with pytest.raises(HoldNotOpen):
+        ledger.hold_alone(wanted[1])
+    assert ledger.hold_alone(wanted[2]).amount_nanousd == 10
+
+
+def test_generations_are_named_together_unless_one_is_taken() -> None:
+    account = make_account()
+    holds = [make_hold(account) for _ in range(4)]
+
+    assert ledger.note_together([(holds[1], "gen-b"), (holds[0], "gen-a")]) == [True, True]
+    assert ledger.note_together([(holds[2], "gen-c"), (holds[3], "gen-a")]) == [False, False]
+
+    names = [Hold.objects.get(pk=hold.pk).generation_id for hold in holds]
+    assert names == ["gen-a", "gen-b", None, None] == [hold.generation_id for hold in holds]

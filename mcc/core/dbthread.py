@@ -7,9 +7,10 @@ whole transaction is one synchronous function, so that it commits or not as one,
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from django.db import InterfaceError, OperationalError, connections
 
@@ -17,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
+A = TypeVar("A")
 
 TRIES = 6
 FIRST_PAUSE_S = 0.2
@@ -66,6 +68,7 @@ class DatabaseThread:
         """``keep_connection``: it stays open, whatever ``CONN_MAX_AGE`` says for the threads of this process."""
         start = _keep_connections if keep_connection else None
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"db-{name}", initializer=start)
+        self._gatherings: dict[Callable[..., object], _Gathering[Any, Any]] = {}
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return ``function(...)``, run on the thread with ``patiently``.
@@ -75,7 +78,70 @@ class DatabaseThread:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, lambda: patiently(function, *args, **kwargs))
 
+    async def run_together(self, function: Callable[[Sequence[A]], Sequence[T]], asked: A) -> T:
+        """Return what ``function`` gives for ``asked``, among all that was asked of it while the thread was busy.
+
+        So many of these take one transaction, and wait once for the disk. ``function`` gives one thing for each.
+        """
+        gathering = self._gatherings.setdefault(function, _Gathering(self, function))
+        return await gathering.ask(asked)
+
     def close(self) -> None:
         """Finish what was begun, close the connection, end the thread. Blocks meanwhile."""
         self._executor.submit(connections.close_all)
         self._executor.shutdown(wait=True)
+
+
+class _Gathering(Generic[A, T]):
+    """What waits for one function of a database thread. Belongs to one event loop."""
+
+    def __init__(self, db: DatabaseThread, function: Callable[[Sequence[A]], Sequence[T]]) -> None:
+        self._db = db
+        self._function = function
+        self._waiting: deque[tuple[A, asyncio.Future[T]]] = deque()
+        self._is_called = False
+        self._calls: set[asyncio.Task[None]] = set()
+
+    async def ask(self, asked: A) -> T:
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.append((asked, future))
+        if not self._is_called:
+            self._is_called = True
+            # A task: others wait for it who stay when this caller is cancelled.
+            call = asyncio.create_task(self._call())
+            self._calls.add(call)
+            call.add_done_callback(self._calls.discard)
+        return await future
+
+    async def _call(self) -> None:
+        """Have the thread carry out all that waits by the time it comes to it, and tell those who asked."""
+        taken: list[tuple[A, asyncio.Future[T]]] = []
+
+        def carry_out() -> Sequence[T]:
+            # First: whoever asks from here on calls again, and finds at worst that nothing waits any more.
+            self._is_called = False
+            while self._waiting:
+                taken.append(self._waiting.popleft())
+            return self._function([asked for asked, _ in taken]) if taken else []
+
+        try:
+            given = await self._db.run(carry_out)
+        except BaseException as error:
+            if not taken:
+                taken, self._is_called = list(self._waiting), False
+                self._waiting.clear()
+            _tell([future for _, future in taken], error)
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            return
+        for (_, future), one in zip(taken, given, strict=True):
+            if not future.done():
+                future.set_result(one)
+
+
+def _tell(futures: Sequence[asyncio.Future[T]], error: BaseException) -> None:
+    for future in futures:
+        if isinstance(error, asyncio.CancelledError):
+            future.cancel()
+        elif not future.done():
+            future.set_exception(error)

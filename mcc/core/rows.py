@@ -13,32 +13,39 @@ from typing import Any
 from django.db import connection, models
 
 from mcc.core import handwritten
+from mcc.core.handwritten import Statement
 
 
 def insert(row: models.Model, *, ignore_conflicts: bool = False) -> bool:
     """Write ``row``, which gets its key. False: ``ignore_conflicts`` is set and there is such a row. One statement."""
-    written = _insert([row], ignore_conflicts=ignore_conflicts)
-    if written:
-        row.pk = written[0]
-        _is_stored(row)
-    return bool(written)
+    statement = insertion([row], ignore_conflicts=ignore_conflicts)
+    return is_written(row, handwritten.rows(statement.sql, statement.values))
 
 
 def insert_all(rows: Sequence[models.Model]) -> None:
     """Write rows of one model, in one statement. They get no keys. A few dozen: SQLite takes 32,000 parameters."""
     if rows:
-        _insert(rows)
+        statement = insertion(rows)
+        handwritten.run(statement.sql, statement.values)
         for row in rows:
             _is_stored(row)
 
 
-def _insert(rows: Sequence[models.Model], *, ignore_conflicts: bool = False) -> list[Any]:
+def insertion(rows: Sequence[models.Model], *, ignore_conflicts: bool = False) -> Statement:
+    """Return what writes rows of one model, for `handwritten.together`. It gives their keys."""
     model = type(rows[0])
     fields, start, marks, key = _statement(model, connection.vendor)
     values = [field.get_db_prep_save(field.pre_save(row, True), connection) for row in rows for field in fields]
     either = " ON CONFLICT DO NOTHING" if ignore_conflicts else ""
-    written = handwritten.rows(f"{start}{', '.join([marks] * len(rows))}{either} RETURNING {key}", values)
-    return [found for (found,) in written]
+    return Statement(f"{start}{', '.join([marks] * len(rows))}{either} RETURNING {key}", values)
+
+
+def is_written(row: models.Model, given: Sequence[tuple[Any, ...]]) -> bool:
+    """Give ``row`` its key, from what `insertion` gave. False: nothing, for there is such a row."""
+    if given:
+        row.pk = given[0][0]
+        _is_stored(row)
+    return bool(given)
 
 
 def _is_stored(row: models.Model) -> None:

@@ -8,6 +8,7 @@ from django.db.transaction import TransactionManagementError
 from django.test.utils import CaptureQueriesContext
 
 from mcc.core import handwritten
+from mcc.core.handwritten import Statement
 from mcc.core.models import Event, Stream
 
 pytestmark = pytest.mark.django_db
@@ -22,6 +23,24 @@ def test_rows_come_back_and_touched_ones_are_counted():
     assert handwritten.run("UPDATE core_stream SET seq = seq + %s", [2]) == 2
     assert handwritten.rows("SELECT seq FROM core_stream WHERE name LIKE '100 %%'") == [(3,)]
     assert handwritten.rows(f"SELECT id FROM core_stream WHERE id IN ({handwritten.marks([])})") == []
+
+
+def test_statements_that_go_together_give_what_each_would_give_alone():
+    done = handwritten.together(
+        Statement(INSERT, ["a", 1]),
+        Statement("UPDATE core_stream SET seq = seq + %s WHERE name = %s", [4, "a"]),
+        Statement("SELECT name, seq FROM core_stream WHERE name IN (%s, %s)", ["a", "; DROP TABLE core_stream; --"]),
+        Statement("DELETE FROM core_stream WHERE name = '100 %%'"),
+    )
+
+    assert done == [([("a", 1)], 1), ([], 1), ([("a", 5)], done[2].touched), ([], 0)]
+
+
+def test_of_statements_that_go_together_a_bad_one_takes_its_transaction_along():
+    with pytest.raises(IntegrityError), transaction.atomic():
+        handwritten.together(Statement(INSERT, ["a", 1]), Statement(INSERT, ["a", 2]), Statement(INSERT, ["b", 1]))
+
+    assert handwritten.rows("SELECT name FROM core_stream") == []
 
 
 def test_times_and_days_are_written_as_the_orm_reads_them():

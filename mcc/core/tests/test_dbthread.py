@@ -1,0 +1,70 @@
+"""What waits for the database thread together."""
+
+import asyncio
+import threading
+
+import pytest
+
+from mcc.core.dbthread import DatabaseThread
+
+
+def on_a_thread(scenario):
+    db = DatabaseThread("test")
+    try:
+        return asyncio.run(scenario(db))
+    finally:
+        db.close()
+
+
+def test_what_is_asked_while_the_thread_is_busy_is_one_call():
+    calls = []
+
+    def double(numbers):
+        calls.append(list(numbers))
+        return [2 * number for number in numbers]
+
+    async def scenario(db):
+        free = threading.Event()
+        busy = asyncio.create_task(db.run(free.wait))
+        asked = [asyncio.create_task(db.run_together(double, number)) for number in range(5)]
+        await asyncio.sleep(0.05)
+        free.set()
+        answers = await asyncio.gather(*asked)
+        return await busy, answers, await db.run_together(double, 7)
+
+    assert on_a_thread(scenario) == (True, [0, 2, 4, 6, 8], 14)
+    assert calls == [[0, 1, 2, 3, 4], [7]]
+
+
+def test_who_gives_up_takes_nothing_from_the_others():
+    async def scenario(db):
+        free = threading.Event()
+        busy = asyncio.create_task(db.run(free.wait))
+        first, second = (asyncio.create_task(db.run_together(list, number)) for number in (1, 2))
+        await asyncio.sleep(0.05)
+        first.cancel()
+        await asyncio.sleep(0)
+        free.set()
+        await busy
+        return await asyncio.wait_for(second, 5), first.cancelled()
+
+    assert on_a_thread(scenario) == (2, True)
+
+
+def test_what_goes_wrong_is_told_to_all_and_the_next_call_is_a_new_one():
+    async def scenario(db):
+        def fail(asked):
+            raise ValueError(str(asked))
+
+        free = threading.Event()
+        busy = asyncio.create_task(db.run(free.wait))
+        asked = [asyncio.create_task(db.run_together(fail, number)) for number in (1, 2)]
+        await asyncio.sleep(0.05)
+        free.set()
+        await busy
+        said = [str(error) for error in await asyncio.gather(*asked, return_exceptions=True)]
+        with pytest.raises(ValueError, match="3"):
+            await db.run_together(fail, 3)
+        return said
+
+    assert on_a_thread(scenario) == ["[1, 2]", "[1, 2]"]
