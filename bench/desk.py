@@ -27,7 +27,7 @@ class Desk:
 
     def sandbox(self) -> Sandbox:
         if self._sandbox is None:
-            self._sandbox = backend().create(SandboxSpec(self._name, places.make_workspace(self._name)))
+            self._sandbox = backend().create(SandboxSpec(self._name, places.make_workspace(self._name), ahead=True))
         return self._sandbox
 
     def may_write(self, path: str) -> bool:

@@ -1,4 +1,4 @@
-"""The command line of a sandbox: what the new root holds, in which order, and what every process may use.
+"""The options of a sandbox: what the new root holds, in which order, and what is shut.
 
 Three rules that were holes when they were broken. ``--chdir`` never gets a path that an agent had a hand in: bwrap
 still holds the host's /proc open when it changes directory, so a symlink to /proc/self/fd/N leads out. No
@@ -9,14 +9,13 @@ also bound last. And options go through a memory file: the host's ``ps`` shows a
 import itertools
 import os
 import posixpath
-import resource
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from agents.sandbox import etc, owners, places, seccomp
+from agents.sandbox import etc, places, seccomp
 from agents.sandbox.descriptors import Descriptors
 from agents.sandbox.types import WORKSPACE, Limits, PathProblem, SandboxPathError, SandboxSpec
 from mcc.core.errors import InvalidInput
@@ -24,12 +23,9 @@ from mcc.core.errors import InvalidInput
 HOME = "/home/agent"
 BASE_PATH = "/usr/local/bin:/usr/bin:/bin"
 LAUNCHER = Path("/bin/sh")
-FIRST_TO_DIE = "{ echo 900 > /proc/self/oom_score_adj; } 2> /dev/null"
-ENTER = 'cd -- "$1" || exit 125; shift; exec "$@"'
 NICENESS = 5
 CAP_SYS_NICE = 23
 KERNEL_COUNTS_PROCESSES_BY_NAMESPACE = (5, 14)
-PROCESSES_OF_A_USER = 4096
 
 _turn = itertools.count()
 
@@ -90,47 +86,6 @@ def _may_renice() -> bool:
     return bool(int(status.partition("CapEff:")[2].split()[0], 16) >> CAP_SYS_NICE & 1)
 
 
-def command_line(
-    binary: Path, argv: Sequence[str], *, cwd: str, host: Host, limits: Limits, arguments_fd: int
-) -> list[str]:
-    """Return everything that is executed on the host: bwrap, inside it a shell that sets limits, then ``argv`` itself.
-
-    The shell in place of prlimit, choom and another shell: each program that is started costs a millisecond.
-    """
-    nice = ["/usr/bin/nice", "-n", str(NICENESS)] if host.lends_nice else []
-    launcher = [str(LAUNCHER), "-c", _launch(limits, host), owners.mark(), cwd]
-    return [str(binary), "--args", str(arguments_fd), "--", *nice, *launcher, *argv]
-
-
-def _launch(limits: Limits, host: Host) -> str:
-    """Return the script that makes its process the kernel's choice when memory is short, limits it, and becomes argv.
-
-    Set inside, where the new user namespace counts the processes. Without limits nothing starts.
-    """
-    set_limits = " && ".join(f"ulimit {option} {value}" for option, value in _resource_limits(limits, host))
-    return f"{FIRST_TO_DIE}; {set_limits} || exit 125; {ENTER}"
-
-
-def _resource_limits(limits: Limits, host: Host) -> list[tuple[str, int]]:
-    """Return options of ``ulimit`` with what they take: blocks of 512 bytes for files, KiB for data."""
-    processes = limits.processes if host.can_count_processes else max(PROCESSES_OF_A_USER, limits.processes)
-    cpu_s = limits.cpu_s or int(limits.wall_s * max(1, limits.cpus)) + 5
-    return [
-        (host.limits_processes, _clamp(resource.RLIMIT_NPROC, processes)),
-        ("-n", _clamp(resource.RLIMIT_NOFILE, limits.open_files)),
-        ("-f", _clamp(resource.RLIMIT_FSIZE, limits.file_size) // 512),
-        ("-t", _clamp(resource.RLIMIT_CPU, cpu_s)),
-        ("-d", _clamp(resource.RLIMIT_DATA, limits.memory) // 1024),
-        ("-c", 0),
-    ]
-
-
-def _clamp(which: int, value: int) -> int:
-    """Raising a hard limit is refused to a process without privileges, so stay below it."""
-    hard = resource.getrlimit(which)[1]
-    return value if hard == resource.RLIM_INFINITY else min(value, hard)
-
-
 def share_of_processors(limits: Limits, host: Host) -> frozenset[int]:
     """Return the processors that the next command may use: the commands take turns."""
     if limits.cpus >= len(host.cpus):
@@ -148,13 +103,7 @@ def inside(cwd: str) -> str:
 
 
 def options(
-    spec: SandboxSpec,
-    limits: Limits,
-    env: Mapping[str, str],
-    *,
-    host: Host,
-    toolchains: Sequence[Toolchain],
-    inherited: Descriptors,
+    spec: SandboxSpec, limits: Limits, *, host: Host, toolchains: Sequence[Toolchain], inherited: Descriptors
 ) -> list[str]:
     """Return bwrap's options for one command; what they refer to by number is opened in ``inherited``."""
     return [
@@ -169,7 +118,7 @@ def options(
         *("--bind", str(spec.workspace), WORKSPACE),
         *("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", WORKSPACE),
         *("--seccomp", str(inherited.memory_file(seccomp.program()))),
-        *_environment(spec, env, toolchains),
+        *_environment(spec, toolchains),
     ]
 
 
@@ -192,7 +141,7 @@ def _trusted_mounts(spec: SandboxSpec, toolchains: Sequence[Toolchain]) -> list[
     return found
 
 
-def _environment(spec: SandboxSpec, env: Mapping[str, str], toolchains: Sequence[Toolchain]) -> list[str]:
+def _environment(spec: SandboxSpec, toolchains: Sequence[Toolchain]) -> list[str]:
     path = ":".join([*(name for chain in toolchains for name in chain.bin_directories), BASE_PATH])
     variables = {
         "PATH": path,
@@ -204,7 +153,6 @@ def _environment(spec: SandboxSpec, env: Mapping[str, str], toolchains: Sequence
         "MCC_SANDBOX": "bwrap",
         "GIT_TERMINAL_PROMPT": "0",
         **spec.env,
-        **env,
     }
     return [word for name, value in variables.items() for word in ("--setenv", name, value)]
 
@@ -214,6 +162,10 @@ def packed(words: Sequence[str]) -> bytes:
     let the rest of it be another.
     """
     joined = "\0".join([*words, ""])
+    try:
+        encoded = os.fsencode(joined)
+    except UnicodeEncodeError as error:
+        raise InvalidInput("Half a character is not possible here.") from error
     if joined.count("\0") != len(words):
         raise InvalidInput("A NUL byte is not possible here.")
-    return os.fsencode(joined)
+    return encoded

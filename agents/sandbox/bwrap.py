@@ -1,20 +1,20 @@
 """Sandboxes made by bubblewrap: a new one for every command, gone with it. https://github.com/containers/bubblewrap"""
 
-import errno
 import logging
 import os
 import platform
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import replace
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from agents.sandbox import arguments, cgroups, owners, places, probe, toolchains
+from agents.sandbox import arguments, cgroups, orders, owners, places, probe, toolchains
 from agents.sandbox.cgroups import Group, GroupWatch
 from agents.sandbox.descriptors import Descriptors
 from agents.sandbox.probe import Bubblewrap
-from agents.sandbox.process import ProcessPump, Report
+from agents.sandbox.process import Launched, ProcessPump, Report
 from agents.sandbox.pump import Watch
+from agents.sandbox.spares import Spare
 from agents.sandbox.types import (
     Ending,
     Limits,
@@ -26,12 +26,31 @@ from agents.sandbox.types import (
     SandboxUnavailable,
 )
 from agents.sandbox.watchdogs import MemoryWatch
-from agents.sandbox.workspace import TERMS, Command, WorkspaceBackend, WorkspaceSandbox
+from agents.sandbox.workspace import TERMS, Command, WorkspaceBackend, WorkspaceSandbox, mounts_of
 from mcc.core.errors import InvalidInput
 
 logger = logging.getLogger(__name__)
 
 GROUPED = {"memory": "memory", "pids": "processes", "cpu": "processor time"}
+
+
+@dataclass(frozen=True)
+class Making:
+    """What one sandbox is made of. One that was made ahead is taken for a command that would have an equal one made."""
+
+    spec: SandboxSpec
+    limits: Limits
+    """Only what is fixed by the making; the order brings the others."""
+    shown: tuple[tuple[int, int] | None, ...]
+    """Which directories are mounted, by device and inode: another may have come to their names."""
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 class BwrapSandbox(WorkspaceSandbox):
@@ -42,14 +61,24 @@ class BwrapSandbox(WorkspaceSandbox):
         self._bubblewrap = bubblewrap
         self._group = Group(bubblewrap.groups.hierarchies)
         self._toolchains = (*bubblewrap.toolchains, *toolchains.chosen(spec.toolchains))
+        self._spare = Spare()
 
     def _run(self, command: Command) -> Result:
         limits = command.limits
+        words = orders.order(
+            *(command.argv, command.start, command.env, limits),
+            host=self._bubblewrap.host,
+            has_input=bool(command.stdin),
+        )
         memory = self._memory(limits)
         watches: list[Watch] = [memory.look, lambda _: self._disk.look(limits)]
         pump = ProcessPump(limits, watches, command.on_output, command.cancel, on_init=self._bubblewrap.yield_to_us)
+        making = self._making(limits)
         with self._under_way(pump):
-            report = self._start(pump, command)
+            launched = self._spare.take(making) or self._launch(making)
+            report = pump.run(launched, words + command.stdin)
+            if self.spec.ahead:
+                self._spare.prepare(making, lambda: self._launch(making))
         return memory.judged(self._started(report))
 
     def _memory(self, limits: Limits) -> MemoryWatch | GroupWatch:
@@ -58,34 +87,35 @@ class BwrapSandbox(WorkspaceSandbox):
         return GroupWatch(limits, self._group) if self._group.limits_memory() else MemoryWatch(limits)
 
     def _end(self) -> None:
+        self._spare.drop()
         self._group.remove()
 
-    def _start(self, pump: ProcessPump, command: Command) -> Report:
-        limits, mounts = command.limits, command.mounts
-        spec = replace(self.spec, mounts=(*self.spec.mounts, *mounts)) if mounts else self.spec
-        with Descriptors() as inherited:
+    def _making(self, limits: Limits) -> Making:
+        mounts = mounts_of(self.spec)
+        sources = (self.spec.workspace, *(each.source for each in mounts), *(each.source for each in self._toolchains))
+        fixed = Limits(tmp=limits.tmp, cpus=limits.cpus)
+        return Making(replace(self.spec, mounts=mounts), fixed, tuple(map(_identity, sources)))
+
+    def _launch(self, making: Making) -> Launched:
+        """Make a sandbox that waits for its order. Raises SandboxStartError, InvalidInput."""
+        with Descriptors() as inherited, ExitStack() as undo:
             words = arguments.options(
-                *(spec, limits, command.env),
+                *(making.spec, making.limits),
                 host=self._bubblewrap.host,
                 toolchains=self._toolchains,
                 inherited=inherited,
             )
             status_fd = inherited.pipe()
+            undo.callback(os.close, status_fd)
+            words += ["--json-status-fd", str(inherited.open[-1])]
+            line = self._bubblewrap.command_line(inherited.memory_file(arguments.packed(words)))
             try:
-                words += ["--json-status-fd", str(inherited.open[-1])]
-                arguments_fd = inherited.memory_file(arguments.packed(words))
-                line = self._bubblewrap.command_line(command.argv, command.start, limits, arguments_fd)
-                line = [*self._group.joining(), *line]
-                starting = self._bubblewrap.on_its_processors(limits)
-                return pump.run(line, inherited=inherited, status_fd=status_fd, stdin=command.stdin, starting=starting)
-            except ValueError as error:
-                raise InvalidInput("A NUL byte or half a character is not possible in a command.") from error
+                with self._bubblewrap.on_its_processors(making.limits):
+                    launched = Launched.start([*self._group.joining(), *line], status_fd, inherited)
             except OSError as error:
-                if error.errno == errno.E2BIG:
-                    raise InvalidInput("The command is too long: put it into a file, then run that.") from error
                 raise SandboxStartError(f"Could not start {self._bubblewrap.binary}: {error.strerror}") from error
-            finally:
-                os.close(status_fd)
+            undo.pop_all()
+            return launched
 
     def _started(self, report: Report) -> Result:
         """Return the result, unless the command never ran."""

@@ -15,14 +15,12 @@ from django.conf import settings
 from agents.sandbox import images, owners, places, seccomp
 from agents.sandbox.container import Container, Report
 from agents.sandbox.docker_profile import Bind, Plan
-from agents.sandbox.egress import WayOut
 from agents.sandbox.engine import About, Conversation, Engine, Image
 from agents.sandbox.exec_pump import ExecPump, Spoken
 from agents.sandbox.types import (
     WORKSPACE,
     Ending,
     Limits,
-    Mount,
     Probe,
     Result,
     SandboxGone,
@@ -31,7 +29,7 @@ from agents.sandbox.types import (
     SandboxUnavailable,
 )
 from agents.sandbox.watchdogs import host_is_short, used_up
-from agents.sandbox.workspace import TERMS, Command, WorkspaceBackend, WorkspaceSandbox
+from agents.sandbox.workspace import TERMS, Command, WorkspaceBackend, WorkspaceSandbox, mounts_of
 from mcc.core.errors import InvalidInput
 
 logger = logging.getLogger(__name__)
@@ -59,7 +57,6 @@ class DockerSandbox(WorkspaceSandbox):
         self._container = container
 
     def _run(self, command: Command) -> Result:
-        # ``command.mounts``, that of the way out, are there from the beginning: a container gets no other later.
         argv, env, limits = command.argv, command.env, command.limits
         _check(argv, env)
         if not self.spec.workspace.is_dir():
@@ -229,8 +226,7 @@ class DockerBackend(WorkspaceBackend):
     def _make(self, spec: SandboxSpec, image: Image) -> DockerSandbox:
         instance = owners.instance()
         binds = [Bind(seen_by_daemon(spec.workspace), WORKSPACE, read_only=False)]
-        mounts = [*spec.mounts, *_way_out(spec)]
-        binds += [Bind(seen_by_daemon(mount.source), mount.target, mount.read_only) for mount in mounts]
+        binds += [Bind(seen_by_daemon(mount.source), mount.target, mount.read_only) for mount in mounts_of(spec)]
         plan = Plan(
             image=image.key,
             uid=workspace_uid(),
@@ -256,15 +252,6 @@ class DockerBackend(WorkspaceBackend):
                 self._engine.remove(container.key)
                 removed.append(container.name)
         return removed
-
-
-def _way_out(spec: SandboxSpec) -> list[Mount]:
-    """Return the mount with the socket that some commands will find there, if the sandbox has any network."""
-    if spec.egress is None:
-        return []
-    mount = WayOut(spec.egress, spec.workspace_id).mount
-    places.make_egress(mount.source)
-    return [mount]
 
 
 SHARE = (

@@ -8,14 +8,14 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
 
-from agents.sandbox import arguments, cgroups, places, seccomp, toolchains
+from agents.sandbox import arguments, cgroups, orders, places, seccomp, toolchains
 from agents.sandbox.arguments import Host, Toolchain
 from agents.sandbox.types import Limits, SandboxUnavailable
 
@@ -58,10 +58,8 @@ class Bubblewrap:
     toolchains: tuple[Toolchain, ...]
     groups: cgroups.Found
 
-    def command_line(self, argv: Sequence[str], cwd: str, limits: Limits, arguments_fd: int) -> list[str]:
-        return places.as_sandbox_uid(
-            arguments.command_line(self.binary, argv, cwd=cwd, host=self.host, limits=limits, arguments_fd=arguments_fd)
-        )
+    def command_line(self, arguments_fd: int) -> list[str]:
+        return places.as_sandbox_uid(orders.command_line(self.binary, host=self.host, arguments_fd=arguments_fd))
 
     @contextmanager
     def on_its_processors(self, limits: Limits) -> Iterator[None]:
@@ -74,10 +72,11 @@ class Bubblewrap:
             os.sched_setaffinity(0, own)
 
     def yield_to_us(self, init_pid: int) -> None:
-        """Make what the first process of a sandbox will start nice, but not the making of the sandbox itself."""
+        """Make what the first process of a sandbox starts nice, and what it has started, but not its own making."""
         if not self.host.lends_nice:
-            with suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, init_pid, arguments.NICENESS)
+            for kind in (os.PRIO_PROCESS, os.PRIO_PGRP):
+                with suppress(OSError):
+                    os.setpriority(kind, init_pid, arguments.NICENESS)
 
 
 def find(binary: Path | None = None) -> Bubblewrap:

@@ -7,9 +7,9 @@ import selectors
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from threading import Event
+from typing import Final, Self
 
 from agents.sandbox.descriptors import Descriptors
 from agents.sandbox.pump import CHUNK, Pump, Verdict, Watch
@@ -17,13 +17,81 @@ from agents.sandbox.types import Ending, Limits, OnOutput, Result
 
 logger = logging.getLogger(__name__)
 
-CLEAN_ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
+CLEAN_ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin"}
 """bwrap's own environment stays readable in the sandbox (/proc/1/environ): nothing of ours may be in it."""
+DEATH_S: Final = 1.0
+
+
+class Launched:
+    """A launcher that was started, in the thread that made this: bwrap dies with that *thread*. Waits for its input."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", status_fd: int) -> None:
+        self.process = process
+        self.status_fd = status_fd
+        """Where the launcher reports, as JSON lines: ``child-pid``, and ``exit-code`` if anything ran inside."""
+
+    @classmethod
+    def start(cls, argv: Sequence[str], status_fd: int, inherited: Descriptors) -> Self:
+        """Start ``argv`` with what is open in ``inherited``, which is closed here. Raises OSError.
+
+        ``status_fd`` is the reading end of what the launcher reports; the writing end is in ``inherited``.
+        """
+        # No user=, no preexec_fn: with either Python forks instead of vforking, slow in a large process.
+        process = subprocess.Popen(
+            argv,
+            bufsize=0,
+            env=CLEAN_ENVIRONMENT,
+            cwd="/",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=tuple(inherited.open),
+            close_fds=True,
+            start_new_session=True,
+        )
+        inherited.close()
+        return cls(process, status_fd)
+
+    @property
+    def input(self) -> int:
+        """Where to write what it reads. Only while that is open."""
+        assert self.process.stdin is not None
+        return self.process.stdin.fileno()
+
+    @property
+    def output(self) -> int:
+        assert self.process.stdout is not None
+        return self.process.stdout.fileno()
+
+    def is_alive(self) -> bool:
+        return self.process.poll() is None
+
+    def is_open_for_input(self) -> bool:
+        return self.process.stdin is not None and not self.process.stdin.closed
+
+    def close_input(self) -> None:
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+
+    def end(self) -> None:
+        """Close everything and kill what is left. Harmless the second time."""
+        self.close_input()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        if self.status_fd >= 0:
+            os.close(self.status_fd)
+            self.status_fd = -1
+        if self.process.returncode is None:
+            self.process.kill()
+            try:
+                self.process.wait(timeout=DEATH_S)
+            except subprocess.TimeoutExpired:
+                logger.error("process %s does not die", self.process.pid)
 
 
 @dataclass(frozen=True)
 class Report:
-    """What is known of a process that has ended. ``started``: the command itself ran, not only its launcher."""
+    """What is known of a process that has ended. ``started``: something ran inside, not only the launcher."""
 
     result: Result
     returncode: int | None
@@ -44,14 +112,14 @@ class ProcessPump(Pump):
     ) -> None:
         super().__init__(limits, watches, on_output, cancel)
         self._on_init = on_init
-        self._process: subprocess.Popen[bytes] | None = None
+        self._launched: Launched | None = None
         self._unread = b""
         self._reported: dict[str, int] = {}
         """What the launcher wrote: ``child-pid``, and ``exit-code`` if the command ever ran."""
 
     def _kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
+        if self._launched is not None:
+            self._launched.process.kill()
 
     def _init_pid(self) -> int | None:
         return self._reported.get("child-pid")
@@ -62,62 +130,32 @@ class ProcessPump(Pump):
     def _has_launcher(self) -> bool:
         return any(key.data == self._read_status for key in self._selector.get_map().values())
 
-    def run(
-        self,
-        argv: Sequence[str],
-        *,
-        inherited: Descriptors,
-        status_fd: int,
-        stdin: bytes,
-        starting: AbstractContextManager[None],
-    ) -> Report:
-        """Start ``argv`` and see it to its end, in this thread: bwrap dies with the *thread* that started it.
-
-        ``status_fd`` is the reading end of what the launcher reports, as JSON lines; the writing end must be
-        in ``inherited``, which is closed once it is. It is started in ``starting``. Raises OSError when nothing could
-        be started.
-        """
+    def run(self, launched: Launched, words: bytes) -> Report:
+        """Let what was launched read ``words``, and see it to its end."""
         started = time.monotonic()
-        with self._lock, starting:
-            process = self._process = self._spawn(argv, inherited, stdin)
+        with self._lock:
+            self._launched = launched
             if self._verdict is not None:
-                process.kill()
+                launched.process.kill()
         try:
-            inherited.close()
-            self._register(process, status_fd, stdin)
+            self._register(launched, words)
             gone = self._serve(started)
-            returncode = process.wait() if gone else None
+            returncode = launched.process.wait() if gone else None
         finally:
-            self._let_go(process)
+            self._close_input()
+            self._selector.close()
+            launched.end()
         return self._report(returncode, started, gone)
 
-    def _spawn(self, argv: Sequence[str], inherited: Descriptors, stdin: bytes) -> subprocess.Popen[bytes]:
-        # No user=, no preexec_fn: with either Python forks instead of vforking, slow in a large process.
-        return subprocess.Popen(
-            argv,
-            bufsize=0,
-            env=CLEAN_ENVIRONMENT,
-            cwd="/",
-            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pass_fds=tuple(inherited.open),
-            close_fds=True,
-            start_new_session=True,
-        )
-
-    def _register(self, process: subprocess.Popen[bytes], status_fd: int, stdin: bytes) -> None:
-        assert process.stdout is not None
-        self._unsent = memoryview(stdin)
+    def _register(self, launched: Launched, words: bytes) -> None:
+        self._unsent = memoryview(words)
         for fd, interest, serve in (
-            (process.stdout.fileno(), selectors.EVENT_READ, self._read_output),
-            (status_fd, selectors.EVENT_READ, self._read_status),
+            (launched.output, selectors.EVENT_READ, self._read_output),
+            (launched.status_fd, selectors.EVENT_READ, self._read_status),
+            (launched.input, selectors.EVENT_WRITE, self._write_input),
         ):
             os.set_blocking(fd, False)
             self._selector.register(fd, interest, serve)
-        if process.stdin is not None:
-            os.set_blocking(process.stdin.fileno(), False)
-            self._selector.register(process.stdin, selectors.EVENT_WRITE, self._write_input)
 
     def _read_output(self, fd: int) -> None:
         if data := os.read(fd, CHUNK):
@@ -136,23 +174,9 @@ class ProcessPump(Pump):
                 self._on_init(self._reported["child-pid"])
 
     def _close_input(self) -> None:
-        stdin = self._process.stdin if self._process else None
-        if stdin is not None and not stdin.closed:
-            self._selector.unregister(stdin)
-            stdin.close()
-
-    def _let_go(self, process: subprocess.Popen[bytes]) -> None:
-        """Close everything; kill what an exception, or a process that would not die, has left."""
-        self._close_input()
-        self._selector.close()
-        if process.stdout is not None:
-            process.stdout.close()
-        if process.returncode is None:
-            process.kill()
-            try:
-                process.wait(timeout=1)
-            except subprocess.TimeoutExpired:
-                logger.error("process %s does not die", process.pid)
+        if self._launched is not None and self._launched.is_open_for_input():
+            self._selector.unregister(self._launched.input)
+            self._launched.close_input()
 
     def _report(self, returncode: int | None, started: float, gone: bool) -> Report:
         exit_code = self._reported.get("exit-code")

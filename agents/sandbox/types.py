@@ -123,6 +123,8 @@ class SandboxSpec:
     limits: Limits = Limits()
     toolchains: tuple[Path, ...] = ()
     """Directories on offer (MCC_SANDBOX_OPTIONAL_PATHS) that bubblewrap shows, at their own paths."""
+    ahead: bool = False
+    """Many commands follow each other: bubblewrap makes the sandbox of the next one while nobody waits for it."""
     image: str = ""
     """One on offer (MCC_SANDBOX_OPTIONAL_IMAGES) that containers are made of; "": MCC_SANDBOX_IMAGE."""
 

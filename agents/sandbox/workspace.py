@@ -8,7 +8,7 @@ from threading import Event, Lock
 from types import TracebackType
 from typing import Final, Self
 
-from agents.sandbox import arguments
+from agents.sandbox import arguments, egress
 from agents.sandbox.egress import ENVIRONMENT, WayOut
 from agents.sandbox.filetools import FileTools
 from agents.sandbox.pump import DEATH_S, Pump, Verdict
@@ -39,7 +39,7 @@ TERMS: Final = (
 
 @dataclass(frozen=True)
 class Command:
-    """One command in the directory ``start`` of a sandbox, with ``mounts`` beside those of the sandbox."""
+    """One command in the directory ``start`` of a sandbox."""
 
     argv: Sequence[str]
     start: str
@@ -48,12 +48,15 @@ class Command:
     limits: Limits
     on_output: OnOutput | None = None
     cancel: Event | None = None
-    mounts: tuple[Mount, ...] = ()
 
     def through(self, way_out: WayOut) -> Self:
         """Return the command with a network: it finds the proxy where its environment says."""
-        env = {**ENVIRONMENT, **self.env}
-        return replace(self, argv=way_out.command(self.argv), env=env, mounts=(*self.mounts, way_out.mount))
+        return replace(self, argv=way_out.command(self.argv), env={**ENVIRONMENT, **self.env})
+
+
+def mounts_of(spec: SandboxSpec) -> tuple[Mount, ...]:
+    """Return what a sandbox shows: what it is told to, and where a command finds its way out if there is one."""
+    return spec.mounts if spec.egress is None else (*spec.mounts, egress.mount(spec.workspace_id))
 
 
 class WorkspaceSandbox(FileTools):
@@ -114,8 +117,8 @@ class WorkspaceSandbox(FileTools):
             self._turn.release()
 
     def _way_out(self, *, offline: bool) -> AbstractContextManager[WayOut | None]:
-        egress = self.spec.egress
-        return nullcontext() if offline or egress is None else WayOut(egress, self.spec.workspace_id)
+        hosts = self.spec.egress
+        return nullcontext() if offline or hosts is None else WayOut(hosts, self.spec.workspace_id)
 
     def _is_full(self, limits: Limits) -> bool:
         """Say whether the workspace is over its limits. Raises SandboxQuotaError when the host's disk is full."""

@@ -199,6 +199,7 @@ class Workspace:
             limits=equipment.limits,
             toolchains=equipment.toolchains,
             image=equipment.image,
+            ahead=True,
         )
         self.sandbox = backend().create(spec)
 

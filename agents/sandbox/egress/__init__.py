@@ -7,6 +7,6 @@ outside; the forwarder only carries bytes, and a command that kills or replaces 
 """
 
 from agents.sandbox.egress.names import check_host
-from agents.sandbox.egress.way_out import ENVIRONMENT, WayOut
+from agents.sandbox.egress.way_out import ENVIRONMENT, WayOut, mount
 
-__all__ = ["ENVIRONMENT", "WayOut", "check_host"]
+__all__ = ["ENVIRONMENT", "WayOut", "check_host", "mount"]

@@ -37,6 +37,13 @@ ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType(
 """What tells programs inside where the forwarder listens."""
 
 
+def mount(workspace_id: str) -> Mount:
+    """Return what every sandbox with a network shows: the directory, made here, where some commands find a socket."""
+    directory = places.egress_path(workspace_id)
+    places.make_egress(directory)
+    return Mount(directory, TARGET)
+
+
 class WayOut:
     """Opened for one command and closed after it: every connection ends with the command. A context manager.
 
@@ -51,10 +58,6 @@ class WayOut:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._until: asyncio.Event | None = None
         self._thread = Thread(target=self._serve, name=f"egress-{workspace_id}", daemon=True)
-
-    @property
-    def mount(self) -> Mount:
-        return Mount(self._directory, TARGET)
 
     def command(self, argv: Sequence[str]) -> list[str]:
         """Return ``argv`` so that the forwarder runs first."""

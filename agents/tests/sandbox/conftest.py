@@ -61,7 +61,7 @@ def making(backend: SandboxBackend) -> Iterator[Callable[..., Sandbox]]:
     ) -> Sandbox:
         name = f"test-{secrets.token_hex(4)}"
         workspace = places.make_workspace(name)
-        spec = SandboxSpec(name, workspace, mounts, env or {}, egress, replace(SMALL, **limits))
+        spec = SandboxSpec(name, workspace, mounts, env or {}, egress, replace(SMALL, **limits), ahead=True)
         made.append(backend.create(spec))
         return made[-1]
 
