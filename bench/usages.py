@@ -14,6 +14,7 @@ from django.utils import timezone
 from budgets.models import Account, Limit, Usage
 from budgets.services import accounts, ledger
 from budgets.services.bill import Bill
+from budgets.summed import MEASURES
 
 DAYS = 325
 MODELS = 6
@@ -34,7 +35,6 @@ AT = {
     "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', %s + n * %s, 'unixepoch')",
 }
 DAY = {"postgresql": "(at AT TIME ZONE 'UTC')::date", "sqlite": "date(at)"}
-SUMS = ("amount_nanousd", "generations", "input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")
 WRITTEN = (
     "INSERT INTO budgets_hold (id, reference, state, amount_nanousd, model, provider, lease_until, created_at, "
     "sent_at, settled_at, note) SELECT n, 'seed:' || (1000000000 + n), 'captured', cost, model, 'acme', at, at, at, "
@@ -45,11 +45,11 @@ WRITTEN = (
     "SELECT n, n, at, model, model, 'acme', input, output, 0, 0, 0, cost, source, 0 FROM bench_one",
     "INSERT INTO budgets_posting (usage_id, account_id, amount_nanousd, at) SELECT n, account_id, cost, at "
     "FROM bench_paid",
-    f"INSERT INTO budgets_dayspend (account_id, day, model, provider, source, {', '.join(SUMS)}) "  # noqa: S608
-    "SELECT account_id, day, model, 'acme', source, SUM(cost), COUNT(*), SUM(input), SUM(output), 0, 0 "
+    f"INSERT INTO budgets_dayspend (account_id, day, model, provider, source, {', '.join(MEASURES)}) "  # noqa: S608
+    "SELECT account_id, day, model, 'acme', source, SUM(cost), COUNT(*), SUM(input), 0, SUM(output), 0 "
     "FROM bench_paid GROUP BY account_id, day, model, source "
     "ON CONFLICT (account_id, day, model, provider, source) DO UPDATE SET "
-    f"{', '.join(f'{name} = budgets_dayspend.{name} + excluded.{name}' for name in SUMS)}",
+    f"{', '.join(f'{name} = budgets_dayspend.{name} + excluded.{name}' for name in MEASURES)}",
 )
 INDEXES = {
     "postgresql": (
@@ -142,8 +142,8 @@ def stand(groups: Groups) -> None:
     """Add the totals up, set limits, and let the ledger itself make calls that are not folded in, and open ones."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO budgets_totalspend (account_id, {', '.join(SUMS)}) SELECT account_id, "  # noqa: S608
-            f"{', '.join(f'SUM({name})' for name in SUMS)} FROM budgets_dayspend GROUP BY account_id"
+            f"INSERT INTO budgets_totalspend (account_id, {', '.join(MEASURES)}) SELECT account_id, "  # noqa: S608
+            f"{', '.join(f'SUM({name})' for name in MEASURES)} FROM budgets_dayspend GROUP BY account_id"
         )
     for account in (groups[0][0], *groups[2][:20], *groups[3]):
         accounts.set_limit(account, 10**15, period=Limit.Period.MONTHLY)

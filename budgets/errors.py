@@ -34,8 +34,8 @@ class SpendingLimit(Protocol):
 class BudgetExceeded(DomainError):
     """The amount does not fit into ``limit``: it is ``short_nanousd`` too much until ``resets_at`` (None: for good).
 
-    ``needed_nanousd`` is what whoever asked cannot do without. ``may_pass``: what is set aside for other calls would
-    be enough, so it is worth a short wait.
+    ``needed_nanousd`` is what whoever asked cannot do without, ``possible_nanousd`` what could be set aside if no other
+    call had anything set aside.
     """
 
     code = "budget_exceeded"
@@ -49,7 +49,7 @@ class BudgetExceeded(DomainError):
         short_nanousd: int,
         resets_at: datetime | None,
         needed_nanousd: int = 0,
-        may_pass: bool = False,
+        possible_nanousd: int = -1,
     ) -> None:
         until = f" It resets at {timezone.localtime(resets_at):%Y-%m-%d %H:%M %Z}." if resets_at else ""
         super().__init__(
@@ -61,7 +61,12 @@ class BudgetExceeded(DomainError):
         self.short_nanousd = short_nanousd
         self.resets_at = resets_at
         self.needed_nanousd = needed_nanousd
-        self.may_pass = may_pass
+        self.possible_nanousd = possible_nanousd
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether it is worth a short wait: what is set aside for other calls would be enough."""
+        return self.needed_nanousd <= self.possible_nanousd
 
 
 class AccountFrozen(DomainError):

@@ -31,6 +31,24 @@ def test_many_calls_share_a_limit_that_holds_few_of_them_at_once_and_none_is_ref
     assert (states(), spent_nanousd(), fake.books.total_nanousd) == (["captured"] * CALLS, CALLS * COST, CALLS * COST)
 
 
+def test_answers_that_only_fit_when_they_are_shorter_wait_for_their_turn_too(fake, acme):
+    """The whole length never fits. The first call takes what there is, and what it gives back is enough for others."""
+    run = make_run(make_card(acme), limit_nanousd=3 * COST + 1_000_000)
+    patient = replace(QUICK, money_s=60, money_pause_s=5)
+
+    async def asking(db):
+        calls = [call_of(run, reference_prefix=f"run:{run.pk}/step:{step}", patience=patient) for step in range(4)]
+        asked = (complete(call, db=db, on_text=Heard(), store=forget) for call in calls)
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    answers = on_a_loop(asking)
+
+    refused = [answer for answer in answers if isinstance(answer, BudgetExceeded)]
+    assert [refusal.may_pass for refusal in refused] == [False]
+    assert [answer.text for answer in answers if answer not in refused] == ["Hello"] * 3
+    assert (sorted(states()), spent_nanousd()) == (["captured"] * 3, 3 * COST)
+
+
 def test_a_settlement_wakes_who_waits_before_the_next_look(fake, acme):
     run = make_run(make_card(acme), limit_nanousd=21_000_000)
     patient = replace(QUICK, money_s=60, money_pause_s=30)

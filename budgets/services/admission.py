@@ -77,5 +77,5 @@ def _refusal(terms: Sequence[Term], rooms: Sequence[Room], amount_nanousd: int) 
         short_nanousd=short,
         resets_at=bucket.period_end,
         needed_nanousd=amount_nanousd,
-        may_pass=all(lacks <= other.held_nanousd for lacks, other in shortages),
+        possible_nanousd=min(other.amount_nanousd - other.spent_nanousd for _, other in shortages),
     )
