@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from agents.client import NOT_SENT
+from agents.client.failures import NOT_SENT
 from agents.transport import AiohttpTransport
 
 HEADERS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
