@@ -37,7 +37,16 @@ class RepositoryAdmin(NothingRemoved, admin.ModelAdmin):
     list_display = ["full_name", "connection", "project", "private", "archived", "linked_at"]
     list_select_related = ["connection", "project"]
     search_fields = ["full_name"]
-    fields = ["full_name", "connection", "project", "trigger_label", "mention", "trusted_bots", "starts_per_hour"]
+    fields = [
+        "full_name",
+        "connection",
+        "project",
+        "trigger_label",
+        "trigger_assignee",
+        "mention",
+        "trusted_bots",
+        "starts_per_hour",
+    ]
     readonly_fields = ["full_name", "connection", "project"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -197,6 +197,7 @@ class RepositoryOut(serializers.Serializer):
     cloned_at = serializers.DateTimeField(allow_null=True, help_text="null: not yet")
     clone_problem = serializers.CharField()
     trigger_label = serializers.CharField(help_text="starts work; empty: no label does")
+    trigger_assignee = serializers.CharField(help_text="an account: what is assigned to it starts; empty: nothing does")
     mention = serializers.CharField(help_text="our name in comments, without the @; empty: only /mcc")
     trusted_bots = serializers.ListField(child=serializers.IntegerField(), help_text="GitHub's numbers of bots")
     starts_per_hour = serializers.IntegerField(help_text="more are taken for a loop")
@@ -204,6 +205,7 @@ class RepositoryOut(serializers.Serializer):
 
 class TriggersIn(serializers.Serializer):
     trigger_label = serializers.CharField(required=False, allow_blank=True)
+    trigger_assignee = serializers.CharField(required=False, allow_blank=True)
     mention = serializers.CharField(required=False, allow_blank=True)
     trusted_bots = serializers.ListField(child=serializers.IntegerField(), required=False)
     starts_per_hour = serializers.IntegerField(required=False)

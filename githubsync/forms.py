@@ -130,6 +130,12 @@ class TriggersForm(forms.Form):
         required=False,
         help_text="On an issue it starts work, taken off it stops it. Empty: no label.",
     )
+    trigger_assignee = forms.CharField(
+        label="Assignee",
+        required=False,
+        help_text="An issue that is assigned to this account on GitHub is worked on; no longer assigned, work stops. "
+        "Best one that nobody else uses; an App cannot be assigned. Empty: no assignment.",
+    )
     mention = forms.CharField(
         label="Name in comments",
         required=False,
@@ -145,7 +151,8 @@ class TriggersForm(forms.Form):
     )
 
     def __init__(self, data: object = None, *, repository: Repository) -> None:
-        shown = {name: getattr(repository, name) for name in ("trigger_label", "mention", "starts_per_hour")}
+        names = ("trigger_label", "trigger_assignee", "mention", "starts_per_hour")
+        shown = {name: getattr(repository, name) for name in names}
         bots = [str(each) for each in repository.trusted_bots]
         super().__init__(data, initial=shown | {"trusted_bots": bots})  # type: ignore[arg-type]
 

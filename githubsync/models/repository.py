@@ -34,6 +34,9 @@ class Repository(models.Model):
     clone_problem = models.CharField(max_length=500, blank=True, help_text="why there is no copy yet")
     trigger_label = models.CharField(max_length=50, blank=True, default="mcc", help_text="it starts work")
     trigger_label_id = models.BigIntegerField(null=True, help_text="GitHub's number of that label, once it was seen")
+    trigger_assignee = models.CharField(
+        max_length=39, blank=True, help_text="an account there that an issue is assigned to for work to start"
+    )
     mention = models.CharField(max_length=39, blank=True, default="mcc", help_text="our name there, without the @")
     trusted_bots = models.JSONField(default=list, blank=True, help_text="GitHub's ids of bots that may give orders")
     starts_per_hour = models.PositiveSmallIntegerField(default=20, help_text="more at once are taken for a loop")

@@ -11,6 +11,7 @@ class Heard(models.Model):
 
     class Kind(models.TextChoices):
         LABEL = "label"
+        ASSIGNEE = "assign", "assignment"
         COMMENT = "comment"
         REVIEW = "review"
 

@@ -1,4 +1,4 @@
-"""What starts work from GitHub: a label, our name there, bots that are trusted, and how much of it in an hour."""
+"""What starts work from GitHub: a label, an assignee, our name there, trusted bots, and how much of it in an hour."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -25,6 +25,7 @@ def change(
     *,
     user: User,
     trigger_label: str | None = None,
+    trigger_assignee: str | None = None,
     mention: str | None = None,
     trusted_bots: Sequence[int] | None = None,
     starts_per_hour: int | None = None,
@@ -34,6 +35,7 @@ def change(
     require_decider(user, repository.project)
     given = {
         "trigger_label": None if trigger_label is None else trigger_label.strip(),
+        "trigger_assignee": None if trigger_assignee is None else trigger_assignee.strip().removeprefix("@"),
         "mention": None if mention is None else mention.strip().removeprefix("@"),
         "trusted_bots": None if trusted_bots is None else sorted(set(trusted_bots)),
         "starts_per_hour": starts_per_hour,
@@ -62,13 +64,14 @@ def follow(repository: Repository, label: str) -> None:
 
 
 def _wrong(given: Mapping[str, object]) -> dict[str, list[str]]:
-    label, mention, bots = given.get("trigger_label"), given.get("mention"), given.get("trusted_bots", ())
+    label, bots = given.get("trigger_label"), given.get("trusted_bots", ())
     assert isinstance(bots, Sequence)
     wrong = {}
     if label and not LABEL.fullmatch(str(label)):
         wrong["trigger_label"] = ["At most 50 characters in one line, and no comma."]
-    if mention and not MENTION.fullmatch(str(mention)):
-        wrong["mention"] = ["Letters, digits and single hyphens, as a name on GitHub: at most 39."]
+    for field in ("trigger_assignee", "mention"):
+        if given.get(field) and not MENTION.fullmatch(str(given[field])):
+            wrong[field] = ["Letters, digits and single hyphens, as a name on GitHub: at most 39."]
     if len(bots) > MOST_BOTS:
         wrong["trusted_bots"] = [f"At most {MOST_BOTS} bots."]
     elif not all(type(each) is int and 0 < each < LARGEST for each in bots):

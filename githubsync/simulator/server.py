@@ -18,9 +18,10 @@ from urllib.parse import urlsplit
 from githubsync.simulator import oauth, smart_http, storage, web
 from githubsync.simulator.api import GRAPHQL, PREFIX, Api
 from githubsync.simulator.courier import Courier
-from githubsync.simulator.faults import Fault, Kind
+from githubsync.simulator.faults import Fault, Kind, Luck
 from githubsync.simulator.routing import DOCUMENTATION, Answer
 from githubsync.simulator.shapes import Shapes
+from githubsync.simulator.smart_http import GitAnswer
 from githubsync.simulator.world import World
 
 LARGEST_BODY = 64 * 1024 * 1024
@@ -61,6 +62,7 @@ class Simulator:
         self.courier = Courier(self.world, shapes)
         self.api = Api(self.world, shapes, self.courier, requests_per_hour=requests_per_hour)
         self.faults: list[Fault] = []
+        self.luck = Luck()
         self.exchanges: deque[Exchange] = deque(maxlen=REMEMBERED)
         self.crashes: list[BaseException] = []
         """Mistakes of the simulator itself: whoever asked got no answer."""
@@ -98,7 +100,7 @@ class Simulator:
 
     def fault_of(self, line: str) -> Fault | None:
         with self.world.lock:
-            return next((fault for fault in self.faults if fault.takes(line)), None)
+            return next((fault for fault in self.faults if fault.takes(line)), None) or self.luck.fault()
 
     def note(self, exchange: Exchange) -> None:
         self.exchanges.append(exchange)
@@ -145,10 +147,12 @@ class _Handler(BaseHTTPRequestHandler):
         if fault:
             time.sleep(min(fault.delay_s, LONGEST_DELAY_S))
             fault = None if fault.kind == Kind.SLOW else fault
-        if smart_http.is_git(parts.path) and not fault:
-            done = smart_http.answer(simulator.api, self.command, parts.path, parts.query, headers, sent)
-            simulator.note(Exchange(self.command, self.path, "", done.status, None, b""))
-            self._send(done.status, done.headers, done.body)
+        if smart_http.is_git(parts.path):
+            done = GitAnswer(502, {}, b"")
+            if fault is None or fault.is_carried_out:
+                done = smart_http.answer(simulator.api, self.command, parts.path, parts.query, headers, sent)
+            simulator.note(Exchange(self.command, self.path, "", done.status, None, b"", fault))
+            self._reply(fault, done.status, done.headers, done.body)
         elif parts.path.startswith(PREFIX + "/") or parts.path == GRAPHQL or fault:
             self._api(headers, sent, fault)
         elif (reply := oauth.answer(simulator.world, self.command, self.path, headers, sent)) is not None:
@@ -165,21 +169,25 @@ class _Handler(BaseHTTPRequestHandler):
     do_POST = do_PATCH = do_PUT = do_DELETE = do_GET
 
     def _api(self, headers: dict[str, str], sent: bytes, fault: Fault | None) -> None:
-        simulator, lost = self.server.simulator, fault
+        simulator = self.server.simulator
         answer, route = Answer(502), ""
-        if lost is None or lost.after or lost.kind in (Kind.CUT, Kind.GARBLED):
+        if fault is None or fault.is_carried_out:
             answer, route = simulator.api.answer(self.command, self.path, headers, sent)
-        simulator.note(Exchange(self.command, self.path, route, answer.status, answer.body, sent, lost))
+        simulator.note(Exchange(self.command, self.path, route, answer.status, answer.body, sent, fault))
         body = b"" if answer.body is None else json.dumps(answer.body).encode()
         given = {"Content-Type": "application/json; charset=utf-8", **answer.headers}
-        if lost is None:
-            self._send(answer.status, given, body)
-        elif lost.kind == Kind.CUT:
-            self._send(answer.status, given, body, keep=len(body) // 2)
-        elif lost.kind == Kind.GARBLED:
-            self._send(answer.status, given, body[: len(body) // 2])
+        self._reply(fault, answer.status, given, body)
+
+    def _reply(self, fault: Fault | None, status: int, headers: dict[str, str], body: bytes) -> None:
+        """Send an answer, or what is left of it."""
+        if fault is None:
+            self._send(status, headers, body)
+        elif fault.kind == Kind.CUT:
+            self._send(status, headers, body, keep=len(body) // 2)
+        elif fault.kind == Kind.GARBLED:
+            self._send(status, headers, body[: len(body) // 2])
         else:
-            self._send(*_failure(lost))
+            self._send(*_failure(fault))
 
     def _body(self, headers: dict[str, str]) -> bytes | None:
         """Return the body, None when it is too large. Git sends large ones in chunks and small ones zipped."""

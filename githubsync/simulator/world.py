@@ -79,13 +79,14 @@ class Comment:
 
 
 @dataclass
-class LabelEvent:
-    """``event``: labeled or unlabeled."""
+class Mark:
+    """That an issue was labeled or unlabeled, assigned or unassigned: an event of its timeline."""
 
     id: int
     event: str
     actor: Account
-    label: str
+    label: str = ""
+    assignee: Account | None = None
     at: datetime = field(default_factory=now)
 
 
@@ -99,7 +100,8 @@ class Issue:
     title: str
     body: str | None
     labels: list[str] = field(default_factory=list)
-    events: list[LabelEvent] = field(default_factory=list)
+    assignees: list[Account] = field(default_factory=list)
+    events: list[Mark] = field(default_factory=list)
     comments: list[Comment] = field(default_factory=list)
     state: str = "open"
     pull: Pull | None = None
@@ -115,7 +117,7 @@ class Issue:
             ("unlabeled", set(self.labels) - set(names)),
             ("labeled", set(names) - set(self.labels)),
         ):
-            self.events += [LabelEvent(next_id(), event, by, name) for name in sorted(changed)]
+            self.events += [Mark(next_id(), event, by, name) for name in sorted(changed)]
         self.labels = list(dict.fromkeys(names))
 
     def touch(self) -> None:

@@ -127,6 +127,44 @@ def test_taking_the_label_off_stops_what_it_had_started_and_nothing_else(github,
     assert heard() == [("bob", "start", "started"), ("bob", "stop", "obeyed")]
 
 
+def assigned(github, who, method="POST", name="robo"):
+    answer = github.ask(method, "{repo}/issues/1/assignees", {"assignees": [name]}, who)
+    assert answer.ok, answer.text
+
+
+def test_an_assignment_to_the_account_for_it_starts_the_work_and_its_end_stops_it(github, there):
+    Repository.objects.update(trigger_assignee="Robo")
+    token(github, "robo")
+    assigned(github, token(github, "tom", "triage"))
+    look(Kind.ISSUE, 1)
+    assert (heard(), Issue.objects.count()) == ([("tom", "start", "refused")], 0)
+    assigned(github, bob := token(github, "bob"), "DELETE")
+    assigned(github, bob)
+
+    for _ in range(2):
+        look(Kind.ISSUE, 1)
+    assert (heard()[1:], Issue.objects.get().started_at is not None) == ([("bob", "start", "started")], True)
+    label(github, bob, "bug")
+    look(Kind.ISSUE, 1)
+    assigned(github, bob, "DELETE")
+    for _ in range(2):
+        look(Kind.ISSUE, 1)
+
+    assert heard()[2:] == [("bob", "stop", "obeyed")]
+    assert Issue.objects.get().account.frozen_at is not None
+
+
+def test_an_assignment_to_anybody_else_or_where_none_is_wanted_starts_nothing(github, there):
+    bob = token(github, "bob")
+    token(github, "robo")
+    assigned(github, bob)
+    look(Kind.ISSUE, 1)
+    Repository.objects.update(trigger_assignee="robo-2")
+    look(Kind.ISSUE, 1)
+
+    assert (heard(), Issue.objects.count()) == ([], 0)
+
+
 def test_commands_start_stop_and_let_go_on_each_once_in_their_order(github, there):
     bob = token(github, "bob")
     for words in ("/mcc", "/mcc stop", "@mcc, resume please", "/mcc stop"):

@@ -111,6 +111,9 @@ def test_everything_that_happens_is_told(owner, ear):
     owner.ask("PATCH", issue, {"title": "It pours", "state": "closed"})
     owner.ask("PATCH", issue, {"state": "open"})
     assert heard(owner, ear) == [("issues", action) for action in ("closed", "edited", "reopened", "unlabeled")]
+    owner.ask("POST", f"{issue}/assignees", {"assignees": ["ada", "nobody"]})
+    owner.ask("DELETE", f"{issue}/assignees", {"assignees": ["ada"]})
+    assert heard(owner, ear) == [("issues", "assigned"), ("issues", "unassigned")]
     comment = owner.made(f"{issue}/comments", {"body": "Still."})
     owner.ask("PATCH", f"{{repo}}/issues/comments/{comment['id']}", {"body": "No more."})
     owner.ask("DELETE", f"{{repo}}/issues/comments/{comment['id']}")

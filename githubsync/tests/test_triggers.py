@@ -11,7 +11,13 @@ from projects.models import Membership
 from projects.tests import factories as people
 
 pytestmark = pytest.mark.django_db
-SENT = {"trigger_label": "do it", "mention": "@robo", "trusted_bots": "7\r\n5\r\n7", "starts_per_hour": "3"}
+SENT = {
+    "trigger_label": "do it",
+    "trigger_assignee": "@robo-2",
+    "mention": "@robo",
+    "trusted_bots": "7\r\n5\r\n7",
+    "starts_per_hour": "3",
+}
 
 
 @pytest.fixture
@@ -29,13 +35,13 @@ def page(row, client):
 
 def stored():
     row = Repository.objects.get()
-    return row.trigger_label, row.mention, row.trusted_bots, row.starts_per_hour
+    return row.trigger_label, row.trigger_assignee, row.mention, row.trusted_bots, row.starts_per_hour
 
 
 def test_who_decides_sets_them(page, client):
     assert client.post(page, SENT).status_code == 302
 
-    assert stored() == ("do it", "robo", [5, 7], 3)
+    assert stored() == ("do it", "robo-2", "robo", [5, 7], 3)
     assert AuditEntry.objects.filter(action="github.change_triggers").count() == 1
     html = client.get(page).content.decode()
     assert 'value="do it"' in html
@@ -47,6 +53,7 @@ def test_who_decides_sets_them(page, client):
     [
         ("trigger_label", "a,b", "no comma"),
         ("trigger_label", "x" * 51, "At most 50 characters"),
+        ("trigger_assignee", "robo[bot]", "as a name on GitHub"),
         ("mention", "-robo", "as a name on GitHub"),
         ("trusted_bots", "dependabot", "dependabot is no number"),
         ("trusted_bots", "0", "digits only"),
@@ -83,7 +90,7 @@ def test_they_are_set_over_rest(row, page, client):
     answer = client.patch(url, {"trusted_bots": [9], "trigger_label": ""}, "application/json")
 
     assert (refused.status_code, list(refused.json()["fields"])) == (422, ["mention"])
-    assert (answer.json()["trusted_bots"], stored()[:3]) == ([9], ("", "mcc", [9]))
+    assert (answer.json()["trusted_bots"], stored()[:4]) == ([9], ("", "", "mcc", [9]))
 
 
 def test_the_page_says_how_the_repository_is_heard_of(row, page, client):

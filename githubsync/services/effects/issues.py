@@ -28,7 +28,7 @@ def look_at(look: Look, number: int) -> None:
         link.issue.refresh_from_db(fields=["status", "started_at"])
     if facts is not None and (link is None or link.there in (There.OPEN, There.CLOSED)):
         labels.see(look, facts["labels"])
-        orders.by_label(look, facts, link)
+        orders.by_signs(look, facts, link)
         orders.by_comments(look, facts)
 
 

@@ -1,4 +1,4 @@
-"""Orders from GitHub: a label or a command in a comment files an issue here and starts it, stops it, lets it go on.
+"""Orders from GitHub: a label, an assignment or a command in a comment files an issue here and starts or stops it.
 
     seen ──> heard before? ──> may its author order? ──> not too many? ──> obeyed
                  nothing           refused                limited          (each is one row of Heard, once)
@@ -67,29 +67,52 @@ def by_comments(look: Look, facts: dict[str, Any], issue: Issue | None = None) -
             _acknowledge(look, row["id"])
 
 
-def by_label(look: Look, facts: dict[str, Any], link: IssueLink | None) -> None:
-    """Start what was labelled, and stop what a label had started when it is taken off."""
-    wanted = look.repository.trigger_label.lower()
-    if not wanted:
-        return
-    labelled = any(label["name"].lower() == wanted for label in facts["labels"])
+@dataclass(frozen=True)
+class Sign:
+    """What an issue bears that starts work: ``events`` of the timeline, about ``of``, say when it came and went."""
+
+    kind: Heard.Kind
+    borne: str
+    events: tuple[str, str]
+    of: str
+    key: str
+
+    def is_on(self, facts: dict[str, Any], wanted: str) -> bool:
+        return any(row[self.key].lower() == wanted for row in facts[self.borne])
+
+    def tells(self, row: dict[str, Any], event: str, wanted: str) -> bool:
+        return row.get("event") == event and str((row.get(self.of) or {}).get(self.key, "")).lower() == wanted
+
+
+LABEL = Sign(Heard.Kind.LABEL, "labels", ("labeled", "unlabeled"), "label", "name")
+ASSIGNEE = Sign(Heard.Kind.ASSIGNEE, "assignees", ("assigned", "unassigned"), "assignee", "login")
+
+
+def by_signs(look: Look, facts: dict[str, Any], link: IssueLink | None) -> None:
+    """Start what was labelled, or assigned to the account for it, and stop what that had started when it is undone."""
+    signs = ((LABEL, look.repository.trigger_label), (ASSIGNEE, look.repository.trigger_assignee))
+    for sign, wanted in signs:
+        if wanted and facts["state"] == "open" and _by(sign, wanted.lower(), look, facts, link):
+            return
+
+
+def _by(sign: Sign, wanted: str, look: Look, facts: dict[str, Any], link: IssueLink | None) -> bool:
+    """Return whether an order was obeyed."""
+    is_on = sign.is_on(facts, wanted)
     at_work = link is not None and link.issue.is_open and link.issue.started_at is not None
-    if labelled == at_work or facts["state"] != "open":
-        return
+    if is_on == at_work:
+        return False
     heard = Heard.objects.filter(repository=look.repository, number=facts["number"], outcome__in=Heard.DONE)
-    last = heard.filter(kind=Heard.Kind.LABEL).order_by("-pk").first()
-    if not labelled and (last is None or last.word != Verb.START):
-        return
-    kind = "labeled" if labelled else "unlabeled"
+    last = heard.filter(kind=sign.kind).order_by("-pk").first()
+    if not is_on and (last is None or last.word != Verb.START):
+        return False
+    event, word = (sign.events[0], Verb.START) if is_on else (sign.events[1], Verb.STOP)
     timeline = look.client.pages(f"{look.root}/issues/{facts['number']}/timeline")
-    happened = [row for row in timeline if _is(row, kind, wanted)]
-    if happened and not _is_older(look.repository, happened[-1]):
-        row, word = happened[-1], Verb.START if labelled else Verb.STOP
-        obey(look, Order(Heard.Kind.LABEL, row["id"], facts["number"], word, row.get("actor")), facts)
-
-
-def _is(row: dict[str, Any], event: str, label: str) -> bool:
-    return row.get("event") == event and str((row.get("label") or {}).get("name", "")).lower() == label
+    happened = [row for row in timeline if sign.tells(row, event, wanted)]
+    if not happened or _is_older(look.repository, happened[-1]):
+        return False
+    row = happened[-1]
+    return obey(look, Order(sign.kind, row["id"], facts["number"], word, row.get("actor")), facts)
 
 
 def obey(look: Look, order: Order, facts: dict[str, Any], issue: Issue | None = None) -> bool:

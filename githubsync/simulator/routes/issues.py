@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from githubsync.simulator.routing import REPO, Answer, Call, Refusal, invalid, route
-from githubsync.simulator.world import Comment, Issue, Label, now
+from githubsync.simulator.world import Account, Comment, Issue, Label, Mark, now
 
 ISSUE = REPO + "/issues/{issue_number}"
 
@@ -83,9 +83,37 @@ def _new_label(call: Call, label: Label) -> Label:
     return label
 
 
+@route("POST", ISSUE + "/assignees", needs="issues:write", role="triage")
+def assign(call: Call, issue_number: str) -> Answer:
+    """Who may not write to the repository is left out, without a word."""
+    issue = call.issue(issue_number)
+    accounts = [call.world.accounts.get(name) for name in call.body.get("assignees", [])]
+    may = [account for account in accounts if account and call.repo.allows(account, "triage")]
+    for account in may:
+        if account not in issue.assignees:
+            issue.assignees.append(account)
+            _mark(call, issue, "assigned", account)
+    return Answer(201, _shown(call, issue))
+
+
+@route("DELETE", ISSUE + "/assignees", needs="issues:write", role="triage")
+def unassign(call: Call, issue_number: str) -> Answer:
+    issue = call.issue(issue_number)
+    for account in [each for each in issue.assignees if each.login in call.body.get("assignees", [])]:
+        issue.assignees.remove(account)
+        _mark(call, issue, "unassigned", account)
+    return Answer(200, _shown(call, issue))
+
+
+def _mark(call: Call, issue: Issue, event: str, account: Account) -> None:
+    issue.events.append(Mark(call.world.next_id(), event, call.account, assignee=account))
+    issue.touch()
+    call.tell_of(issue, event, assignee=account)
+
+
 @route("GET", ISSUE + "/timeline", needs="issues:read")
 def timeline(call: Call, issue_number: str) -> Answer:
-    return call.listing(call.issue(issue_number).events, lambda event: call.shapes.label_event(call.repo, event))
+    return call.listing(call.issue(issue_number).events, lambda event: call.shapes.mark(call.repo, event))
 
 
 @route("POST", REPO + "/issues/comments/{comment_id}/reactions", needs="issues:write", role="read")

@@ -60,8 +60,11 @@ class Events(Work, Ci, Hooks):
     def _of_label(self, repo: Repo, *, label: Label, **more: object) -> Json:
         return {"label": self.label(repo, label), **more}
 
-    def _of_issues(self, repo: Repo, *, issue: Issue, label: Label | None = None, **more: object) -> Json:
+    def _of_issues(
+        self, repo: Repo, *, issue: Issue, label: Label | None = None, assignee: Account | None = None, **more: object
+    ) -> Json:
         about = {"label": self.label(repo, label)} if label else {}
+        about |= {"assignee": self.user(assignee)} if assignee else {}
         return {"issue": self.issue(repo, issue), **about, **more}
 
     def _of_issue_comment(self, repo: Repo, *, issue: Issue, comment: Comment, **more: object) -> Json:

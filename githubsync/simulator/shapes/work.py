@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from githubsync.simulator.shapes.basics import Basics, Json, node, stamp
-from githubsync.simulator.world import Account, Comment, Issue, Label, LabelEvent, Pull, Repo, Review, now
+from githubsync.simulator.world import Account, Comment, Issue, Label, Mark, Pull, Repo, Review, now
 
 REACTIONS = ("+1", "-1", "laugh", "hooray", "confused", "heart", "rocket", "eyes")
 
@@ -48,11 +48,14 @@ class Work(Basics):
             "updated_at": stamp(comment.updated_at),
         }
 
-    def label_event(self, repo: Repo, event: LabelEvent) -> Json:
+    def mark(self, repo: Repo, event: Mark) -> Json:
         color = next((label.color for label in repo.labels if label.name == event.label), "ededed")
+        about: Json = {"label": {"name": event.label, "color": color}}
+        if event.assignee:
+            about = {"assignee": self.user(event.assignee)}
         return {
             "id": event.id,
-            "node_id": node("LabeledEvent", event.id),
+            "node_id": node("AssignedEvent" if event.assignee else "LabeledEvent", event.id),
             "url": f"{self.repo_url(repo)}/issues/events/{event.id}",
             "actor": self.user(event.actor),
             "event": event.event,
@@ -60,7 +63,7 @@ class Work(Basics):
             "commit_url": None,
             "created_at": stamp(event.at),
             "performed_via_github_app": None,
-            "label": {"name": event.label, "color": color},
+            **about,
         }
 
     def _reactions(self, url: str, comment: Comment | None = None) -> Json:
@@ -86,8 +89,8 @@ class Work(Basics):
             "body": issue.body,
             "user": self.user(issue.author),
             "labels": self.labels_of(repo, issue),
-            "assignee": None,
-            "assignees": [],
+            "assignee": self.user(issue.assignees[0]) if issue.assignees else None,
+            "assignees": [self.user(account) for account in issue.assignees],
             "milestone": None,
             "locked": False,
             "author_association": self.association(repo, issue.author),
