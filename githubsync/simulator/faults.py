@@ -79,6 +79,12 @@ class Luck:
         self._chance = random.Random(self.seed)  # noqa: S311 - no secret
         self._ways = cycle(self._chance.sample(BAD, len(BAD)))
 
-    def fault(self) -> Fault | None:
-        """Return how the next request fails, None when it does not."""
-        return replace(next(self._ways)) if self._chance.random() < self.share else None
+    def fault(self, line: str) -> Fault | None:
+        """Return how the request "METHOD /path" fails, None when it does not.
+
+        Half an answer to a push that says it is whole lets git wait until somebody ends it: that is for one test.
+        """
+        if self._chance.random() >= self.share:
+            return None
+        way = next(self._ways)
+        return Fault("", Kind.CUT) if way.kind == Kind.GARBLED and "git-receive-pack" in line else replace(way)

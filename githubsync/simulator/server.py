@@ -100,7 +100,7 @@ class Simulator:
 
     def fault_of(self, line: str) -> Fault | None:
         with self.world.lock:
-            return next((fault for fault in self.faults if fault.takes(line)), None) or self.luck.fault()
+            return next((fault for fault in self.faults if fault.takes(line)), None) or self.luck.fault(line)
 
     def note(self, exchange: Exchange) -> None:
         self.exchanges.append(exchange)

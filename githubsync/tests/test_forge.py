@@ -17,7 +17,7 @@ from githubsync.services import naming
 from githubsync.tests import factories
 from mcc.core.errors import InvalidInput
 from projects.forge import Forbidden, InTheWay, MergeMethod, NotFound, PullRef, Unavailable
-from projects.git import Mirror
+from projects.git import Mirror, remote
 from projects.models import Project
 
 pytestmark = pytest.mark.django_db
@@ -247,6 +247,18 @@ def test_the_token_is_in_no_address_no_file_and_no_list_of_processes(github, for
     texts = [*seen, spec.url, repr(spec), (mirror.path / "config").read_text()]
     assert [text for text in texts for secret in secrets if secret in text] == []
     assert spec.env["GIT_CONFIG_KEY_0"] == f"http.{github.simulator.url}/.extraHeader", "it is bound to one host"
+
+
+@pytest.mark.parametrize(
+    "how", [{"after": True}, {"kind": "html", "after": True}, {"kind": "cut"}, {"kind": "garbled"}]
+)
+def test_a_push_whose_answer_is_lost_has_happened_and_holds_nobody_up(github, forge, mirror, monkeypatch, how):
+    monkeypatch.setattr(remote, "PUSHING", replace(remote.PUSHING, wall_s=2))
+    github.simulator.fail(r"POST .*/git-receive-pack$", **how)
+
+    forge.push_branch("mcc/one", sha := work(mirror), None)
+
+    assert github.repo.bare.heads()["mcc/one"] == sha
 
 
 def test_a_redirect_of_git_is_not_followed_with_the_token(github, forge, mirror):

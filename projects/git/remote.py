@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,6 +14,8 @@ from projects.git.host import LONG, GitFailed, HostGit, Limits, Owner
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 ASKING = Limits(wall_s=30)
+PUSHING = replace(LONG, wall_s=180)
+"""For the commits of a task. Git (2.39) waits for ever when half the answer to a push says that it is whole."""
 OLD_FAULTS = tuple(
     f"fetch.fsck.{fault}=ignore"
     for fault in (
@@ -60,7 +63,7 @@ def push_url(git: HostGit, target: CloneSpec, branch: str, sha: str, expected_ol
     """
     options = ("-q", "--no-verify", f"--force-with-lease=refs/heads/{branch}:{expected_old or ''}")
     what = f"{sha}:refs/heads/{branch}"
-    _where_it_is(target, lambda there: _talk(git, there, ("push", *options, "--", there.url, what), LONG))
+    _where_it_is(target, lambda there: _talk(git, there, ("push", *options, "--", there.url, what), PUSHING))
 
 
 def _where_it_is(source: CloneSpec, talk: Callable[[CloneSpec], object]) -> None:
