@@ -4,12 +4,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from django.urls import reverse
+
 from mcc.core import highlight
 from mcc.core.highlight import FileDiff
 from projects import diffs
 from projects.diffs import FileChange
 from projects.issue_page import of_head, outside_of, with_evidence
-from projects.models import Check, Feedback, OutsideCheck, PullRequest, Request, Vote
+from projects.models import Check, Feedback, OutsideCheck, Project, PullRequest, Request, Vote
 from projects.models.pull_request import Needed
 from projects.services import outside_checks, proof
 
@@ -19,11 +21,13 @@ LINES_DRAWN = 1_500
 
 @dataclass(frozen=True)
 class Condition:
-    """One thing that a merge needs. ``state`` is ok, bad or wait."""
+    """One thing that a merge needs. ``state`` is ok, bad, wait, or none where nothing was asked for."""
 
     name: str
     state: str
     words: str
+    settings_url: str = ""
+    """Where checks are added, if that is what is missing."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +95,11 @@ def draw(change: FileChange) -> FileDiff:
 
 def _conditions(pull: PullRequest, checks: Sequence[Check]) -> list[Condition]:
     standing = proof.standing(pull)
-    found = [_checks([check for check in checks if check.on != Check.On.BASE])]
+    found = [_checks([check for check in checks if check.on != Check.On.BASE], pull.project)]
     if standing.needs_tester:
         found.append(_vote("Tester", standing.tester))
+    else:
+        found.append(Condition("Tester", "none", "not asked: a small issue takes the fast lane"))
     found.append(_vote("Reviewer", standing.reviewer))
     needed = pull.needed() if pull.is_open else []
     if outside := outside_of(pull):
@@ -105,13 +111,18 @@ def _conditions(pull: PullRequest, checks: Sequence[Check]) -> list[Condition]:
     return found
 
 
-def _checks(checks: Sequence[Check]) -> Condition:
+def _checks(checks: Sequence[Check], project: Project) -> Condition:
     passed = sum(check.status == Check.Status.PASSED for check in checks)
     if any(check.status in (Check.Status.FAILED, Check.Status.ERROR) for check in checks):
         return Condition("Checks", "bad", f"{len(checks) - passed} of {len(checks)} not passed")
     if passed < len(checks):
         return Condition("Checks", "wait", f"{passed} of {len(checks)} passed so far")
-    return Condition("Checks", "ok", f"{passed} passed" if checks else "none asked for")
+    if checks:
+        return Condition("Checks", "ok", f"{passed} passed")
+    if project.checks:
+        return Condition("Checks", "wait", "none ran on this commit")
+    settings = reverse("projects:settings", args=[project.key])
+    return Condition("Checks", "none", "the project has none.", f"{settings}#h-checks")
 
 
 def _required(needed: Sequence[Needed]) -> Condition:

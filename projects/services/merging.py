@@ -68,9 +68,21 @@ def seek_approval(pull: PullRequest) -> None:
         task=pull.task,
         pull_request=pull,
         question=(f"Merge #{pull.number} {pull.title!r} into {pull.base_branch}? +{pull.additions} -{pull.deletions}"),
+        detail=_evidence(pull),
         options=[APPROVE, REJECT],
         default=APPROVE.value,
     )
+
+
+def _evidence(pull: PullRequest) -> str:
+    """Return in one line what was checked and who judged it, and what was not."""
+    found = proof.standing(pull)
+    names = ", ".join(f"`{check.name}`" for check in found.checks)
+    parts = [f"Passed: {names}" if names else "No checks"]
+    parts.append(f"tested by {found.tester.actor_name}" if found.tester else "no Tester")
+    if found.reviewer:
+        parts.append(f"reviewed by {found.reviewer.actor_name}")
+    return f"{'; '.join(parts)}."
 
 
 def _mark(branch: str) -> str:

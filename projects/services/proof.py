@@ -93,6 +93,7 @@ class Standing:
 
     @property
     def checks_passed(self) -> bool:
+        """Whether none is red or still to come: so it is where there are none. Whoever tells of it says which."""
         return all(check.status == Check.Status.PASSED for check in self.checks)
 
     @property

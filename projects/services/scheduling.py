@@ -48,7 +48,7 @@ MOST_LOOKS = 12
 REASONS = {
     IssueStatus.IMPLEMENTATION: "a task is being coded",
     IssueStatus.TESTING: "everything is coded",
-    IssueStatus.REVIEW: "everything is tested",
+    IssueStatus.REVIEW: "no task is left to test",
     IssueStatus.DONE: "every task is merged",
 }
 ANSWER = "answer"
@@ -219,7 +219,8 @@ def _open_for_merge(pull: PullRequest) -> None:
 
 
 def _why_tested(standing: Standing) -> str:
-    return "checks are green, the Tester passed it" if standing.needs_tester else "checks are green (fast lane)"
+    checked = "checks are green" if standing.checks else "no checks"
+    return f"{checked}, {'the Tester passed it' if standing.needs_tester else 'no Tester (fast lane)'}"
 
 
 def _ask_about_checks(pull: PullRequest) -> None:

@@ -402,6 +402,32 @@ def test_a_small_issue_takes_the_fast_lane_past_the_tester():
     assert factories.latest(task).run.purpose == "review"
 
 
+def test_a_merge_without_checks_and_tester_says_so_and_by_whom_it_was_reviewed():
+    issue = factories.planned(factories.project())
+    Issue.objects.filter(pk=issue.pk).update(size="small")
+    scheduling.advance(issue.pk)
+    task = issue.tasks.get()
+    factories.hand_in(task)
+    reviewer = factories.judge(task, "approve").agent
+
+    reasons = set(Transition.objects.filter(issue=issue, target="review").values_list("reason", flat=True))
+    assert reasons == {"no checks, no Tester (fast lane)", "no task is left to test"}
+    assert open_request(issue).detail == f"No checks; no Tester; reviewed by {reviewer.name}."
+
+
+def test_a_merge_names_the_checks_that_passed_and_who_judged_it():
+    issue = at_work(checks=CHECKS)
+    task = issue.tasks.get()
+    factories.check(factories.hand_in(task), "passed")
+    tester = factories.judge(task, "approve").agent
+    reviewer = factories.judge(task, "approve").agent
+
+    assert "checks are green, the Tester passed it" in Transition.objects.filter(task=task).values_list(
+        "reason", flat=True
+    )
+    assert open_request(issue).detail == f"Passed: `tests`; tested by {tester.name}; reviewed by {reviewer.name}."
+
+
 def test_what_tester_and_reviewer_find_goes_back_as_one_order():
     issue = at_work()
     task = issue.tasks.get()

@@ -75,6 +75,25 @@ def test_what_the_merge_needs_follows_checks_votes_and_rules(pull):
     ]
 
 
+def test_where_nothing_was_checked_or_tested_nothing_is_called_green(people, browse):
+    project = factories.project(owner=people.owner)
+    issue = factories.planned(project)
+    type(issue).objects.filter(pk=issue.pk).update(size="small")
+    pull = factories.pull(issue.tasks.get())
+    page = pull_page.pull_page(pull)
+    assert [(each.name, each.state) for each in page.conditions][:2] == [("Checks", "none"), ("Tester", "none")]
+    html = browse(people.owner).get(url(pull)).content.decode()
+    assert html.count(f'href="/projects/{project.key}/settings/#h-checks">Add checks</a>') == 2
+
+
+def test_checks_that_did_not_run_yet_are_not_checks_that_the_project_lacks(pull, people, browse):
+    type(pull.project).objects.update(checks=[{"name": "tests", "command": "pytest", "timeout_s": 60}])
+    pull.checks.all().delete()
+    page = pull_page.pull_page(pull)
+    assert (page.conditions[0].state, page.conditions[0].words) == ("wait", "none ran on this commit")
+    assert "Add checks" not in browse(people.viewer).get(url(pull)).content.decode()
+
+
 def test_checks_of_the_base_after_the_merge_are_shown_and_judge_no_vote(pull, people, browse):
     pull.checks.create(name="tests", command="pytest", sha="d" * 40, on="base", status="failed", log="E: base broke")
     page = pull_page.pull_page(pull)
