@@ -22,13 +22,19 @@ class Hub:
     api: str
     clone: str
     token: str
+    ci_token: str
     repository: str
     client_id: str = ""
     client_secret: str = ""
     """Of its OAuth App, where one was asked for."""
 
-    def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        return self._answered(method, path, body)[0]
+    def ask(self, method: str, path: str, body: dict[str, Any] | None = None, token: str = "") -> Any:
+        return self._answered(method, path, body, token)[0]
+
+    def judge(self, sha: str, name: str, conclusion: str) -> None:
+        """Let the App that is the repository's CI say what came of a job on a commit."""
+        run = {"name": name, "head_sha": sha, "conclusion": conclusion}
+        self.ask("POST", f"/repos/{self.repository}/check-runs", run, self.ci_token)
 
     def pages(self, path: str) -> Iterator[Any]:
         """Give all rows of a list of the repository."""
@@ -39,10 +45,10 @@ class Hub:
             found = re.search(r'<([^>]+)>; rel="next"', links)
             following = found[1].removeprefix(self.api) if found else ""
 
-    def _answered(self, method: str, path: str, body: dict[str, Any] | None = None) -> tuple[Any, str]:
+    def _answered(self, method: str, path: str, body: dict[str, Any] | None = None, token: str = "") -> tuple[Any, str]:
         """Return the answer and its links to other pages."""
         data = None if body is None else json.dumps(body).encode()
-        headers = {"Authorization": f"token {self.token}", "Content-Type": "application/json"}
+        headers = {"Authorization": f"token {token or self.token}", "Content-Type": "application/json"}
         request = urllib.request.Request(self.api + path, method=method, data=data, headers=headers)
         with urllib.request.urlopen(request, timeout=20) as answer:
             return json.loads(answer.read() or b"null"), answer.headers.get("Link", "")
@@ -68,9 +74,9 @@ def running(repository: str, *options: str) -> Iterator[Hub]:
     process = subprocess.Popen([*DIE_WITH_US, *command], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         said = "".join(iter(process.stdout.readline, "Stop with Ctrl-C.\n"))
-        found = dict(re.findall(r"^(GitHub API|repository|token|client ID|secret) +(\S+)", said, re.M))
-        api, clone, token, *client = found.values()
-        yield Hub(api, clone, token, repository.partition(",")[0], *client)
+        found = dict(re.findall(r"^(GitHub API|repository|token|CI token|client ID|secret) +(\S+)", said, re.M))
+        api, clone, token, ci_token, *client = found.values()
+        yield Hub(api, clone, token, ci_token, repository.partition(",")[0], *client)
     finally:
         process.terminate()
         process.wait(20)

@@ -83,10 +83,10 @@ def test_webhooks_alone_carry_an_issue_through_review_red_ci_and_a_rename_to_the
     [told] = company.rows("select findings from projects_feedback")
     assert [found["comment"] for found in auditor.loaded(told["findings"])] == [REMARK["body"]]
 
-    hub.do("POST", f"/statuses/{second}", {"state": "failure", "context": "ci/theirs", "description": "1 failed"})
+    hub.judge(second, "build", "failure")
     third = reworked(company, second)
-    hub.do("POST", f"/statuses/{third}", {"state": "success", "context": "ci/theirs"})
-    company.wait_for("select count(*) from projects_outsidecheck where state = 'green'")
+    hub.judge(third, "build", "success")
+    company.wait_for("select count(*) from projects_outsidecheck where source = 'ci-app' and state = 'green'")
 
     hub.do("PATCH", "", {"name": "memos"})
     hub.repository = "ada/memos"
@@ -95,7 +95,9 @@ def test_webhooks_alone_carry_an_issue_through_review_red_ci_and_a_rename_to_the
     assert_done_there(company, hub, issue)
     company.wait_for("select count(*) = 0 from githubsync_delivery where status = 'received'")
     heard = company.rows("select event, status from githubsync_delivery where polled = ?", False)
-    assert {"issues", "pull_request_review", "status", "repository", "push"} <= {row["event"] for row in heard}
+    assert {"issues", "pull_request_review", "check_run", "check_suite", "repository", "push"} <= {
+        row["event"] for row in heard
+    }
     assert {row["status"] for row in heard} <= {"done", "ignored"}
     assert company.says_yes("select count(*) = 0 from githubsync_delivery where polled = ?", True)
     assert company.stop() == 0

@@ -1,6 +1,7 @@
 import signal
 import tempfile
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -11,6 +12,7 @@ from githubsync.simulator import Simulator, oauth
 from githubsync.simulator.bare import Bare
 from githubsync.simulator.server import Exchange
 from githubsync.simulator.weather import Weather
+from githubsync.simulator.world import Repo, Token
 
 EVERYTHING = dict.fromkeys(
     (
@@ -69,7 +71,7 @@ class Command(BaseCommand):
                 _begin(repo.bare, name)
             token = simulator.world.token(repos[0].owner.login, permissions=EVERYTHING)
             self.stdout.write(f"GitHub API   {simulator.api_url}\nrepository   {simulator.url}/{names[0]}.git")
-            self.stdout.write(f"token        {token.value}")
+            self.stdout.write(f"token        {token.value}\nCI token     {_ci(simulator, repos).value}")
             for login in people.split(","):
                 simulator.world.account(login.strip())
             if callback:
@@ -79,6 +81,14 @@ class Command(BaseCommand):
             self.stdout.flush()
             stopped.wait()
             self.stdout.write("Stopped.")
+
+
+def _ci(simulator: Simulator, repos: Sequence[Repo]) -> Token:
+    """Let an App look after the repositories that judges commits by check runs."""
+    token = simulator.world.token("ci-app", permissions={"checks": "write"}, is_app=True)
+    for repo in repos:
+        repo.collaborators[token.account.id] = "write"
+    return token
 
 
 def _begin(bare: Bare, name: str) -> None:
