@@ -23,13 +23,13 @@ from django.utils import timezone
 
 from githubsync import access
 from githubsync.client import PER_PAGE, Client
-from githubsync.models import Connection, Delivery, Poll, Repository, Webhook
+from githubsync.models import Connection, Delivery, IssueLink, Poll, Repository, Webhook
 from githubsync.services import deliveries, repositories
 from mcc.core import errands
 from mcc.core.errands import Lease
 from mcc.core.errors import DomainError
 from projects.forge import Forbidden, ForgeError, NotFound, RateLimited, Unavailable
-from projects.models import PullRequest
+from projects.models import Issue, PullRequest
 
 ERRAND = "githubsync.polling"
 BEFORE_LINKED = timedelta(minutes=1)
@@ -47,6 +47,8 @@ PAGES = 10
 """In one turn, of up to 100 things each. A repository with more is asked again at once."""
 MOST_PAGES = 200
 """In one turn that does not get past the seconds it began with, as after a change to all issues at once."""
+COMPARED = timedelta(hours=6)
+"""No list names what was deleted or moved away: so often each issue at work here is looked at by itself."""
 NAMESPACE = uuid.UUID("6f1f6d3c-0d0e-4c57-9a5e-5d2f5e0b7a11")
 
 
@@ -202,7 +204,8 @@ def _ask(client: Client, repository: Repository, row: Poll, lease: Lease, now: d
             again = turn or last > row.since or not all(thing.final for thing in things)
             row.etag = "" if again else client.headers.get("etag", "")[:200]
             row.since = last
-        _take_over(repository, row, lease, [_hint(repository, thing) for thing in things])
+        found = [_hint(repository, thing) for thing in things]
+        _take_over(repository, row, lease, [*found, *_compared(repository, now)])
         if len(things) < PER_PAGE:
             return
         page = page + 1 if things[-1].updated_at <= since else 1
@@ -242,6 +245,22 @@ def _hint(repository: Repository, thing: _Thing) -> Delivery:
     once = "" if thing.final else uuid.uuid4().hex
     name = f"{repository.github_id}/{thing.number}/{thing.updated_at.isoformat()}/{once}"
     return _delivery(repository, name, "issues", {"issue": {"number": thing.number, "pull_request": thing.is_pull}})
+
+
+def _compared(repository: Repository, now: datetime) -> list[Delivery]:
+    """Return a hint at each issue that is at work here and was not hinted at for this reason lately."""
+    mine = IssueLink.objects.filter(repository=repository, there=IssueLink.There.OPEN, taken_at__lt=now - COMPARED)
+    numbers = mine.filter(issue__in=Issue.objects.open()).values_list("number", flat=True)
+    period = int(now.timestamp() // COMPARED.total_seconds())
+    hints = [
+        _delivery(
+            repository, f"{repository.github_id}/{number}/compared/{period}", "issues", {"issue": {"number": number}}
+        )
+        for number in numbers
+    ]
+    known = Delivery.objects.filter(webhook=repository.connection_id, guid__in=[hint.guid for hint in hints])
+    seen = set(known.values_list("guid", flat=True)) if hints else set()
+    return [hint for hint in hints if hint.guid not in seen]
 
 
 def _delivery(repository: Repository, name: str, event: str, about: dict[str, object]) -> Delivery:

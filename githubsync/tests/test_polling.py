@@ -6,7 +6,7 @@ import pytest
 from django.core.cache import cache
 from django.utils import timezone
 
-from githubsync.models import Connection, Delivery, Heard, Poll, Repository
+from githubsync.models import Connection, Delivery, Heard, IssueLink, Poll, Repository
 from githubsync.services import connections, deliveries, polling, reconciling, webhooks
 from githubsync.services.hints import Kind, Subject
 from githubsync.simulator.faults import Fault
@@ -105,6 +105,24 @@ def test_what_was_closed_while_we_were_down_is_found(github, row):
     work(row)
 
     assert Issue.objects.get().status == "cancelled"
+
+
+@pytest.mark.parametrize("how", ["deleted", "transferred"])
+def test_what_no_list_names_any_more_is_found_within_hours_and_looked_at_once(github, row, how):
+    github.made("{repo}/issues/1/labels", {"labels": ["mcc"]}, bob(github))
+    poll(row)
+    work(row)
+    del github.repo.issues[1]
+    github.repo.gone[1] = None if how == "deleted" else (github.simulator.world.repo("eve/other"), 7)
+    IssueLink.objects.update(taken_at=timezone.now() - polling.COMPARED)
+    before = len(github.simulator.requests("GET", "/issues/1"))
+
+    for minutes in (2, 4, 6):
+        poll(row, minutes)
+        work(row)
+
+    assert Issue.objects.get().status == "cancelled"
+    assert len(github.simulator.requests("GET", "/issues/1")) - before <= 2
 
 
 def test_a_quiet_repository_costs_nothing_of_the_limit(github, row):
