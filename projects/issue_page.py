@@ -15,7 +15,7 @@ from budgets import queries as money
 from budgets.queries import Standing
 from mcc.core.graphs import Node, graph
 from projects import conversation
-from projects.forecasts import Forecasts, told
+from projects.forecasts import Forecast, Forecasts, told
 from projects.models import (
     Check,
     Feedback,
@@ -111,6 +111,16 @@ class IssuePage:
     def forecasts(self) -> Forecasts:
         """What was foretold when it started and when it was planned; before, what would be foretold now."""
         return told(self.issue)
+
+    @property
+    def outlook(self) -> Forecast | None:
+        """What it will probably come to, by what was foretold last and what is spent."""
+        return self.forecasts.outlook(self.cost_nanousd)
+
+    @property
+    def is_above_forecast(self) -> bool:
+        latest = self.forecasts.latest
+        return latest is not None and self.cost_nanousd > latest.p90_nanousd
 
     @property
     def spending(self) -> Standing | None:

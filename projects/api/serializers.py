@@ -89,20 +89,21 @@ class IssueOut(serializers.ModelSerializer):
 
 
 class ForecastOut(serializers.Serializer):
-    """Half of comparable work cost up to ``p50_usd``, nine of ten up to ``p90_usd``."""
+    """Half of comparable work cost up to ``p50_usd``, nine of ten up to ``p90_usd`` where that ``is_bound``."""
 
     p50_usd = UsdField(source="p50_nanousd")
     p90_usd = UsdField(source="p90_nanousd")
     p50_s = serializers.IntegerField()
     p90_s = serializers.IntegerField()
     cases = serializers.IntegerField(help_text="finished pieces of work that it rests on")
+    is_bound = serializers.BooleanField(help_text="false: fewer than nine cases, and p90 is what the dearest cost")
     of = serializers.ChoiceField(["issues", "tasks"], help_text="what these were")
     is_own = serializers.BooleanField(help_text="of this project; false: of all, for it has too few")
 
 
 class IssueWhole(IssueOut):
     tasks = TaskOut(many=True)
-    forecast = serializers.SerializerMethodField(help_text="by its plan, else as it was or is before the start")
+    forecast = serializers.SerializerMethodField(help_text="by its plan; without one as it was or is before the start")
     forecast_at_start = serializers.SerializerMethodField(help_text="what calibration is measured by")
 
     class Meta(IssueOut.Meta):
@@ -118,7 +119,7 @@ class IssueWhole(IssueOut):
 
     @extend_schema_field(ForecastOut(allow_null=True))
     def get_forecast(self, issue: Issue) -> object:
-        return _forecast(forecasts.told(issue).latest)
+        return _forecast(forecasts.told(issue).outlook(self.context["costs"].get(issue.account_id, 0)))
 
     @extend_schema_field(ForecastOut(allow_null=True))
     def get_forecast_at_start(self, issue: Issue) -> object:

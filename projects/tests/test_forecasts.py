@@ -125,19 +125,46 @@ def test_about_nine_of_ten_of_generated_issues_cost_at_most_their_p90(cases):
     assert 0.47 <= half / rounds <= 0.57
 
 
-def test_with_fewer_than_nine_cases_the_dearest_is_the_bound():
+def test_with_fewer_than_nine_cases_the_dearest_is_called_that_and_no_bound():
     assert forecasts.quantile([5, 1, 3], forecasts.MOST) == 5
     assert forecasts.quantile([7], forecasts.HALF) == 7
+    few, enough = (Forecast(20 * CENT, 50 * CENT, 60, 120, cases, "issues", True) for cases in (8, 9))
+    assert str(few) == "about $0.20; 8 finished issues so far, the dearest cost $0.50; 1 min to 2 min"
+    assert str(enough) == "$0.20, at most $0.50 in nine of ten cases; 1 min to 2 min (from 9 finished issues)"
+
+
+def test_once_there_is_a_plan_what_was_foretold_without_it_is_told_no_more():
+    start = Forecast(20 * CENT, 50 * CENT, 60, 120, 9, "issues", True)
+    issue = factories.issue()
+    issue.forecast, issue.plan_round = {"start": vars(start), "plan": None}, 1
+    assert (forecasts.stored(issue).start, forecasts.stored(issue).latest) == (start, None)
+
+
+def test_an_open_issue_never_comes_to_less_than_is_already_spent(client):
+    client.force_login(factories.user(is_superuser=True))
+    issue = factories.planned()
+    start = Forecast(20 * CENT, 50 * CENT, 60, 120, 3, "issues", True)
+    Issue.objects.filter(pk=issue.pk).update(forecast={"start": vars(start), "plan": None})
+    books.spend(issue.account, cost=30 * CENT)
+    assert client.get(f"/api/v1/issues/{issue.pk}/").json()["forecast"]["p50_usd"] == "0.30"
+    assert "about $0.30 " in client.get(f"/issues/{issue.key}/").content.decode()
+
+    books.spend(issue.account, cost=30 * CENT)
+
+    told = client.get(f"/api/v1/issues/{issue.pk}/").json()
+    assert (told["forecast"]["p90_usd"], told["forecast_at_start"]["p90_usd"]) == ("0.60", "0.50")
+    assert "above the $0.50 foretold" in client.get(f"/issues/{issue.key}/").content.decode()
 
 
 def test_calibration_counts_how_often_the_actual_cost_stayed_within():
     project = factories.project(coders=1)
-    told = Forecast(20 * CENT, 50 * CENT, 60, 120, 5, "issues", True)
+    told = Forecast(20 * CENT, 50 * CENT, 60, 120, 9, "issues", True)
     for cents in (10, 20, 40, 60):
         issue = finished(project, cents)
         Issue.objects.filter(pk=issue.pk).update(forecast={"start": vars(told), "plan": None})
-    unforetold = finished(project, 500)
+    unforetold, unbound = finished(project, 500), finished(project, 500)
     Issue.objects.filter(pk=unforetold.pk).update(forecast=None)
+    Issue.objects.filter(pk=unbound.pk).update(forecast={"start": vars(told) | {"cases": 8}, "plan": None})
 
     found = forecasts.calibration(project)
 
@@ -162,7 +189,7 @@ def test_rest_and_pages_tell_the_forecast(client):
     for page in (f"/issues/{issue.key}/cost/", f"/issues/new/?project={project.key}"):
         text = client.get(page).content.decode()
         assert "$0.30" in text
-        assert "from 4 finished issues" in text
+        assert "4 finished issues so far, the dearest cost $0.40" in text
     empty = factories.project(coders=1)
     Issue.objects.filter(project=project).update(status="cancelled")
     assert "no history yet" in client.get(f"/issues/new/?project={empty.key}").content.decode()

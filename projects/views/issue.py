@@ -55,7 +55,8 @@ def _changes(page: IssuePage) -> Context:
 
 def _cost(page: IssuePage) -> Context:
     cost, told = issue_cost.issue_cost(page), page.forecasts.start or page.forecasts.plan
-    return {"cost": cost, "verdict": told.verdict(cost.total_nanousd) if told and page.issue.started_at else None}
+    verdict = told.verdict(cost.total_nanousd) if told and page.issue.started_at else None
+    return {"cost": cost, "told": told, "verdict": verdict}
 
 
 def _nothing_more(page: IssuePage) -> Context:
