@@ -111,14 +111,14 @@ def chart(accounts: Iterable[Account], *, title: str, days: int = DAYS, limit: S
     """Draw what ``accounts`` spent on each of the last ``days`` days. The accounts must not overlap. One query."""
     today = periods.today()
     dates = [today - timedelta(days=distance) for distance in range(days - 1, -1, -1)]
-    names = {account.pk: account.name for account in accounts}
+    names = {account.pk: account.title for account in accounts}
     by_account: dict[str, dict[date, int]] = {}
     for (account_id, day), amount in queries.by_day(accounts, dates[0]).items():
         spent = by_account.setdefault(names[account_id], {})
         spent[day] = spent.get(day, 0) + amount
     totals = sorted(((name, sum(spent.values())) for name, spent in by_account.items()), key=lambda row: -row[1])
     series = [
-        charts.Series(name.capitalize(), colour, [by_account[name].get(day, 0) / NANOUSD for day in dates])
+        charts.Series(name, colour, [by_account[name].get(day, 0) / NANOUSD for day in dates])
         for (name, _), colour in zip(totals, COLOURS, strict=False)
     ]
     svg = charts.stacked(

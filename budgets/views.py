@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from budgets import access, forecasts, history, queries, spending
@@ -109,19 +109,23 @@ def set_limit(request: HttpRequest, pk: int) -> HttpResponse:
     return _answer(request, user, found, form)
 
 
-@require_POST
+@require_http_methods(["GET", "POST"])
+@vary_on_headers("HX-Request")
 def remove_limit(request: HttpRequest, pk: int) -> HttpResponse:
-    """Let an account spend what the limits above it allow."""
+    """Let an account spend what its other limits and those above it allow. GET asks first."""
     user = pages.person(request)
     limit = get_object_or_404(Limit.objects.select_related("account"), pk=pk, active=True)
     found = _managed_or_404(user, limit.account_id)
+    if request.method == "GET":
+        others = found.limits.filter(active=True).exclude(pk=pk).exists()
+        return render(request, "budgets/remove_limit.html", {"account": found, "limit": limit, "others": others})
     accounts.clear_limit(limit, user=user)
     return _after(request, user, found)
 
 
 def _after(request: HttpRequest, user: User, found: Account) -> HttpResponse:
     if pages.wants_fragment(request):
-        return render(request, "budgets/_limits.html", _limits(user, found))
+        return render(request, "budgets/_limits_changed.html", _account(user, found))
     return pages.go(request, reverse("budgets:account", args=[found.pk]))
 
 
@@ -147,6 +151,7 @@ def _limits(user: User, found: Account, sent: LimitForm | None = None) -> dict[s
         "may_manage": access.managed_accounts(user).filter(pk=found.pk).exists(),
         "limits": list(zip(standings, forms.values(), strict=True)),
         "form": fresh,
+        "others": len(standings) > 1,
         "all_set": len(standings) == len(Limit.Period),
         "sent": sent,
         "changes": history.changes(found),

@@ -43,6 +43,12 @@ class Account(models.Model):
         return f"{self.kind}: {self.name}"
 
     @property
+    def title(self) -> str:
+        """Its name where a line begins with it. A name that somebody gave stays as it was given."""
+        is_ours = self.kind in (self.Kind.GLOBAL, self.Kind.AGENT_TYPE)
+        return self.name.capitalize() if is_ours else self.name
+
+    @property
     def is_frozen(self) -> bool:
         return self.frozen_at is not None
 

@@ -64,7 +64,7 @@ def account_line(row: AccountRow) -> SafeString:
         '<div class="line acct"><h3><a href="{}" data-row>{}</a>{}</h3><span class="num">{}</span>'
         '<div class="meters">{}</div></div>',
         pages.address("budgets:account", row.account.pk),
-        capfirst(row.account.name),
+        row.account.title,
         STOPPED if row.account.is_frozen else "",
         look.money(row.spent_nanousd),
         bars or UNLIMITED,

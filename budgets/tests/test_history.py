@@ -148,3 +148,48 @@ def test_the_dearest_issues_come_first_folded_or_not(root, client) -> None:
 
     assert [(row.account, row.spent_nanousd) for row in rows] == [(dear, 50), (cheap, 5), (fresh, 1)]
     assert untouched.pk
+
+
+HTMX = {"HX-Request": "true"}
+
+
+def test_a_limit_is_taken_away_only_after_a_question_that_says_what_holds_then(root, client) -> None:
+    company, other = accounts.global_account(), accounts.open_account("project", "atlas")
+    only = accounts.set_limit(company, 10**12, period="daily", user=root)
+    below = accounts.set_limit(other, 10**12, period="daily", user=root)
+    client.force_login(root)
+
+    asked = client.get(f"/budgets/limits/{only.pk}/remove/").content.decode()
+    page = client.get(f"/budgets/{company.pk}/").content.decode()
+    assert "Then nothing limits what is spent in all." in asked
+    assert "Then nothing limits what is spent in all." in page
+    assert f'data-open="remove-limit-{only.pk}"' in page
+    assert "Then only the limits above atlas hold" in client.get(f"/budgets/limits/{below.pk}/remove/").content.decode()
+    only.refresh_from_db()
+    assert only.active
+
+    accounts.set_limit(company, 10**13, period="monthly", user=root)
+    assert "The other limits of the company still hold." in client.get(f"/budgets/{company.pk}/").content.decode()
+
+
+def test_whatever_tells_of_a_limit_is_swapped_when_it_changes(root, client) -> None:
+    company = accounts.global_account()
+    client.force_login(root)
+    set_now = client.post(f"/budgets/{company.pk}/limits/", form("25.00", "daily"), headers=HTMX).content.decode()
+    taken = client.post(f"/budgets/limits/{company.limits.get().pk}/remove/", headers=HTMX).content.decode()
+    for text in (set_now, taken):
+        targets = ("#state", "#days", "#shell-sidebar")
+        assert [target for target in targets if f'hx-target="{target}"' not in text] == []
+    assert "$0.00 of $25" in set_now, "in the sidebar"
+    assert "of $25" not in taken
+
+
+def test_a_name_that_somebody_gave_is_not_altered(root, client) -> None:
+    project = accounts.open_account("project", "atlas")
+    role = accounts.agent_type_account("coder")
+    client.force_login(root)
+    assert "<h1>atlas</h1>" in client.get(f"/budgets/{project.pk}/").content.decode()
+    assert "<h1>Coder</h1>" in client.get(f"/budgets/{role.pk}/").content.decode()
+    for ours in (project, role):
+        spend(ours)
+    assert ">atlas</a>" in client.get("/budgets/").content.decode()

@@ -56,6 +56,20 @@ def test_every_page_has_the_stop_button_and_its_dialog_for_who_decides(client, p
         assert 'data-open="stop"' not in client.get(page).content.decode(), page
 
 
+def test_while_all_is_stopped_the_head_of_every_page_resumes_and_nothing_offers_to_pause(client, people, project):
+    row = factories.planned(project)
+    client.force_login(people.owner)
+    pausing.stop(Scope(), user=people.owner)
+    for page in (f"/issues/{row.key}/", f"/projects/{project.key}/", f"/budgets/{project.account_id}/"):
+        text = client.get(page).content.decode()
+        assert "Stopped · Resume</span></button>" in text, page
+        assert '<span class="word">Pause</span>' not in text, page
+    assert "Stopped · Resume" in client.get("/shell/", headers={"HX-Request": "true"}).content.decode()
+    client.force_login(people.viewer)
+    seen = client.get(f"/issues/{row.key}/").content.decode()
+    assert ("Stopped · Resume" in seen, '<span class="tag bad">Stopped</span>' in seen) == (False, True)
+
+
 @pytest.mark.parametrize("of", ["project", "issue", "agent"])
 def test_a_pause_asks_the_same_as_the_stop(client, people, project, of):
     row = factories.planned(project)

@@ -34,6 +34,9 @@ document.addEventListener('keydown', (event) => {
   if (key === 'g') { prefix = key; prefixAt = Date.now(); }
 });
 
+// Pages name the key that most machines have.
+if (/Mac|iPhone|iPad/.test(navigator.platform)) for (const key of document.querySelectorAll('[data-mod]')) key.textContent = '⌘';
+
 const toggle = document.getElementById('keys-on');
 if (toggle) {
   toggle.checked = enabled();
