@@ -13,6 +13,7 @@ urlpatterns = [
     path("budgets/", include("budgets.urls")),
     path("api/v1/", include("projects.api.urls")),
     path("api/v1/", include("githubsync.api")),
+    path("api/v1/", include("githubsync.repository_api")),
     path("api/v1/", include("githubsync.webhook_api")),
     path("api/v1/", include("githubsync.people_api")),
     path("theme/", pages.set_theme, name="theme"),

@@ -13,6 +13,6 @@ It keeps its state in memory and its repositories in a directory, answers on 127
 
 from githubsync.simulator.faults import Fault
 from githubsync.simulator.server import Exchange, Simulator
-from githubsync.simulator.world import Account, Repo, Token
+from githubsync.simulator.things import Account, Repo, Token
 
 __all__ = ["Account", "Exchange", "Fault", "Repo", "Simulator", "Token"]

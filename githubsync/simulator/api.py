@@ -14,7 +14,8 @@ from githubsync.simulator import apps, oauth, routes
 from githubsync.simulator.courier import Courier
 from githubsync.simulator.routing import Answer, Call, Refusal, Route, find, redirect
 from githubsync.simulator.shapes import Shapes
-from githubsync.simulator.world import Account, Repo, Token, World, now
+from githubsync.simulator.things import Account, Repo, Token, now
+from githubsync.simulator.world import World
 
 PREFIX = "/api/v3"
 GRAPHQL = "/api/graphql"

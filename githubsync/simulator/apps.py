@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from githubsync.simulator import hooks
 
 if TYPE_CHECKING:
-    from githubsync.simulator.world import Account, World
+    from githubsync.simulator.things import Account
+    from githubsync.simulator.world import World
 
 TOKEN_LIFE = timedelta(hours=1)
 LONGEST_JWT_S = 600

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from githubsync.simulator.apps import App
-    from githubsync.simulator.world import Account
+    from githubsync.simulator.things import Account
 
 
 @dataclass

@@ -20,7 +20,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from githubsync.simulator import apps
 from githubsync.simulator.clients import Client, Code, Refresh
-from githubsync.simulator.world import Account, Token, World, now
+from githubsync.simulator.things import Account, Token, now
+from githubsync.simulator.world import World
 
 ROUTE = "oauth"
 """Its addresses are in no description of GitHub's."""

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from githubsync.simulator.world import Account, Issue, Repo, Token, World
+from githubsync.simulator.things import Account, Issue, Repo, Token
+from githubsync.simulator.world import World
 
 if TYPE_CHECKING:
     from githubsync.simulator.courier import Courier

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from githubsync.simulator.api import Api
 from githubsync.simulator.bare import WHATEVER
 from githubsync.simulator.routing import Refusal
-from githubsync.simulator.world import Repo, Token
+from githubsync.simulator.things import Repo, Token
 
 PATH = re.compile(r"/([^/]+/[^/]+?)(?:\.git)?/(info/refs|git-upload-pack|git-receive-pack)")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from githubsync.models import IssueLink, Repository, Told
-from githubsync.simulator.world import Issue as Theirs
+from githubsync.simulator.things import Issue as Theirs
 from githubsync.tests import factories
 from githubsync.tests.test_outbox import FINDINGS, judged, opened, tell
 from mcc.core import redaction

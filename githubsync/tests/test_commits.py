@@ -11,7 +11,7 @@ from githubsync.models import Connection, Repository
 from githubsync.services import connections, polling
 from githubsync.services.hints import Kind, Subject
 from githubsync.services.reconciling import reconcile
-from githubsync.simulator.world import CheckRun, Status
+from githubsync.simulator.things import CheckRun, Status
 from githubsync.tests import factories
 from githubsync.tests.test_linking import AtWork
 from githubsync.tests.test_outbox import opened

@@ -17,7 +17,7 @@ from django.utils import timezone
 from githubsync.models import Delivery, IssueLink, Repository
 from githubsync.services import deliveries, webhooks
 from githubsync.services.importing import digest
-from githubsync.simulator.world import Issue as Theirs
+from githubsync.simulator.things import Issue as Theirs
 from githubsync.tests import factories
 from githubsync.tests.test_linking import AtWork
 from githubsync.tests.test_webhooks import ROOT, database_url, environment, signed

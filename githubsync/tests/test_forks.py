@@ -8,7 +8,7 @@ from githubsync.forge import GitHubForge
 from githubsync.models import Delivery, Heard, Repository
 from githubsync.services import polling
 from githubsync.services.hints import Kind
-from githubsync.simulator.world import CheckRun
+from githubsync.simulator.things import CheckRun
 from githubsync.tests import factories
 from githubsync.tests.test_forge import work
 from githubsync.tests.test_polling import AGO, poll

@@ -8,8 +8,8 @@ from django.core.cache import cache
 from githubsync import errands  # noqa: F401 - its handlers are what is asked for below
 from githubsync.models import Connection, IssueLink, Repository
 from githubsync.services import importing, linking
-from githubsync.simulator.world import Comment
-from githubsync.simulator.world import Issue as Theirs
+from githubsync.simulator.things import Comment
+from githubsync.simulator.things import Issue as Theirs
 from githubsync.tests import factories
 from mcc.core.errands import Later, Lease, handler_of
 from mcc.core.errors import InvalidInput, NotAllowed

@@ -9,7 +9,7 @@ from githubsync.models import Heard, Identity, IssueLink, Repository, Told
 from githubsync.services import outbox, triggers
 from githubsync.services.effects.commands import order_in
 from githubsync.services.hints import Kind
-from githubsync.simulator.world import Issue as Theirs
+from githubsync.simulator.things import Issue as Theirs
 from githubsync.tests import factories
 from githubsync.tests.test_linking import AtWork
 from githubsync.tests.test_reconciling import look

@@ -5,7 +5,7 @@ import pytest
 from githubsync.models import IssueLink, Outgoing, Repository, Told
 from githubsync.services import outbox
 from githubsync.services.telling import Memory
-from githubsync.simulator.world import Issue as Theirs
+from githubsync.simulator.things import Issue as Theirs
 from githubsync.tests import factories
 from githubsync.tests.test_linking import AtWork
 from githubsync.wording import commit_title, quiet

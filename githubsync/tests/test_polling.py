@@ -10,7 +10,7 @@ from githubsync.models import Connection, Delivery, Heard, IssueLink, Poll, Repo
 from githubsync.services import connections, deliveries, polling, reconciling, webhooks
 from githubsync.services.hints import Kind, Subject
 from githubsync.simulator.faults import Fault
-from githubsync.simulator.world import Issue as Theirs
+from githubsync.simulator.things import Issue as Theirs
 from githubsync.tests import factories
 from githubsync.tests.test_linking import AtWork
 from githubsync.tests.test_outbox import opened

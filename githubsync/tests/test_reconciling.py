@@ -9,8 +9,8 @@ from githubsync.services import reconciling
 from githubsync.services.hints import Kind, Subject, subjects_of
 from githubsync.services.importing import digest
 from githubsync.services.reconciling import reconcile
-from githubsync.simulator.world import Issue as Theirs
-from githubsync.simulator.world import now
+from githubsync.simulator.things import Issue as Theirs
+from githubsync.simulator.things import now
 from githubsync.tests import factories
 from githubsync.tests.test_linking import AtWork
 from githubsync.tests.test_outbox import opened

@@ -9,7 +9,7 @@ from django.utils import timezone
 from githubsync.models import BranchRules
 from githubsync.services import branch_rules, reconciling, repositories
 from githubsync.services.hints import Kind
-from githubsync.simulator.world import CheckRun
+from githubsync.simulator.things import CheckRun
 from githubsync.tests import factories
 from githubsync.tests.test_commits import says
 from githubsync.tests.test_linking import AtWork

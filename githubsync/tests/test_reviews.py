@@ -7,7 +7,7 @@ from agents.models import Message, Purpose
 from githubsync.models import Heard
 from githubsync.services.effects import reviews
 from githubsync.services.hints import Kind
-from githubsync.simulator.world import Review
+from githubsync.simulator.things import Review
 from githubsync.tests.test_orders import heard, say, token
 from githubsync.tests.test_reconciling import issue, look
 from mcc.core.models import Errand

@@ -10,7 +10,7 @@ import requests
 
 from githubsync.simulator import apps, oauth
 from githubsync.simulator.clients import Client
-from githubsync.simulator.world import now
+from githubsync.simulator.things import now
 
 HOME = "https://mcc.example.org/back/"
 VERIFIER = "v" * 50

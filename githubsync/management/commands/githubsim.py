@@ -11,8 +11,8 @@ from django.core.management.base import BaseCommand
 from githubsync.simulator import Simulator, oauth
 from githubsync.simulator.bare import Bare
 from githubsync.simulator.server import Exchange
+from githubsync.simulator.things import Repo, Token
 from githubsync.simulator.weather import Weather
-from githubsync.simulator.world import Repo, Token
 
 EVERYTHING = dict.fromkeys(
     (

@@ -3,7 +3,7 @@
 from githubsync.simulator import storage
 from githubsync.simulator.routing import REPO, Answer, Call, Refusal, route
 from githubsync.simulator.shapes.basics import node, stamp
-from githubsync.simulator.world import CheckRun
+from githubsync.simulator.things import CheckRun
 
 JOB = REPO + "/actions/jobs/{job_id}"
 

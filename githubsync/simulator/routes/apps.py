@@ -3,7 +3,7 @@
 from githubsync.simulator import apps
 from githubsync.simulator.apps import App, Installation
 from githubsync.simulator.routing import REPO, Answer, Call, Refusal, route
-from githubsync.simulator.world import now
+from githubsync.simulator.things import now
 
 LEVELS = {"": 0, "read": 1, "write": 2}
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from githubsync.simulator.routing import REPO, Answer, Call, Refusal, invalid, route
 from githubsync.simulator.shapes.basics import stamp
-from githubsync.simulator.world import CheckRun, Status, now
+from githubsync.simulator.things import CheckRun, Status, now
 
 STATES = ("error", "failure", "pending", "success")
 MOST_ANNOTATIONS = 50

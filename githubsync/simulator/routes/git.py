@@ -2,7 +2,7 @@
 
 from githubsync.simulator.bare import GitError
 from githubsync.simulator.routing import REPO, Answer, Call, Refusal, route
-from githubsync.simulator.world import NOTHING
+from githubsync.simulator.things import NOTHING
 
 
 @route("GET", REPO + "/branches", needs="contents:read")

@@ -5,7 +5,7 @@ from typing import Any
 
 from githubsync.simulator.routing import Answer, Call
 from githubsync.simulator.shapes import node
-from githubsync.simulator.world import Issue, Repo
+from githubsync.simulator.things import Issue, Repo
 
 DRAFT_AFTER = {"markPullRequestReadyForReview": False, "convertPullRequestToDraft": True}
 

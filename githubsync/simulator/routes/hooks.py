@@ -6,7 +6,7 @@ from typing import Any
 from githubsync.simulator.hooks import TYPES, Hook, Sent
 from githubsync.simulator.routes.apps import as_app
 from githubsync.simulator.routing import REPO, Answer, Call, Refusal, invalid, route
-from githubsync.simulator.world import now
+from githubsync.simulator.things import now
 
 HOOKS = REPO + "/hooks"
 HOOK = HOOKS + "/{hook_id}"

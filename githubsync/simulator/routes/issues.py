@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from githubsync.simulator.routing import REPO, Answer, Call, Refusal, invalid, route
-from githubsync.simulator.world import Account, Comment, Issue, Label, Mark, now
+from githubsync.simulator.things import Account, Comment, Issue, Label, Mark, now
 
 ISSUE = REPO + "/issues/{issue_number}"
 

@@ -2,7 +2,7 @@
 
 from githubsync.simulator import oauth
 from githubsync.simulator.routing import Answer, Call, Refusal, route
-from githubsync.simulator.world import now
+from githubsync.simulator.things import now
 
 
 @route("GET", "/user/emails")

@@ -2,7 +2,7 @@
 
 from githubsync.simulator.bare import GitError
 from githubsync.simulator.routing import REPO, Answer, Call, Refusal, invalid, route
-from githubsync.simulator.world import Issue, Pull, Repo, now
+from githubsync.simulator.things import Issue, Pull, Repo, now
 
 PULL = REPO + "/pulls/{pull_number}"
 METHODS = ("merge", "squash", "rebase")

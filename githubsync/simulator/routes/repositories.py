@@ -1,7 +1,7 @@
 """Who asks, which repositories there are, what may be done in them."""
 
 from githubsync.simulator.routing import REPO, Answer, Call, Refusal, invalid, route
-from githubsync.simulator.world import now
+from githubsync.simulator.things import now
 
 
 @route("GET", "/user")

@@ -2,7 +2,7 @@
 
 from githubsync.simulator.routes.pulls import PULL
 from githubsync.simulator.routing import Answer, Call, Refusal, route
-from githubsync.simulator.world import Review
+from githubsync.simulator.things import Review
 
 STATES = {"APPROVE": "APPROVED", "REQUEST_CHANGES": "CHANGES_REQUESTED", "COMMENT": "COMMENTED"}
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from githubsync.simulator.world import Account, Repo, Token
+from githubsync.simulator.things import Account, Repo, Token
 
 Json = dict[str, Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from githubsync.simulator.shapes.basics import Json, node, stamp
 from githubsync.simulator.shapes.code import Code
-from githubsync.simulator.world import CheckRun, Repo
+from githubsync.simulator.things import CheckRun, Repo
 
 WORKFLOW = "CI"
 UNKNOWN = "00000000-0000-0000-0000-000000000000"

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from githubsync.simulator.bare import FileFacts
 from githubsync.simulator.shapes.apps import Apps
 from githubsync.simulator.shapes.basics import Json, node, stamp
-from githubsync.simulator.world import Account, CheckRun, Repo, Status
+from githubsync.simulator.things import Account, CheckRun, Repo, Status
 
 
 class Code(Apps):

@@ -10,18 +10,8 @@ from githubsync.simulator.shapes.basics import Json, node
 from githubsync.simulator.shapes.ci import Ci
 from githubsync.simulator.shapes.hooks import Hooks
 from githubsync.simulator.shapes.work import Work
-from githubsync.simulator.world import (
-    NOTHING,
-    Account,
-    CheckRun,
-    Comment,
-    Happening,
-    Issue,
-    Label,
-    Repo,
-    Review,
-    Status,
-)
+from githubsync.simulator.things import NOTHING, Account, CheckRun, Comment, Issue, Label, Repo, Review, Status
+from githubsync.simulator.world import Happening
 
 MOST_COMMITS = 20
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from githubsync.simulator.hooks import Hook, Sent
 from githubsync.simulator.shapes.basics import Basics, Json, stamp
-from githubsync.simulator.world import Repo
+from githubsync.simulator.things import Repo
 
 MASKED = "********"
 

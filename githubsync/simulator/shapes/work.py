@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from githubsync.simulator.shapes.basics import Basics, Json, node, stamp
-from githubsync.simulator.world import Account, Comment, Issue, Label, Mark, Pull, Repo, Review, now
+from githubsync.simulator.things import Account, Comment, Issue, Label, Mark, Pull, Repo, Review, now
 
 REACTIONS = ("+1", "-1", "laugh", "hooray", "confused", "heart", "rocket", "eyes")
 
