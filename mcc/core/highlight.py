@@ -1,20 +1,39 @@
-"""Source and diffs in colour: classes with the prefix ``p-`` only, so that both themes and the CSP are content."""
+"""Source and diffs in colour: classes with the prefix ``p-`` only, so that both themes and the CSP are content.
 
+Anybody may have written the text, and Pygments takes quadratic time for some texts in most languages, in some a second
+for a single token. So what is long is not coloured, only languages are whose tokens are quick (``test_highlight.py``
+tries them), and after BUDGET_S of processor time the rest of a text is left plain.
+"""
+
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Final
 
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 from pygments import lex
 from pygments.lexer import Lexer
 from pygments.lexers import TextLexer, get_lexer_by_name, get_lexer_for_filename
-from pygments.token import STANDARD_TYPES, _TokenType
+from pygments.token import STANDARD_TYPES, Token, _TokenType
 from pygments.util import ClassNotFound
 from unidiff import Hunk, PatchedFile, PatchSet
 from unidiff.errors import UnidiffParseError
 
 LONGEST_HIGHLIGHTED = 400
-"""Lines of a file's diff or of a source text; more take Pygments too long (0.2 ms a line)."""
+"""Lines of a file's diff, half of those of a source text; more take Pygments too long (0.2 ms a line)."""
+MOST_CHARACTERS: Final = 40_000
+LONGEST_LINE: Final = 1_000
+BUDGET_S: Final = 0.1
+LANGUAGES: Final = frozenset(
+    {
+        *("python", "pycon", "javascript", "typescript", "jsx", "tsx", "json", "yaml", "toml", "ini", "html", "xml"),
+        *("css", "scss", "bash", "diff", "sql", "go", "rust", "java", "c", "cpp", "csharp", "ruby", "php", "swift"),
+        "docker",
+    }
+)
+"""As Pygments names them first."""
 
 NO_NEWLINE = "\\"
 """Type of the line that says "No newline at end of file"."""
@@ -102,6 +121,8 @@ def _lexer(language: str, path: str) -> Lexer:
         found = get_lexer_by_name(language) if language else get_lexer_for_filename(path)
     except ClassNotFound:
         found = TextLexer()
+    if found.aliases[0] not in LANGUAGES:
+        found = TextLexer()
     # Line numbers must agree with the file, so nothing may be stripped or added.
     found.stripnl = found.ensurenl = False
     return found
@@ -109,11 +130,12 @@ def _lexer(language: str, path: str) -> Lexer:
 
 def _lines(source: str, lexer: Lexer) -> list[str]:
     """Return the escaped lines of ``source``; a token over several lines is closed and opened again."""
-    if source.count("\n") > LONGEST_HIGHLIGHTED * 2:
-        return [escape(line) for line in source.splitlines()]
+    source = source.replace("\r\n", "\n").replace("\r", "\n")
+    if _is_long(source):
+        return [escape(line) for line in source.removesuffix("\n").split("\n")]
     lines: list[str] = []
     current: list[str] = []
-    for token_type, value in lex(source, lexer):
+    for token_type, value in _tokens(source, lexer):
         css_class = _css_class(token_type)
         for index, part in enumerate(value.split("\n")):
             if index:
@@ -125,6 +147,26 @@ def _lines(source: str, lexer: Lexer) -> list[str]:
     if current:
         lines.append("".join(current))
     return lines
+
+
+def _is_long(source: str) -> bool:
+    lines = source.split("\n")
+    return (
+        len(source) > MOST_CHARACTERS
+        or len(lines) > LONGEST_HIGHLIGHTED * 2
+        or max(len(line) for line in lines) > LONGEST_LINE
+    )
+
+
+def _tokens(source: str, lexer: Lexer) -> Iterator[tuple[_TokenType, str]]:
+    """Yield the tokens of ``source``; what is left of it once the time is up as one that has no colour."""
+    until, read = time.thread_time() + BUDGET_S, 0
+    for token_type, value in lex(source, lexer):
+        yield token_type, value
+        read += len(value)
+        if time.thread_time() > until:
+            yield Token.Text, source[read:]
+            return
 
 
 def _css_class(token_type: _TokenType) -> str:

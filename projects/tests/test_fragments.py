@@ -8,7 +8,7 @@ from agents.models import Role, Run
 from agents.services import runs
 from mcc.core import live
 from mcc.core.live import registry
-from mcc.core.live.hub import envelope
+from mcc.core.live.envelopes import envelope
 from mcc.core.models import Event
 from projects.models import Vote
 from projects.services import news, requests

@@ -15,7 +15,8 @@ from urllib.parse import parse_qsl
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import DatabaseError
 
-from mcc.core.live.hub import BATCH, Envelope, hub
+from mcc.core.live.envelopes import BATCH, Envelope
+from mcc.core.live.hub import hub
 
 logger = logging.getLogger(__name__)
 

@@ -5,9 +5,7 @@ delivery against 50 to 110 µs), and its queues drop messages silently when they
 """
 
 import asyncio
-import json
 import logging
-from collections import OrderedDict
 from collections.abc import Coroutine
 from importlib import import_module
 from typing import Protocol
@@ -21,20 +19,16 @@ from django.http import HttpRequest
 
 from mcc.core.dbthread import DatabaseThread
 from mcc.core.live import wakeups
+from mcc.core.live.envelopes import BATCH, Envelope, EnvelopeCache
 from mcc.core.live.publishing import ACCESS, position
-from mcc.core.live.registry import may_hear, renderer_of
-from mcc.core.models import Event, Stream, User
+from mcc.core.live.registry import may_hear
+from mcc.core.models import Stream, User
 
 logger = logging.getLogger(__name__)
 
 SWEEP_S = 2.0
 RECHECK_S = 15.0
 RECHECK_AGAIN_S = 0.7
-BATCH = 500
-CACHED_CHARACTERS = 8_000_000
-
-Envelope = tuple[int, str]
-"""The number of an event and the text that goes over the wire."""
 
 
 class Listener(Protocol):
@@ -66,7 +60,7 @@ class Hub:
     def __init__(self) -> None:
         self._topics: dict[str, _Topic] = {}
         self._database = DatabaseThread("live", keep_connection=True)
-        self._cache = _EnvelopeCache()
+        self._read = EnvelopeCache().read
         self._tasks: set[asyncio.Task[None]] = set()
         self._started = False
 
@@ -92,8 +86,11 @@ class Hub:
         return await self._database.run(position, stream)
 
     async def read(self, stream: str, after: int) -> list[Envelope]:
-        """Return up to ``BATCH`` envelopes after number ``after``. Numbers may be missing: old deltas are purged."""
-        return await self._database.run(self._cache.read, stream, after)
+        """Return up to ``BATCH`` envelopes after number ``after``. Numbers may be missing: old deltas are purged.
+
+        Streams that are read at the same moment are read together.
+        """
+        return await self._database.run_together(self._read, (stream, after))
 
     async def join(self, listener: Listener) -> None:
         """Feed ``listener`` everything on its streams from now on; what is older it reads itself."""
@@ -157,6 +154,9 @@ class Hub:
             except DatabaseError as error:
                 logger.warning("streams are not swept: %s", error)
                 continue
+            except Exception:
+                logger.exception("streams are not swept")
+                continue
             for stream, seq in positions.items():
                 topic = self._topics.get(stream)
                 if topic and topic.last is not None and seq > topic.last:
@@ -169,6 +169,9 @@ class Hub:
                 await self._recheck()
             except DatabaseError as error:
                 logger.warning("rights of open sockets are not checked: %s", error)
+            except Exception:
+                # Whatever it is, those who lost their rights must not go on hearing for ever.
+                logger.exception("rights of open sockets are not checked")
 
     async def _recheck_twice(self) -> None:
         """Django announces a logout just before it deletes the session, so the first look may come too early."""
@@ -204,45 +207,6 @@ _hubs: "WeakKeyDictionary[asyncio.AbstractEventLoop, Hub]" = WeakKeyDictionary()
 def hub() -> Hub:
     """Return the hub of the running event loop."""
     return _hubs.setdefault(asyncio.get_running_loop(), Hub())
-
-
-class _EnvelopeCache:
-    """Rendered events, the latest few megabytes: a thousand readers who come back cost one rendering."""
-
-    def __init__(self) -> None:
-        self._texts: OrderedDict[int, str] = OrderedDict()
-        self._size = 0
-
-    def read(self, stream: str, after: int) -> list[Envelope]:
-        events = Event.objects.filter(stream__name=stream, seq__gt=after).order_by("seq").select_related("stream")
-        return [(event.seq, self._text(event)) for event in events[:BATCH]]
-
-    def _text(self, event: Event) -> str:
-        if text := self._texts.get(event.pk):
-            return text
-        text = self._texts[event.pk] = envelope(event)
-        self._size += len(text)
-        while self._size > CACHED_CHARACTERS:
-            _, oldest = self._texts.popitem(last=False)
-            self._size -= len(oldest)
-        return text
-
-
-def envelope(event: Event) -> str:
-    """Return what goes over the wire: ``{"stream", "seq", "kind", "content"?}``; htmx swaps the content."""
-    body = {"stream": event.stream.name, "seq": event.seq, "kind": event.kind}
-    if render := renderer_of(event.kind):
-        try:
-            content = render(event)
-        except DatabaseError:
-            raise
-        except Exception:
-            # One broken renderer must not silence the stream for everybody.
-            logger.exception("event %s of %s cannot be shown", event.seq, event.stream.name)
-            content = ""
-        if content:
-            body["content"] = content
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
 
 
 def _positions(names: list[str]) -> dict[str, int]:

@@ -1,8 +1,12 @@
 """Source and diffs of agents, which are often wrong and sometimes hostile."""
 
 import re
+import time
 
-from mcc.core import highlight
+import pytest
+from pygments.lexers import get_lexer_by_name
+
+from mcc.core import highlight, markdown
 
 PATCH = """--- a/app/tasks.py
 +++ b/app/tasks.py
@@ -103,3 +107,40 @@ def test_a_string_over_several_lines_keeps_its_colour():
     patch = '--- /dev/null\n+++ b/a.py\n@@ -0,0 +1,3 @@\n+"""one\n+two\n+"""\n'
 
     assert all("p-s" in row.html for row in highlight.diff(patch)[0].rows[1:])
+
+
+HOSTILE = [" \n", '"\\', "1.", "&", ":", "ab "]
+
+
+@pytest.mark.parametrize("language", sorted(highlight.LANGUAGES))
+def test_no_text_takes_long_in_a_language_that_is_coloured(language):
+    assert get_lexer_by_name(language).aliases[0] == language
+    for piece in HOSTILE:
+        lines = piece * 8_000 if "\n" in piece else f"x = {piece * 1_000}"[: highlight.LONGEST_LINE] + "\n"
+        source = (lines * 12)[:10_000]
+        began = time.thread_time()
+        html = highlight.code(source, language)
+        assert time.thread_time() - began < 4 * highlight.BUDGET_S, piece
+        assert html.count("\n") == source.rstrip("\n").count("\n") or "\n" in piece
+
+
+HOSTILE_FENCES = {"perl": "s{" * 12_000, "scala": "\\" * 12_000, "python": " \n" * 400}
+
+
+@pytest.mark.parametrize("language", HOSTILE_FENCES)
+def test_markdown_with_hostile_code_is_drawn_at_once(language):
+    began = time.thread_time()
+    assert "<code" in markdown.render(f"```{language}\n{HOSTILE_FENCES[language]}")
+    assert time.thread_time() - began < 5 * highlight.BUDGET_S
+
+
+def test_a_line_without_end_and_a_language_that_is_not_known_to_be_quick_stay_plain():
+    assert "<span" not in highlight.code("x = 1;" * 30_000, "javascript")
+    assert "<span" not in highlight.code("x = 1", path="Makefile")
+
+
+def test_what_is_left_when_the_time_is_up_is_plain_and_whole(monkeypatch):
+    monkeypatch.setattr(highlight, "BUDGET_S", 0.0)
+    source = "def f():\n    return 'a'\n\nx = <1>\n"
+
+    assert text_of(highlight.code(source, "python")) == "def f():\n    return &#x27;a&#x27;\n\nx = &lt;1&gt;"

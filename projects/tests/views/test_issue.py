@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from agents.models import Artifact, Purpose, Role, Run
 from agents.services import runs
-from mcc.core.live.hub import envelope
+from mcc.core.live.envelopes import envelope
 from mcc.core.models import Event
 from projects.models import Check, Issue, Vote
 from projects.services import issues, pausing, requests
