@@ -29,6 +29,10 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 SHRINK_TRIES = 3
+AT_ONCE = 8
+"""One in so many of the calls that wait is admitted at the same time. All of them at once would end at the same time,
+and wait for each other to be charged.
+"""
 CREDIBLE = 10
 """Times its hold that an answer may cost on its own word alone: beyond, the provider's record must say so too."""
 ATTEMPTS_LOOKED_UP = 16
@@ -84,13 +88,13 @@ class Attempt:
         return self._call.run.step if self._call.step is None else self._call.step
 
     async def _set_aside(self) -> Hold:
-        """Hold what the attempt can cost, and commit that it is sent: with all calls that leave at the same time.
+        """Hold what the attempt can cost, and commit that it is sent, with others where many calls leave at once.
 
         Raises BudgetExceeded, AccountFrozen, and LeaseLost when somebody else makes this very attempt.
         """
         first = f"{self._stem}1"
         reference = first if self._is_first else await self._db.run(self._next_reference)
-        hold = await self._db.run_together(ledger.hold_together, self._wanted(reference))
+        hold = await self._db.run_together(ledger.hold_together, self._wanted(reference), part=AT_ONCE)
         if hold is None:
             hold = await self._db.run(self._hold_what_fits, reference)
         self._hold = hold

@@ -78,12 +78,14 @@ class DatabaseThread:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, lambda: patiently(function, *args, **kwargs))
 
-    async def run_together(self, function: Callable[[Sequence[A]], Sequence[T]], asked: A) -> T:
-        """Return what ``function`` gives for ``asked``, among all that was asked of it while the thread was busy.
+    async def run_together(self, function: Callable[[Sequence[A]], Sequence[T]], asked: A, *, part: int = 1) -> T:
+        """Return what ``function`` gives for ``asked``, among what was asked of it while the thread was busy.
 
-        So many of these take one transaction, and wait once for the disk. ``function`` gives one thing for each.
+        So many of these take one transaction, and wait once for the disk. ``function`` gives one thing for each. It is
+        called with one in ``part`` of those who wait, at least one: whoever goes at the same moment comes back at the
+        same moment, and then waits for all the others.
         """
-        gathering = self._gatherings.setdefault(function, _Gathering(self, function))
+        gathering = self._gatherings.setdefault(function, _Gathering(self, function, part))
         return await gathering.ask(asked)
 
     def close(self) -> None:
@@ -95,9 +97,10 @@ class DatabaseThread:
 class _Gathering(Generic[A, T]):
     """What waits for one function of a database thread. Belongs to one event loop."""
 
-    def __init__(self, db: DatabaseThread, function: Callable[[Sequence[A]], Sequence[T]]) -> None:
+    def __init__(self, db: DatabaseThread, function: Callable[[Sequence[A]], Sequence[T]], part: int) -> None:
         self._db = db
         self._function = function
+        self._part = part
         self._waiting: deque[tuple[A, asyncio.Future[T]]] = deque()
         self._is_called = False
         self._calls: set[asyncio.Task[None]] = set()
@@ -105,22 +108,25 @@ class _Gathering(Generic[A, T]):
     async def ask(self, asked: A) -> T:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.append((asked, future))
-        if not self._is_called:
+        self._see_to_it()
+        return await future
+
+    def _see_to_it(self) -> None:
+        if self._waiting and not self._is_called:
             self._is_called = True
             # A task: others wait for it who stay when this caller is cancelled.
             call = asyncio.create_task(self._call())
             self._calls.add(call)
             call.add_done_callback(self._calls.discard)
-        return await future
 
     async def _call(self) -> None:
-        """Have the thread carry out all that waits by the time it comes to it, and tell those who asked."""
+        """Have the thread carry out what waits by the time it comes to it, and tell those who asked."""
         taken: list[tuple[A, asyncio.Future[T]]] = []
 
         def carry_out() -> Sequence[T]:
             # First: whoever asks from here on calls again, and finds at worst that nothing waits any more.
             self._is_called = False
-            while self._waiting:
+            for _ in range(min(len(self._waiting), max(1, len(self._waiting) // self._part))):
                 taken.append(self._waiting.popleft())
             return self._function([asked for asked, _ in taken]) if taken else []
 
@@ -133,10 +139,11 @@ class _Gathering(Generic[A, T]):
             _tell([future for _, future in taken], error)
             if isinstance(error, asyncio.CancelledError):
                 raise
-            return
-        for (_, future), one in zip(taken, given, strict=True):
-            if not future.done():
-                future.set_result(one)
+        else:
+            for (_, future), one in zip(taken, given, strict=True):
+                if not future.done():
+                    future.set_result(one)
+        self._see_to_it()
 
 
 def _tell(futures: Sequence[asyncio.Future[T]], error: BaseException) -> None:

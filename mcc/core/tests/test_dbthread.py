@@ -36,6 +36,26 @@ def test_what_is_asked_while_the_thread_is_busy_is_one_call():
     assert calls == [[0, 1, 2, 3, 4], [7]]
 
 
+def test_only_a_part_of_those_who_wait_goes_at_once_and_nobody_is_forgotten():
+    calls = []
+
+    def note(numbers):
+        calls.append(len(numbers))
+        return numbers
+
+    async def scenario(db):
+        free = threading.Event()
+        busy = asyncio.create_task(db.run(free.wait))
+        asked = [asyncio.create_task(db.run_together(note, number, part=4)) for number in range(10)]
+        await asyncio.sleep(0.05)
+        free.set()
+        await busy
+        return await asyncio.wait_for(asyncio.gather(*asked), 5)
+
+    assert on_a_thread(scenario) == list(range(10))
+    assert calls == [2, 2, 1, 1, 1, 1, 1, 1]
+
+
 def test_who_gives_up_takes_nothing_from_the_others():
     async def scenario(db):
         free = threading.Event()
