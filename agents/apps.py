@@ -20,4 +20,5 @@ class AgentsConfig(AppConfig):
         schedules.every_minutes(5, "agents.tasks.follow_walls")
         schedules.every_minutes(60, "agents.tasks.reconcile_bills")
         schedules.cron("40 4 * * *", "agents.tasks.reconcile_days")
+        schedules.cron("50 3 * * *", "agents.tasks.purge_outputs")
         schedules.every_minutes(360, "agents.tasks.refresh_catalogue")

@@ -2,18 +2,21 @@
 
 import logging
 from collections import Counter
+from datetime import timedelta
 
 from django.conf import settings
+from django.utils import timezone
 
 from agents import client
 from agents.endpoint import Endpoint
-from agents.models import Provider
+from agents.models import Artifact, Provider
 from agents.runner import claims
 from agents.sandbox import reaping
 from agents.services import catalogue, reconcile, runs, suspensions, walls
 from budgets.services import reconciling, sweep
 from mcc.core import worker
 from mcc.core.errors import ProviderError
+from mcc.core.tasks import purge
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +45,12 @@ def follow_walls() -> None:
 def reap_sandboxes() -> None:
     """Clear away the sandboxes of processes that were killed."""
     reaping.sweep()
+
+
+def purge_outputs() -> None:
+    """Delete whole outputs that are older than MCC_OUTPUT_DAYS; the messages keep head and tail."""
+    if settings.MCC_OUTPUT_DAYS:
+        purge(Artifact.objects.filter(created_at__lt=timezone.now() - timedelta(days=settings.MCC_OUTPUT_DAYS)))
 
 
 def sweep_holds() -> None:

@@ -20,11 +20,11 @@ class Conversation(models.Model):
 
 
 class Artifact(models.Model):
-    """The whole output of a tool, kept when the message holds only its head and tail."""
+    """The whole output of a tool, kept for MCC_OUTPUT_DAYS when the message holds only its head and tail."""
 
     content = models.TextField()
     size_bytes = models.PositiveBigIntegerField(help_text="as produced; content may have been cut")
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
 
 
 class Message(models.Model):

@@ -1,12 +1,13 @@
 """What goes to the model, and that it changes only at its end."""
 
 import json
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
 from django.utils import timezone
 
-from agents import context
+from agents import context, tasks
 from agents.context import Call, History
 from agents.models import Artifact, Conversation, Message, Run
 from agents.rehearsal.plays import Turn
@@ -185,6 +186,24 @@ def test_what_was_condensed_and_what_was_cut_is_found_again():
     (found,) = memory.passages(run, "zebra")
     assert (found.message, found.source, len(found.text) < 1_600) == (log.pk, "result of run", True)
     assert memory.passages(run, "work") == []
+
+
+@pytest.mark.parametrize(("days", "left"), [(90, ["new"]), (0, ["old", "new"])])
+def test_whole_outputs_are_kept_for_a_while_and_their_messages_for_good(settings, days, left):
+    settings.MCC_OUTPUT_DAYS = days
+    run = start("Do the work.")
+    for age_days, content in ((91, "old"), (89, "new")):
+        artifact = Artifact.objects.create(content=content, size_bytes=3)
+        Artifact.objects.filter(pk=artifact.pk).update(created_at=timezone.now() - timedelta(days=age_days))
+        run.conversation.messages.create(
+            run=run, step=0, role="tool", tool_call_id=content, content="head … tail", artifact=artifact
+        )
+
+    tasks.purge_outputs()
+
+    assert list(Artifact.objects.order_by("pk").values_list("content", flat=True)) == left
+    assert run.conversation.messages.filter(content="head … tail").count() == 2
+    assert run.conversation.messages.filter(artifact__isnull=False).count() == len(left)
 
 
 class Drawn(Nowhere):

@@ -27,20 +27,20 @@ def purge_events() -> None:
     """Delete the fragments of streamed replies after an hour (the journal has the whole), other events
     after a month."""
     now = timezone.now()
-    _purge(Event.objects.filter(kind="delta", at__lt=now - DELTAS_KEPT))
-    _purge(Event.objects.exclude(kind="delta").filter(at__lt=now - HISTORY_KEPT))
+    purge(Event.objects.filter(kind="delta", at__lt=now - DELTAS_KEPT))
+    purge(Event.objects.exclude(kind="delta").filter(at__lt=now - HISTORY_KEPT))
 
 
 def purge_history() -> None:
     """Delete what nobody will ask for: errands and failed jobs that are over for a month, sessions that ran
     out."""
     before = timezone.now() - HISTORY_KEPT
-    _purge(Errand.objects.filter(finished_at__lt=before))
-    _purge(Failure.objects.filter(stopped__lt=before))
+    purge(Errand.objects.filter(finished_at__lt=before))
+    purge(Failure.objects.filter(stopped__lt=before))
     call_command("clearsessions")
 
 
-def _purge(rows: "QuerySet[Model]") -> None:
+def purge(rows: "QuerySet[Model]") -> None:
     """Delete ``rows`` in short transactions, at most 100,000 a time: on SQLite each one stops every other
     writer."""
     for _ in range(BATCHES):
