@@ -6,7 +6,7 @@ from datetime import datetime
 from django.conf import settings
 from django.utils import timezone
 
-from agents.models import Breaker, ModelCard, Provider, Run
+from agents.models import Agent, Breaker, ModelCard, Provider, Run
 from agents.services.suspensions import PROVIDER
 
 Kind = Provider.Suspension
@@ -104,3 +104,9 @@ def trouble_of(card: ModelCard) -> FailingModel | None:
     """Return what the breaker of ``card`` says, or None: its last call was answered. One query."""
     failed = Breaker.objects.filter(card=card, failures__gt=0).select_related("card__provider").first()
     return FailingModel(failed, timezone.now()) if failed else None
+
+
+def only_rehearses() -> bool:
+    """Whether there are agents, and a script stands in for the model of each. One query."""
+    kinds = set(Agent.objects.filter(active=True).order_by().values_list("model__provider__kind", flat=True).distinct())
+    return kinds == {Provider.Kind.REHEARSAL}

@@ -6,6 +6,7 @@ class GitHubSyncConfig(AppConfig):
 
     def ready(self) -> None:
         from githubsync import (
+            elsewhere,
             errands,  # noqa: F401 - they register themselves
             notices,
         )
@@ -13,6 +14,7 @@ class GitHubSyncConfig(AppConfig):
         from githubsync.models import Connection
         from githubsync.services import outbox
         from mcc.core import schedules
+        from projects import elsewhere as places
         from projects import forge, founding
         from projects import notices as pages
         from projects.models import Project
@@ -21,6 +23,7 @@ class GitHubSyncConfig(AppConfig):
         forge.register(Project.Forge.GITHUB, GitHubForge)
         news.book(outbox.note)
         pages.register(notices.of)
+        places.register(elsewhere.of_issue, elsewhere.of_project)
         schedules.every_minute("githubsync.tasks.tell_what_waits")
         schedules.every_minute("githubsync.tasks.work_on_deliveries")
         schedules.every_minute("githubsync.tasks.poll")

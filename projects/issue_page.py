@@ -15,6 +15,7 @@ from budgets import queries as money
 from budgets.queries import Standing
 from mcc.core.graphs import Node, graph
 from projects import conversation
+from projects.elsewhere import Place, of_issue
 from projects.forecasts import Forecast, Forecasts, told
 from projects.models import (
     Check,
@@ -111,6 +112,11 @@ class IssuePage:
     def forecasts(self) -> Forecasts:
         """What was foretold when it started and when it was planned; before, what would be foretold now."""
         return told(self.issue)
+
+    @cached_property
+    def elsewhere(self) -> list[Place]:
+        """Where else the issue is, as on GitHub."""
+        return of_issue(self.issue)
 
     @property
     def outlook(self) -> Forecast | None:

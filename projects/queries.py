@@ -65,7 +65,7 @@ class IssueLine:
     def pending(self) -> str:
         """Why no agent works on it."""
         if self.issue.started_at is None:
-            return "not started"
+            return "not started: open it and press Start"
         if self.requests:
             return f"waits for a person: {self.requests[0].get_kind_display()}"
         return NEXT_STEPS.get(IssueStatus(self.issue.status), "")

@@ -23,6 +23,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
         "dashboard": queries.dashboard(user),
         "company": spending.rows([accounts.global_account()])[0],
         "failing": supply.failing_models(),
+        "rehearses": supply.only_rehearses(),
         "happenings": feed.latest(projects),
         "has_projects": projects.exists(),
         "may_file": Project.objects.maintained_by(user).exists(),

@@ -12,7 +12,7 @@ from django.views.decorators.vary import vary_on_headers
 from budgets import queries as money
 from mcc.core import live, pages
 from mcc.core.models import User
-from projects import forecasts, instructions, notices, overviews
+from projects import elsewhere, forecasts, instructions, notices, overviews
 from projects.git import Mirror
 from projects.models import Project, Suggestion
 from projects.services import suggestions
@@ -48,6 +48,7 @@ def _page(project: Project, user: User, number: str | None) -> dict[str, Any]:
         "project": project,
         "calibration": forecasts.calibration(project),
         "notices": notices.about(project),
+        "elsewhere": elsewhere.of_project(project),
         "overview": overviews.project_page(project, user),
         "finished": finished,
         "finished_costs": [(issue, costs[issue.account_id]) for issue in finished.object_list],

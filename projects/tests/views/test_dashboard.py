@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from agents.models import Message, Role
+from agents.models import Message, Provider, Role
 from budgets.tests.factories import spend
 from mcc.core.models import User
 from projects import feed, queries
@@ -25,6 +25,15 @@ def test_a_newcomer_is_told_what_to_do_next(client, db):
     factories.project()
 
     assert 'href="/issues/new/">New issue' in client.get("/").content.decode()
+
+
+def test_who_sees_a_rehearsal_is_told_so_until_a_model_is_connected(browse, people, project):
+    client = browse(people.owner)
+    assert "No model is connected: a rehearsal plays" in client.get("/").content.decode()
+
+    Provider.objects.update(kind=Provider.Kind.OPENROUTER)
+
+    assert "No model is connected" not in client.get("/").content.decode()
 
 
 def test_who_may_not_found_a_project_is_told_whom_to_ask(browse, people):
@@ -52,7 +61,11 @@ def test_a_line_says_why_nobody_works(people, project):
     lines = {line.issue: line for line in queries.dashboard(people.owner).lines}
 
     assert (lines[waiting].dot, lines[waiting].pending) == ("wait", "waits for a person: approve the plan")
-    assert (lines[fresh].dot, lines[fresh].word, lines[fresh].pending) == ("idle", "not started", "not started")
+    assert (lines[fresh].dot, lines[fresh].word, lines[fresh].pending) == (
+        "idle",
+        "not started",
+        "not started: open it and press Start",
+    )
 
 
 def test_blocked_work_comes_first_and_what_waits_for_go_last(people, project):
