@@ -183,11 +183,26 @@ class Client:
         kind = name[0].upper() + name[1:] + "Input!"
         query = f"mutation Q($input: {kind}) {{ {name}(input: $input) {{ clientMutationId }} }}"
         body = {"query": query, "variables": {"input": variables}}
-        answer = self.write("POST", self._github.requester.graphql_url, body)
+        self._ensure_done(self.write("POST", self._github.requester.graphql_url, body))
+
+    def node(self, query: str, node_id: str) -> dict[str, Any]:
+        """Return what a GraphQL query on ``$id`` says of its ``node``."""
+        limits.require_open(self.connection)
+        body = {"query": query, "variables": {"id": node_id}}
+        answer = self._ask("POST", self._github.requester.graphql_url, {}, body)
+        self._ensure_done(answer)
+        found: dict[str, Any] | None = answer["data"]["node"]
+        if not found:
+            raise NotFound("GitHub knows no such thing, or hides it from this token.")
+        return found
+
+    def _ensure_done(self, answer: Any) -> None:  # noqa: ANN401 (GitHub's JSON)
         for error in answer.get("errors") or ():
-            words = str(error.get("message", ""))
+            kind, words = error.get("type", ""), str(error.get("message", ""))
+            if kind == "RATE_LIMITED":
+                raise limits.leave_alone(self.connection, self._headers)
             kinds: dict[str, type[ForgeError]] = {"FORBIDDEN": Forbidden, "NOT_FOUND": NotFound}
-            raise kinds.get(error.get("type", ""), Conflict)(f"GitHub says: {words}")
+            raise kinds.get(kind, Conflict)(f"GitHub says: {words}")
 
     def _ask(
         self,

@@ -20,6 +20,7 @@ class Heard(models.Model):
         OBEYED = "obeyed"
         REFUSED = "refused"
         LIMITED = "limited", "refused: too many"
+        EDITED = "edited", "refused: edited"
 
     DONE = (Outcome.STARTED, Outcome.OBEYED)
 

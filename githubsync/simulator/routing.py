@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from githubsync.simulator.things import Account, Issue, Repo, Token
+from githubsync.simulator.things import Account, Issue, Mark, Repo, Token, now
 from githubsync.simulator.world import World
 
 if TYPE_CHECKING:
@@ -78,6 +78,11 @@ class Call:
         state = self.body.get("state", issue.state)
         turned = state != issue.state
         issue.title, issue.body = after["title"], after["body"]
+        if issue.title != before["title"]:
+            renamed = (before["title"], issue.title)
+            issue.events.append(Mark(self.world.next_id(), "renamed", self.account, rename=renamed))
+        if issue.body != before["body"]:
+            issue.edited_at, issue.edited_by = now(), self.account
         issue.turn(state, self.account)
         issue.touch()
         if changes := {name: {"from": old or ""} for name, old in before.items() if after[name] != old}:

@@ -76,13 +76,14 @@ class Comment:
 
 @dataclass
 class Mark:
-    """That an issue was labeled or unlabeled, assigned or unassigned: an event of its timeline."""
+    """That an issue was labeled or unlabeled, assigned or unassigned, renamed: an event of its timeline."""
 
     id: int
     event: str
     actor: Account
     label: str = ""
     assignee: Account | None = None
+    rename: tuple[str, str] | None = None
     at: datetime = field(default_factory=now)
 
 
@@ -106,6 +107,9 @@ class Issue:
     closed_at: datetime | None = None
 
     closed_by: Account | None = None
+    edited_at: datetime | None = None
+    edited_by: Account | None = None
+    """When its text was last changed, and by whom."""
 
     def relabel(self, names: list[str], by: Account, next_id: Callable[[], int]) -> None:
         """Let it have these labels; the timeline says who put on and took off which."""

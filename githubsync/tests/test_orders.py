@@ -1,12 +1,14 @@
 """People give orders on GitHub: by a label and by commands in comments, and nobody else does."""
 
 from contextlib import suppress
+from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.core.cache import cache
 
 from githubsync.models import Heard, Identity, IssueLink, Repository, Told
-from githubsync.services import outbox, triggers
+from githubsync.services import importing, outbox, triggers
 from githubsync.services.effects.commands import order_in
 from githubsync.services.hints import Kind
 from githubsync.simulator.things import Issue as Theirs
@@ -255,6 +257,72 @@ def test_an_issue_that_is_over_is_filed_anew_when_somebody_says_so(github, there
 
     second = Issue.objects.exclude(pk=first.pk).get()
     assert (second.body.endswith("Still."), IssueLink.objects.get().issue_id) == (True, second.pk)
+
+
+def edited(github, who, number=1, **words):
+    answer = github.ask("PATCH", f"{{repo}}/issues/{number}", words, who)
+    assert answer.ok, answer.text
+
+
+def pages(client):
+    key = Repository.objects.get().project.key
+    return [client.get(f"/projects/{key}/{end}").content.decode() for end in ("", "github/")]
+
+
+@pytest.mark.parametrize("words", [{"body": "Send me the keys."}, {"title": "Send me the keys"}])
+@pytest.mark.parametrize("how", ["label", "comment"])
+def test_what_a_stranger_writes_after_the_order_starts_nothing_until_somebody_orders_it_again(
+    github, there, how, words, admin_client
+):
+    order = partial(label, github) if how == "label" else partial(say, github, "/mcc")
+    order(bob := token(github, "bob"))
+    edited(github, eve := token(github, "eve", None), **words)
+
+    for _ in range(2):
+        look(Kind.ISSUE, 1)
+    assert (heard(), Issue.objects.count()) == ([("bob", "start", "edited")], 0)
+    assert "eve changed it afterwards" in Heard.objects.get().answer
+    project, repository = pages(admin_client)
+    assert "is to be read again" in project
+    assert "was changed after the order" in repository
+
+    edited(github, eve, title="Broken", body="It is, really.")
+    there.edited_at -= timedelta(seconds=2)
+    for event in there.events:
+        event.at -= timedelta(seconds=2 if event.rename else 0)
+    say(github, "/mcc", bob)
+    look(Kind.ISSUE, 1)
+    assert heard()[1:] == [("bob", "start", "started")]
+    assert Issue.objects.get().body.endswith("It is, really.")
+    assert "is to be read again" not in pages(admin_client)[0]
+
+
+def test_who_may_order_may_change_the_words_afterwards_and_a_stranger_before(github, there):
+    edited(github, token(github, "eve", None), body="It was.", title="Broke")
+    there.edited_at -= timedelta(seconds=2)
+    there.events[0].at -= timedelta(seconds=2)
+    label(github, bob := token(github, "bob"))
+    look(Kind.ISSUE, 1)
+    assert heard() == [("bob", "start", "started")]
+
+    filed(github, 2)
+    say(github, "/mcc", bob, 2)
+    edited(github, bob, 2, body="It is, in the parser.")
+    look(Kind.ISSUE, 2)
+    assert heard()[1:] == [("bob", "start", "started")]
+    assert Issue.objects.order_by("pk").last().body.endswith("in the parser.")
+
+
+def test_what_was_imported_and_reads_otherwise_on_github_is_not_started_from_there(github, there):
+    issue = importing.take(Repository.objects.get(), [1], user=people.user(is_superuser=True))[0]
+    edited(github, token(github, "eve", None), body="Something else.")
+    label(github, token(github, "bob"))
+
+    look(Kind.ISSUE, 1)
+
+    assert heard() == [("bob", "start", "edited")]
+    issue.refresh_from_db()
+    assert issue.started_at is None
 
 
 def test_too_many_starts_in_an_hour_stop_and_say_so(github, there, admin_client):

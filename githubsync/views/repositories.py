@@ -83,6 +83,7 @@ def show(request: HttpRequest, key: str) -> HttpResponse:
         "untold": untold.order_by("-told_at").first(),
         "heard": repository.heard.all()[:10],
         "limited": orders.is_limited(repository),
+        "edited": orders.edited(repository),
         "links": repository.issue_links.select_related("issue__project")[:PER_PAGE],
     }
     if pages.wants_fragment(request):

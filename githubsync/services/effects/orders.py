@@ -4,14 +4,15 @@
                  nothing           refused                limited          (each is one row of Heard, once)
 
 Every order is known by the number that GitHub gave it, so whatever is heard twice, late or by polling is obeyed once.
-What an agent reads is title and text as they are at that moment; what people say in comments only gives orders.
+What an agent reads is title and text as they were when it was given: where somebody who may not order changed them
+later, nothing starts (``texts``). What people say in comments only gives orders.
 """
 
 import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,7 @@ from django.utils.dateparse import parse_datetime
 from githubsync.client import Rejected
 from githubsync.models import Heard, IssueLink, Repository
 from githubsync.services import importing, outbox
+from githubsync.services.effects import texts
 from githubsync.services.effects.commands import Verb, order_in
 from githubsync.services.effects.look import Look, login
 from githubsync.services.effects.people import here, may_order
@@ -33,8 +35,11 @@ from projects.services import issues, pausing
 logger = logging.getLogger(__name__)
 
 HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+SAID = (Heard.Kind.LABEL, Heard.Kind.ASSIGNEE, Heard.Kind.COMMENT)
 STARTS = (Verb.START, Verb.RETRY)
 Outcome = Heard.Outcome
+Answer = tuple[Heard.Outcome, str]
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ class Order:
     number: int
     word: str
     account: dict[str, Any] | None
+    at: datetime
 
 
 def by_comments(look: Look, facts: dict[str, Any], issue: Issue | None = None) -> None:
@@ -62,7 +68,8 @@ def by_comments(look: Look, facts: dict[str, Any], issue: Issue | None = None) -
         word = order_in(row.get("body") or "", look.repository.mention)
         if word is None or row["created_at"] != row["updated_at"] or _is_older(look.repository, row):
             continue
-        order = Order(Heard.Kind.COMMENT, row["id"], number, word, row.get("user"))
+        at = datetime.fromisoformat(row["created_at"])
+        order = Order(Heard.Kind.COMMENT, row["id"], number, word, row.get("user"), at)
         if obey(look, order, facts, issue):
             _acknowledge(look, row["id"])
 
@@ -112,23 +119,28 @@ def _by(sign: Sign, wanted: str, look: Look, facts: dict[str, Any], link: IssueL
     if not happened or _is_older(look.repository, happened[-1]):
         return False
     row = happened[-1]
-    return obey(look, Order(sign.kind, row["id"], facts["number"], word, row.get("actor")), facts)
+    at = datetime.fromisoformat(row["created_at"])
+    return obey(look, Order(sign.kind, row["id"], facts["number"], word, row.get("actor"), at), facts)
 
 
 def obey(look: Look, order: Order, facts: dict[str, Any], issue: Issue | None = None) -> bool:
     """Carry ``order`` out, once, when whoever gave it may; return whether it was."""
-    return hear(look, order, partial(_decide, look, order, facts, issue))
+    changed = partial(_changed_text, look, order, facts)
+    return hear(look, order, partial(_decide, look, order, facts, issue), against=changed)
 
 
-def hear(look: Look, order: Order, decide: Callable[[], tuple[Heard.Outcome, str]]) -> bool:
+def hear(
+    look: Look, order: Order, decide: Callable[[], Answer], *, against: Callable[[], Answer | None] = lambda: None
+) -> bool:
     """Have ``decide`` do what ``order`` asks, once, when whoever gave it may; return whether it was done.
 
-    ``decide`` returns what became of it, and runs in the transaction that keeps that.
+    ``decide`` returns what became of it, and runs in the transaction that keeps that. ``against`` may ask GitHub
+    before, and returns why nothing is done, if there is a reason.
     """
     mine = {"repository": look.repository, "kind": order.kind, "github_id": order.key}
     if Heard.objects.filter(**mine).exists():
         return False
-    allowed = may_order(look, order.account)
+    refusal = against() if may_order(look, order.account) else (Outcome.REFUSED, "may not")
     look.lease.check()
     with transaction.atomic():
         # Whoever has the repository's row decides alone whether there were too many.
@@ -137,13 +149,25 @@ def hear(look: Look, order: Order, decide: Callable[[], tuple[Heard.Outcome, str
         heard, is_new = Heard.objects.get_or_create(**mine, defaults={**about, "outcome": Outcome.REFUSED})
         if not is_new:
             return False
-        heard.outcome, heard.answer = decide() if allowed else (Outcome.REFUSED, "may not")
+        heard.outcome, heard.answer = refusal or decide()
         heard.save(update_fields=["outcome", "answer"])
     logger.info("order %s on GitHub: %s", heard.pk, heard.outcome)
     return heard.outcome in Heard.DONE
 
 
-def _decide(look: Look, order: Order, facts: dict[str, Any], issue: Issue | None) -> tuple[Heard.Outcome, str]:
+def _changed_text(look: Look, order: Order, facts: dict[str, Any]) -> Answer | None:
+    """Whether what would be worked on is not what whoever orders could read."""
+    if order.word not in STARTS or facts["state"] != "open" or "pull_request" in facts or "head" in facts:
+        return None
+    link = IssueLink.objects.filter(repository=look.repository, number=order.number).select_related("issue").first()
+    if link is not None and link.issue.is_open:
+        taken = link.issue.started_at is not None or link.digest in ("", importing.digest(facts))
+        return None if taken else (Outcome.EDITED, f"it reads otherwise than {link.issue.key}")
+    by = texts.changed_by(look, facts, order.at)
+    return (Outcome.EDITED, f"{by} changed it afterwards"[:100]) if by else None
+
+
+def _decide(look: Look, order: Order, facts: dict[str, Any], issue: Issue | None) -> Answer:
     """Do what the order says, as whoever gave it where they are known here, else as Mission Control itself."""
     by = here(look, order.account)
     if order.word not in list(Verb):
@@ -162,7 +186,7 @@ def _decide(look: Look, order: Order, facts: dict[str, Any], issue: Issue | None
     return Outcome.OBEYED, issue.key
 
 
-def _file(look: Look, facts: dict[str, Any], by: User | None) -> tuple[Heard.Outcome, str]:
+def _file(look: Look, facts: dict[str, Any], by: User | None) -> Answer:
     lately = Heard.objects.filter(repository=look.repository, outcome=Outcome.STARTED, at__gt=timezone.now() - HOUR)
     if lately.count() >= look.repository.starts_per_hour:
         logger.warning("repository %s: too many starts in an hour", look.repository.pk)
@@ -174,6 +198,13 @@ def _file(look: Look, facts: dict[str, Any], by: User | None) -> tuple[Heard.Out
 def is_limited(repository: Repository) -> bool:
     """Whether starts were refused within the hour because there were too many."""
     return repository.heard.filter(outcome=Outcome.LIMITED, at__gt=timezone.now() - HOUR).exists()
+
+
+def edited(repository: Repository) -> list[int]:
+    """Return the issues that were to be started within the day, were edited by a stranger, and wait for a new order."""
+    lately = repository.heard.filter(kind__in=SAID, at__gt=timezone.now() - DAY).order_by("pk")
+    last = dict(lately.values_list("number", "outcome"))
+    return sorted(number for number, outcome in last.items() if outcome == Outcome.EDITED)
 
 
 def _direct(issue: Issue, verb: Verb, name: str, by: User | None) -> None:

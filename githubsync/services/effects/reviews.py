@@ -6,6 +6,7 @@ comments change nothing here, what strangers say reaches no agent, and approvals
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
@@ -51,7 +52,8 @@ def look_at(look: Look, pull: PullRequest, given: Sequence[dict[str, Any]]) -> N
     rows = [row for row in rows if pull.has_been_at(row["commit_id"] or "")]
     comments = list(look.client.pages(f"{look.root}/pulls/{pull.number}/comments")) if rows else []
     for row in rows:
-        order = orders.Order(Heard.Kind.REVIEW, row["id"], pull.number, WORD, row["user"])
+        at = datetime.fromisoformat(row["submitted_at"])
+        order = orders.Order(Heard.Kind.REVIEW, row["id"], pull.number, WORD, row["user"], at)
         orders.hear(look, order, partial(_pass_on, look, pull, row, comments))
 
 

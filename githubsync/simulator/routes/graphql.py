@@ -1,19 +1,26 @@
-"""The two mutations that REST lacks: a draft made ready for review, and back."""
+"""What REST lacks: a draft made ready for review, and back; when an issue's title and text were last changed."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from githubsync.simulator.routing import Answer, Call
 from githubsync.simulator.shapes import node
-from githubsync.simulator.things import Issue, Repo
+from githubsync.simulator.shapes.basics import stamp
+from githubsync.simulator.things import Account, Issue, Repo
 
 DRAFT_AFTER = {"markPullRequestReadyForReview": False, "convertPullRequestToDraft": True}
 
 
 def answer(call: Call) -> Answer:
-    """Carry out a mutation. GraphQL says 200 to nearly everything and puts what went wrong in ``errors``."""
+    """Carry out a mutation, or say how the text of an issue came to be.
+
+    GraphQL says 200 to nearly everything and puts what went wrong in ``errors``.
+    """
     name = next((name for name in DRAFT_AFTER if re.search(rf"\b{name}\b", str(call.body.get("query", "")))), None)
     variables: dict[str, Any] = call.body.get("variables") or {}
+    if name is None and re.search(r"\blastEditedAt\b", str(call.body.get("query", ""))):
+        return _text(call, variables.get("id"))
     if name is None:
         return _failed("UNDEFINED_FIELD", "The simulator knows " + " and ".join(DRAFT_AFTER))
     wanted = (variables.get("input") or {}).get("pullRequestId")
@@ -33,12 +40,42 @@ def answer(call: Call) -> Answer:
     return Answer(200, {"data": {name: {"clientMutationId": None, "pullRequest": {"isDraft": issue.pull.draft}}}})
 
 
-def _pull(call: Call, wanted: object) -> tuple[Repo, Issue] | None:
+def _text(call: Call, wanted: object) -> Answer:
+    for repo in _readable(call):
+        for issue in repo.issues.values():
+            if issue.pull is None and node("Issue", issue.id) == wanted and call.token.grants("issues", "read"):
+                return Answer(200, {"data": {"node": _words(issue)}})
+    return _failed("NOT_FOUND", f"Could not resolve to a node with the global id of '{wanted}'")
+
+
+def _words(issue: Issue) -> dict[str, Any]:
+    renames = [{"createdAt": stamp(row.at), "actor": _actor(row.actor)} for row in issue.events if row.rename]
+    return {
+        "title": issue.title,
+        "body": issue.body or "",
+        "lastEditedAt": stamp(issue.edited_at),
+        "editor": _actor(issue.edited_by),
+        "timelineItems": {"nodes": renames[-1:]},
+    }
+
+
+def _actor(account: Account | None) -> dict[str, Any] | None:
+    if account is None:
+        return None
+    return {"__typename": account.kind, "login": account.login, "databaseId": account.id}
+
+
+def _readable(call: Call) -> Iterator[Repo]:
     for repo in call.world.repos.values():
-        if call.token.repositories is not None and repo.id not in call.token.repositories:
-            continue
+        is_meant = call.token.repositories is None or repo.id in call.token.repositories
+        if is_meant and repo.allows(call.account, "read"):
+            yield repo
+
+
+def _pull(call: Call, wanted: object) -> tuple[Repo, Issue] | None:
+    for repo in _readable(call):
         for issue in repo.pulls():
-            if issue.pull and node("PullRequest", issue.pull.id) == wanted and repo.allows(call.account, "read"):
+            if issue.pull and node("PullRequest", issue.pull.id) == wanted:
                 return repo, issue
     return None
 

@@ -51,9 +51,13 @@ def get(call: Call, issue_number: str) -> Answer:
     return Answer(200, _shown(call, call.issue(issue_number)))
 
 
-@route("PATCH", ISSUE, needs="issues:write", role="triage")
+@route("PATCH", ISSUE, needs="issues:write", role="read")
 def update(call: Call, issue_number: str) -> Answer:
+    """Whoever wrote it may change its words and close it."""
     issue, body = call.issue(issue_number), call.body
+    is_own = issue.author is call.account and set(body) <= {"title", "body", "state"}
+    if not is_own and not call.repo.allows(call.account, "triage"):
+        raise Refusal(403, "Must have admin rights to Repository.")
     if body.get("state") not in (None, "open", "closed"):
         raise invalid("Issue", field="state", code="invalid")
     call.edit(issue)

@@ -53,9 +53,12 @@ class Work(Basics):
         about: Json = {"label": {"name": event.label, "color": color}}
         if event.assignee:
             about = {"assignee": self.user(event.assignee)}
+        if event.rename:
+            about = {"rename": {"from": event.rename[0], "to": event.rename[1]}}
+        kind = "AssignedEvent" if event.assignee else "RenamedTitleEvent" if event.rename else "LabeledEvent"
         return {
             "id": event.id,
-            "node_id": node("AssignedEvent" if event.assignee else "LabeledEvent", event.id),
+            "node_id": node(kind, event.id),
             "url": f"{self.repo_url(repo)}/issues/events/{event.id}",
             "actor": self.user(event.actor),
             "event": event.event,
