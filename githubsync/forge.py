@@ -37,6 +37,7 @@ from projects.git.host import directory
 from projects.git.lock import FileLock
 from projects.git.remote import push_url
 from projects.models import Project
+from projects.wording import quiet
 
 MERGE_WAIT_S = 120
 
@@ -133,7 +134,7 @@ class GitHubForge:
                 wanted = {
                     "head": branch,
                     "base": base_branch,
-                    "title": title,
+                    "title": quiet(title),
                     "body": wording.quiet(body),
                     "draft": draft,
                 }
@@ -170,7 +171,11 @@ class GitHubForge:
         closed: bool | None = None,
     ) -> PullRef:
         state = None if closed is None else "closed" if closed else "open"
-        changes = {"title": title, "body": None if body is None else wording.quiet(body), "state": state}
+        changes = {
+            "title": None if title is None else quiet(title),
+            "body": None if body is None else wording.quiet(body),
+            "state": state,
+        }
         given = {name: value for name, value in changes.items() if value is not None}
         where = f"{self._root}/pulls/{pull.number}"
         with self._client() as client:
@@ -238,7 +243,7 @@ class GitHubForge:
         """Merge if the head is still ``sha``. An answer that was lost is looked for."""
         where = f"{self._root}/pulls/{number}"
         title, _, rest = message.partition("\n")
-        said = {"commit_title": wording.commit_title(title), "commit_message": wording.quiet(rest.strip("\n"))}
+        said = {"commit_title": wording.commit_title(title), "commit_message": quiet(rest.strip("\n"))}
         wanted = {"sha": sha, "merge_method": method.value, **said}
         try:
             landed: str = client.write("PUT", f"{where}/merge", wanted)["sha"]

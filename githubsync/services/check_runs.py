@@ -15,7 +15,7 @@ from githubsync.client import Client
 from githubsync.models import App
 from githubsync.services.telling import Memory
 from githubsync.services.verdicts import CHECKS, checks_of_head, context_of, judgement, sum_of, votes_of_head
-from githubsync.wording import quiet
+from githubsync.wording import in_line, quiet
 from mcc.core.redaction import redact
 from projects.models import Check, PullRequest
 
@@ -81,7 +81,7 @@ def _runs(pull: PullRequest, app: App) -> Iterator[CheckRun]:
         yield _run(CHECKS, f"mcc:{pull.pk}:checks", pull.head_sha, details, state, title, _logs(checks))
     for vote in votes_of_head(pull):
         parts = (context_of(vote), f"mcc:{pull.pk}:vote:{vote.pk}", vote.head_sha, details, *judgement(vote))
-        yield _run(*parts, quiet(vote.summary), vote.findings)
+        yield _run(*parts, quiet(redact(vote.summary)), vote.findings)
 
 
 def _run(
@@ -107,7 +107,7 @@ def _annotation(finding: Mapping[str, Any]) -> dict[str, Any] | None:
     path, line = finding.get("path"), finding.get("line")
     if not path or not isinstance(line, int) or line < 1:
         return None
-    words = redact(quiet(str(finding.get("comment", ""))))[:LONGEST_MESSAGE]
+    words = quiet(redact(str(finding.get("comment", ""))))[:LONGEST_MESSAGE]
     level = LEVELS.get(str(finding.get("severity", "")), "notice")
     message = words or "See the review."
     return {"path": path, "start_line": line, "end_line": line, "annotation_level": level, "message": message}
@@ -117,7 +117,7 @@ def _logs(checks: Sequence[Check]) -> str:
     """Return each check with its end, and of those that failed the end of the log."""
     lines = []
     for check in checks:
-        lines.append(f"- {quiet(check.name)}: {check.get_status_display()}")
+        lines.append(f"- {in_line(check.name)}: {check.get_status_display()}")
         if check.status in (Check.Status.FAILED, Check.Status.ERROR) and check.log:
             log = redact(check.log)[-LONGEST_LOG:].replace("```", "'''")
             lines.append(f"\n```text\n{log}\n```\n")

@@ -61,8 +61,8 @@ def _review(client: Client, where: str, vote: Vote, mark: str) -> None:
 
 
 def _text(verdict: str, vote: Vote, findings: Sequence[Mapping[str, Any]], mark: str) -> str:
-    lines = [f"- `{_place(finding)}`: {quiet(str(finding.get('comment', '')))}" for finding in findings]
-    return "\n\n".join(filter(None, [verdict, quiet(vote.summary), "\n".join(lines), mark]))
+    lines = "\n".join(quiet(f"- `{_place(finding)}`: {finding.get('comment', '')}") for finding in findings)
+    return "\n\n".join(filter(None, [verdict, quiet(vote.summary), lines, mark]))
 
 
 def _placed(vote: Vote) -> tuple[list[dict[str, Any]], list[Mapping[str, Any]]]:
@@ -81,7 +81,7 @@ def _placed(vote: Vote) -> tuple[list[dict[str, Any]], list[Mapping[str, Any]]]:
 
 def _place(finding: Mapping[str, Any]) -> str:
     place = ":".join(str(finding[part]) for part in ("path", "line") if finding.get(part))
-    return place.replace("`", "") or "in general"
+    return " ".join(place.replace("`", "").split()) or "in general"
 
 
 def _statuses(pull: PullRequest) -> dict[str, tuple[str, str]]:

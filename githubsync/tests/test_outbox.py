@@ -8,7 +8,6 @@ from githubsync.services.telling import Memory
 from githubsync.simulator.things import Issue as Theirs
 from githubsync.tests import factories
 from githubsync.tests.test_linking import AtWork
-from githubsync.wording import commit_title, quiet
 from mcc.core.errands import Later
 from mcc.core.models import Errand
 from projects import workflow
@@ -271,20 +270,3 @@ def test_projects_on_this_machine_tell_nobody():
     issues.create(factories.factories.project(), title="Here")
 
     assert not Outgoing.objects.exists()
-
-
-@pytest.mark.parametrize(
-    ("said", "told"),
-    [
-        ("ask @ada and a@b.org", "ask @\u200bada and a@b.org"),
-        ("fixes #12, GH-3, o/r#4", "fixes #\u200b12, GH-\u200b3, o/r#\u200b4"),
-        ("Resolves: https://github.com/o/r/issues/1", "Resolves\u200b: https://github.com/o/r/issues/1"),
-        ("see <!-- mcc:status:1 --> # Title", "see  # Title"),
-    ],
-)
-def test_words_of_agents_call_nobody_and_close_nothing(said, told):
-    assert quiet(said) == told
-
-
-def test_the_number_of_its_own_pull_request_stays_in_the_title_of_a_merge():
-    assert commit_title("Close #1 (#2)") == "Close #\u200b1 (#2)"

@@ -20,6 +20,7 @@ from projects.models.issue import Size
 from projects.orders import fenced
 from projects.services import checks, handing_in, issues, news, requests
 from projects.services.requests import Option
+from projects.wording import quiet
 
 WATCH_ERRAND = "projects.watch_base"
 REVERT_ERRAND = "projects.revert"
@@ -94,7 +95,7 @@ def carry_out(issue: Issue) -> None:
     mirror.fetch()
     base = forge_of(issue.project).head(pull.base_branch)
     branch = f"mcc/{issue.key.lower()}-{TASK}"
-    sha = _commit(mirror, pull, base, branch, f"Revert #{pull.number} {pull.title}\n\nMCC-Issue: {issue.key}")
+    sha = _commit(mirror, pull, base, branch, f"Revert #{pull.number} {quiet(pull.title)}\n\nMCC-Issue: {issue.key}")
     if sha is None:
         issues.start(issue)
         return

@@ -10,6 +10,7 @@ from projects.forge import PullRef, forge_of
 from projects.git import Author, Mirror, Workspace
 from projects.models import Assignment, Issue, Project, PullRequest, Task, TaskStatus
 from projects.services import news
+from projects.wording import quiet
 
 
 @dataclass(frozen=True)
@@ -115,4 +116,4 @@ def _write_down(assignment: Assignment, ref: PullRef, commit: Collected, body: s
 
 
 def _message(task: Task, summary: str) -> str:
-    return f"{task.title}\n\n{summary}\n\nMCC-Issue: {task.issue.key}\nMCC-Task: {task.key}"
+    return f"{quiet(task.title)}\n\n{quiet(summary)}\n\nMCC-Issue: {task.issue.key}\nMCC-Task: {task.key}"

@@ -9,6 +9,7 @@ from projects.forge import ForgeError, PullRef, forge_of
 from projects.git import Mirror, WorkRefused, Workspace, WorkspaceBusy
 from projects.models import Issue, PullRequest, Task, TaskStatus
 from projects.services.handing_in import author_of
+from projects.wording import quiet
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ def keep_work(task: Task) -> str | None:
     workspace = Workspace(f"task-{task.pk}", Mirror(task.issue.project_id))
     try:
         workspace.open(task.base_sha, task.branch)
-        sha = workspace.collect(task.base_sha, f"WIP: {task.title}", author_of(task))
+        sha = workspace.collect(task.base_sha, f"WIP: {quiet(task.title)}", author_of(task))
     except WorkspaceBusy:
         raise
     except (SandboxError, ForgeError, WorkRefused) as error:
