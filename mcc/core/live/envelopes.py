@@ -4,8 +4,7 @@ import json
 import logging
 from collections import OrderedDict
 from collections.abc import Sequence
-from operator import itemgetter
-from typing import Any
+from typing import NamedTuple, cast
 
 from django.db import DatabaseError
 
@@ -24,31 +23,15 @@ Envelope = tuple[int, str]
 """The number of an event and the text that goes over the wire."""
 
 
-class EnvelopeCache:
-    """Rendered events, the latest few megabytes: a thousand readers who come back cost one rendering."""
+class Row(NamedTuple):
+    """An event as it was read."""
 
-    def __init__(self) -> None:
-        self._texts: OrderedDict[int, str] = OrderedDict()
-        self._size = 0
-
-    def read(self, asked: Sequence[tuple[str, int]]) -> list[list[Envelope]]:
-        """Return, for each stream and number, up to ``BATCH`` envelopes after it."""
-        found: list[list[Envelope]] = [[] for _ in asked]
-        for start in range(0, len(asked), STREAMS_AT_ONCE):
-            for nth, *row in _events_after(start, asked[start : start + STREAMS_AT_ONCE]):
-                found[nth].append((row[0], self._text(*row)))
-        return found
-
-    def _text(self, seq: int, key: int, stream_id: int, stream: str, kind: str, data: str) -> str:
-        if text := self._texts.get(key):
-            return text
-        event = Event(pk=key, stream=Stream(pk=stream_id, name=stream), seq=seq, kind=kind, data=json.loads(data))
-        text = self._texts[key] = envelope(event)
-        self._size += len(text)
-        while self._size > CACHED_CHARACTERS:
-            _, oldest = self._texts.popitem(last=False)
-            self._size -= len(oldest)
-        return text
+    seq: int
+    key: int
+    stream_id: int
+    stream: str
+    kind: str
+    data: str
 
 
 _AFTER = """\
@@ -59,11 +42,47 @@ SELECT * FROM (
 ) AS part"""
 
 
-def _events_after(first: int, asked: Sequence[tuple[str, int]]) -> list[tuple[Any, ...]]:
-    """Return the rows after each number, in order: by hand, for it happens hundreds of times a second."""
-    values = [value for nth, (stream, after) in enumerate(asked, first) for value in (nth, stream, after, BATCH)]
-    found = handwritten.rows(" UNION ALL ".join([_AFTER] * len(asked)), values)
-    return sorted(found, key=itemgetter(0, 1))
+def events_after(asked: Sequence[tuple[str, int]]) -> list[list[Row]]:
+    """Return, for each stream and number, up to ``BATCH`` events after it, in order.
+
+    By hand, for it happens hundreds of times a second.
+    """
+    found: list[list[Row]] = [[] for _ in asked]
+    for start in range(0, len(asked), STREAMS_AT_ONCE):
+        some = asked[start : start + STREAMS_AT_ONCE]
+        values = [value for nth, (stream, after) in enumerate(some, start) for value in (nth, stream, after, BATCH)]
+        for nth, *row in handwritten.rows(" UNION ALL ".join([_AFTER] * len(some)), values):
+            found[nth].append(Row(*row))
+    return [sorted(rows) for rows in found]
+
+
+class EnvelopeCache:
+    """Rendered events, the latest few megabytes: a thousand readers who come back cost one rendering."""
+
+    def __init__(self) -> None:
+        self._texts: OrderedDict[int, str] = OrderedDict()
+        self._size = 0
+
+    def known(self, rows: Sequence[Row]) -> list[Envelope] | None:
+        """Return the envelopes of ``rows`` if all were made before. From any thread."""
+        texts = [(row.seq, self._texts.get(row.key)) for row in rows]
+        return None if any(text is None for _, text in texts) else cast("list[Envelope]", texts)
+
+    def made(self, rows: Sequence[Row]) -> list[Envelope]:
+        """Return the envelopes of ``rows``. Queries; from one thread only."""
+        return [(row.seq, self._text(row)) for row in rows]
+
+    def _text(self, row: Row) -> str:
+        if text := self._texts.get(row.key):
+            return text
+        stream = Stream(pk=row.stream_id, name=row.stream)
+        event = Event(pk=row.key, stream=stream, seq=row.seq, kind=row.kind, data=json.loads(row.data))
+        text = self._texts[row.key] = envelope(event)
+        self._size += len(text)
+        while self._size > CACHED_CHARACTERS:
+            _, oldest = self._texts.popitem(last=False)
+            self._size -= len(oldest)
+        return text
 
 
 def envelope(event: Event) -> str:

@@ -19,7 +19,7 @@ from django.http import HttpRequest
 
 from mcc.core.dbthread import DatabaseThread
 from mcc.core.live import wakeups
-from mcc.core.live.envelopes import BATCH, Envelope, EnvelopeCache
+from mcc.core.live.envelopes import BATCH, Envelope, EnvelopeCache, events_after
 from mcc.core.live.publishing import ACCESS, position
 from mcc.core.live.registry import may_hear
 from mcc.core.models import Stream, User
@@ -60,7 +60,7 @@ class Hub:
     def __init__(self) -> None:
         self._topics: dict[str, _Topic] = {}
         self._database = DatabaseThread("live", keep_connection=True)
-        self._read = EnvelopeCache().read
+        self._cache = EnvelopeCache()
         self._tasks: set[asyncio.Task[None]] = set()
         self._started = False
 
@@ -88,9 +88,11 @@ class Hub:
     async def read(self, stream: str, after: int) -> list[Envelope]:
         """Return up to ``BATCH`` envelopes after number ``after``. Numbers may be missing: old deltas are purged.
 
-        Streams that are read at the same moment are read together.
+        Streams that are read at the same moment are read together, but drawn one by one: nobody waits for the others.
         """
-        return await self._database.run_together(self._read, (stream, after))
+        rows = await self._database.run_together(events_after, (stream, after))
+        envelopes = self._cache.known(rows)
+        return envelopes if envelopes is not None else await self._database.run(self._cache.made, rows)
 
     async def join(self, listener: Listener) -> None:
         """Feed ``listener`` everything on its streams from now on; what is older it reads itself."""
