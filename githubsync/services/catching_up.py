@@ -133,13 +133,21 @@ def _fetch(client: Client, path: str, hook: Webhook, lease: Lease, since: dateti
     """
     missing = _missing(hook, _listed(client, path, since))
     for listed in missing[:AT_ONCE]:
-        with _understood():
-            whole = client.get(f"{path}/{listed.key}")
-            event, body = str(whole["event"]), json.dumps(whole["request"]["payload"]).encode()
-        _keep(hook, lease, listed.guid, event, body)
+        if found := _read(client, path, listed):
+            _keep(hook, lease, listed.guid, *found)
     if missing:
         logger.info("%s deliveries for connection %s never arrived", len(missing), hook.pk)
     return missing[AT_ONCE].at if len(missing) > AT_ONCE else None
+
+
+def _read(client: Client, path: str, listed: _Listed) -> tuple[str, bytes] | None:
+    """Return event and body, None for one that cannot be had: those after it come all the same, and polling helps."""
+    try:
+        whole = client.get(f"{path}/{listed.key}")
+        return str(whole["event"]), json.dumps(whole["request"]["payload"]).encode()
+    except (NotFound, KeyError, TypeError, ValueError) as error:
+        logger.warning("delivery %s cannot be read and is passed over: %s", listed.guid, type(error).__name__)
+        return None
 
 
 def _listed(client: Client, path: str, since: datetime) -> list[_Listed]:

@@ -42,6 +42,7 @@ PERMISSIONS: Final = (
     Permission("Issues", WRITE, "to import them and to close what is done", "repo", ("POST", "/issues")),
     Permission("Commit statuses", WRITE, "to show checks and votes", "repo", ("POST", f"/statuses/{NO_COMMIT}")),
     Permission("Checks", "read", "to see what CI says", "repo", ("GET", "/commits/{branch}/check-runs"), False),
+    Permission("Actions", "read", "to read the logs of jobs that failed", "repo", ("GET", "/actions/runs"), False),
     Permission("Workflows", WRITE, "only if agents may change .github/workflows", "workflow", None, False),
     Permission("Webhooks", WRITE, "to hear of changes at once", "admin:repo_hook", ("POST", "/hooks"), False),
 )

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from githubsync import access
 from githubsync.models import Connection, Repository
 from githubsync.services import branch_rules, repositories
-from githubsync.services.effects import branches, commits, issues, labels, pulls
+from githubsync.services.effects import branches, commits, issues, labels, people, pulls
 from githubsync.services.effects.look import Look
 from githubsync.services.hints import Kind, Subject
 from mcc.core.errands import Later, Lease
@@ -32,6 +32,8 @@ def reconcile(connection: Connection, subject: Subject, lease: Lease) -> None:
     repository = linked.select_related("connection", "project").first()
     if repository is None:
         return
+    if subject.kind == Kind.REPOSITORY:
+        people.forget(repository)
     if subject.kind == Kind.REPOSITORY or repository.trouble:
         repositories.look_at(repository, lease)
     if effect := EFFECTS.get(subject.kind):

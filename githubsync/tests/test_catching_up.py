@@ -130,6 +130,21 @@ def test_a_failure_keeps_the_watermark_and_the_next_look_finds_it(github, line):
     assert Webhook.objects.get().caught_up_to is not None
 
 
+@pytest.mark.parametrize("odd", [False, True], ids=["gone", "odd"])
+def test_one_that_cannot_be_read_keeps_nobody_from_the_others(github, line, odd):
+    ordered(github)
+    if odd:
+        github.simulator.fail(r"GET .*/deliveries/\d+", status=200)  # an answer without a request in it
+    else:
+        github.simulator.fail(r"GET .*/deliveries/\d+", status=404)
+    sent = len([one for one in line.deliveries if one.event in ("issues", "label")])
+
+    assert catch_up() is False
+
+    assert Delivery.objects.count() == sent - 1
+    assert Webhook.objects.get().caught_up_to is not None
+
+
 def test_at_the_start_a_look_is_due_at_once_and_ordered_once(github, line):
     assert catch_up() is False
     ordered(github)

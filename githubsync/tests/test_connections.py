@@ -29,6 +29,15 @@ def verdicts(health):
     return {finding.name: finding.verdict.value for finding in health.findings}
 
 
+def test_a_token_that_may_read_logs_of_ci_is_told_apart_from_one_that_may_not(github):
+    ours = factories.connection(github)
+    assert verdicts(inspection.check(ours))["Actions"] == "no"
+
+    github.token.permissions["actions"] = "read"
+
+    assert verdicts(inspection.check(ours))["Actions"] == "yes"
+
+
 def test_a_token_that_may_everything_is_said_to_work_and_nothing_was_made(github):
     ours = factories.connection(github)
 
@@ -43,6 +52,7 @@ def test_a_token_that_may_everything_is_said_to_work_and_nothing_was_made(github
         "Issues": "yes",
         "Commit statuses": "yes",
         "Checks": "no",
+        "Actions": "no",
         "Workflows": "unknown",
         "Webhooks": "no",
     }

@@ -134,6 +134,24 @@ def assigned(github, who, method="POST", name="robo"):
     assert answer.ok, answer.text
 
 
+def test_who_may_not_write_any_more_orders_nothing_and_who_may_by_now_is_heard_once_github_tells(github, there):
+    bob, tom = token(github, "bob"), token(github, "tom", "triage")
+    say(github, "/mcc", bob)
+    say(github, "/mcc stop", tom)
+    look(Kind.ISSUE, 1)
+    github.repo.collaborators[bob.account.id] = "read"
+    github.repo.collaborators[tom.account.id] = "write"
+    say(github, "/mcc stop", bob)
+    look(Kind.ISSUE, 1)
+    assert heard()[1:] == [("tom", "stop", "refused"), ("bob", "stop", "refused")]
+
+    look(Kind.REPOSITORY)
+    say(github, "/mcc stop", tom)
+    look(Kind.ISSUE, 1)
+
+    assert heard()[3:] == [("tom", "stop", "obeyed")]
+
+
 def test_an_assignment_to_the_account_for_it_starts_the_work_and_its_end_stops_it(github, there):
     Repository.objects.update(trigger_assignee="Robo")
     token(github, "robo")

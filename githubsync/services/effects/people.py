@@ -2,10 +2,11 @@
 
 from typing import Any, Final
 from urllib.parse import quote
+from uuid import uuid4
 
 from django.core.cache import cache
 
-from githubsync.models import Identity
+from githubsync.models import Identity, Repository
 from githubsync.services.effects.look import Look
 from mcc.core.models import User
 from projects.forge import NotFound
@@ -17,8 +18,9 @@ MAY_ORDER: Final = ("admin", "write")
 
 
 def may_order(look: Look, account: Any) -> bool:  # noqa: ANN401 (GitHub's JSON)
-    """Whether orders of ``account`` are obeyed. Asks GitHub, once in five minutes for each account. Raises ForgeErrors.
+    """Whether orders of ``account`` are obeyed. Raises ForgeErrors.
 
+    GitHub is asked each time, but for five minutes after it said no, unless it tells that rights changed (``forget``).
     What the account is to the repository in GitHub's own words on a comment says nothing of what it may do.
     """
     if not account or not isinstance(account.get("id"), int):
@@ -27,12 +29,22 @@ def may_order(look: Look, account: Any) -> bool:  # noqa: ANN401 (GitHub's JSON)
         return account["id"] in look.repository.trusted_bots
     if _is_shut_out(look, account["id"]):
         return False
-    key = f"github-may-order-{look.repository.pk}-{account['id']}"
-    known: bool | None = cache.get(key)
-    if known is None:
-        known = _asked(look, account)
-        cache.set(key, known, REMEMBERED_S)
-    return known
+    key = f"github-may-not-order-{look.repository.pk}-{account['id']}"
+    since = cache.get(_changed(look.repository))
+    if (refused := cache.get(key)) and refused == [since]:
+        return False
+    if not (may := _asked(look, account)):
+        cache.set(key, [since], REMEMBERED_S)
+    return may
+
+
+def forget(repository: Repository) -> None:
+    """Ask about everybody afresh: who may do what there has changed."""
+    cache.set(_changed(repository), uuid4().hex, REMEMBERED_S)
+
+
+def _changed(repository: Repository) -> str:
+    return f"github-rights-changed-{repository.pk}"
 
 
 def here(look: Look, account: Any) -> User | None:  # noqa: ANN401 (GitHub's JSON)

@@ -15,6 +15,13 @@ def _job(call: Call, job_id: str) -> CheckRun:
     return found
 
 
+@route("GET", REPO + "/actions/runs", needs="actions:read")
+def runs(call: Call) -> Answer:
+    found = [run for run in call.repo.check_runs if run.log is not None]
+    shown = [call.shapes.workflow_run(call.repo, run) for run in found]
+    return Answer(200, {"total_count": len(found), "workflow_runs": shown})
+
+
 @route("GET", JOB, needs="actions:read")
 def job(call: Call, job_id: str) -> Answer:
     run, root = _job(call, job_id), call.shapes.repo_url(call.repo)
