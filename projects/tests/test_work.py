@@ -328,6 +328,16 @@ def test_a_task_that_was_cancelled_meanwhile_is_not_merged(task, atlas, lease):
     assert atlas.head() == before
 
 
+def test_the_message_of_a_commit_closes_nothing_calls_nobody_and_skips_no_ci(task):
+    Task.objects.update(title="Fixes #12 [skip ci] @torvalds")
+    task.refresh_from_db()
+
+    head = hand_in(task, "ROADS = 8\n").pull.head_sha
+
+    subject = Mirror(task.issue.project_id).log(head)[0].subject
+    assert subject == "Fixes #\u200b12 [\u200bskip ci] @\u200btorvalds"
+
+
 def test_unfinished_work_is_kept_on_the_branch_in_the_mirror(task):
     edit(task, "src/map.py", "ROADS = 7\n").close()
 
