@@ -113,7 +113,8 @@ def freeze(account: Account, *, user: User | None = None, reason: str = "", gent
 
     ``gently`` lets commands that are under way come to their end; model calls are cut all the same.
     Waits for the holds and settlements under way. Do it last in a transaction of your own: whoever settles a hold
-    waits until you commit. Freezing twice changes nothing, but that the second may end what the first let go on.
+    waits until you commit. Freezing twice changes nothing, but that the second may end what the first let go on, and
+    that a ``user`` takes over what Mission Control itself froze: from then on it is theirs, with their reason.
     """
     return locks.urgently(partial(_freeze, account, user, reason[:200], gently, timezone.now()))
 
@@ -126,7 +127,14 @@ def _freeze(account: Account, user: User | None, reason: str, gently: bool, at: 
         Freeze.objects.create(account=account, user=user, reason=reason, gently=gently, at=at)
         audit.record(user, "budgets.freeze", _subject(account), {"reason": reason, "gently": gently})
         transaction.on_commit(partial(account_frozen.send_robust, Account, account=account))
-    elif not gently and Account.objects.filter(pk=account.pk, frozen_gently=True).update(frozen_gently=False):
+        account.refresh_from_db()
+        return account
+    if user is not None and Freeze.objects.filter(account=account, thawed_at=None, user=None).update(
+        user=user, reason=reason
+    ):
+        Account.objects.filter(pk=account.pk).update(frozen_reason=reason)
+        audit.record(user, "budgets.freeze", _subject(account), {"reason": reason, "gently": gently})
+    if not gently and Account.objects.filter(pk=account.pk, frozen_gently=True).update(frozen_gently=False):
         Freeze.objects.filter(account=account, thawed_at=None).update(gently=False)
         audit.record(user, "budgets.freeze", _subject(account), {"reason": reason, "gently": False})
     account.refresh_from_db()

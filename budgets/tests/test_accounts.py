@@ -52,6 +52,19 @@ def test_a_stop_is_told_once_and_written_down(heard, django_user_model, django_c
     assert (entry.user, entry.action, entry.subject) == (person, "budgets.freeze", f"budgets.account:{account.pk}")
 
 
+def test_a_person_takes_over_what_nobody_froze(django_user_model) -> None:
+    person, account = django_user_model.objects.create_user("ada"), make_account()
+    accounts.freeze(account, reason="trouble", gently=True)
+
+    accounts.freeze(account, user=person, reason="enough", gently=True)
+    account = accounts.freeze(account, reason="more trouble", gently=True)
+
+    freeze = account.freezes.get()
+    assert (freeze.user, freeze.reason, freeze.gently) == (person, "enough", True)
+    assert (account.frozen_reason, account.frozen_gently) == ("enough", True)
+    assert list(AuditEntry.objects.order_by("pk").values_list("user", flat=True)) == [None, person.pk]
+
+
 def test_a_thawed_account_spends_again(heard, django_capture_on_commit_callbacks) -> None:
     account = make_account()
     accounts.freeze(account)

@@ -93,6 +93,21 @@ def test_one_that_is_archived_pauses_its_project_until_it_is_back(github, row, h
     assert trouble() == ""
 
 
+def test_what_a_person_stops_meanwhile_stays_stopped_when_it_is_back(github, row):
+    heard("polled")
+    github.repo.archived = True
+    heard("polled")
+    boss = people.user(is_superuser=True)
+
+    pausing.stop(Scope(row.project), user=boss, reason="Not today")
+    github.repo.archived = False
+    heard("polled")
+
+    account = Project.objects.select_related("account").get().account
+    assert (Repository.objects.get().trouble, account.frozen_reason) == ("", "Not today")
+    assert account.freezes.get(thawed_at=None).user == boss
+
+
 @HEARD
 def test_one_that_is_deleted_pauses_its_project(github, row, how):
     heard(how)
