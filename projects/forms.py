@@ -35,6 +35,9 @@ class NewProjectForm(forms.Form):
         offer_agents(self)
 
 
+ROLES = [*Membership.Role.choices, ("", "None: leaves the project")]
+
+
 class MemberForm(forms.Form):
     """A person and their role; without a role they leave."""
 
@@ -46,10 +49,16 @@ class MemberForm(forms.Form):
         widget=forms.TextInput,
     )
     role = forms.ChoiceField(
-        choices=[*Membership.Role.choices, ("", "None: leaves the project")],
+        choices=ROLES,
         required=False,
         initial=Membership.Role.VIEWER,
     )
+
+    def leave_out_owners(self) -> None:
+        """Offer no ownership: who looks at the form may not give it."""
+        field = self.fields["role"]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = [choice for choice in ROLES if choice[0] != Membership.Role.OWNER]
 
 
 def offer_agents(form: forms.Form) -> None:

@@ -45,7 +45,7 @@ class MemberDetail(Endpoint):
 
     @extend_schema(operation_id="projects_members_set", request=MemberIn)
     def put(self, request: Request, pk: int, username: str) -> Response:
-        """Let somebody in, or give them another role. The last owner stays."""
+        """Let somebody in, or give them another role; owners are made and changed by owners. The last one stays."""
         project, user = _project(request, pk), caller(request)
         given = MemberIn(data=request.data)
         given.is_valid(raise_exception=True)
@@ -56,7 +56,7 @@ class MemberDetail(Endpoint):
 
     @extend_schema(operation_id="projects_members_destroy", responses={204: None})
     def delete(self, request: Request, pk: int, username: str) -> Response:
-        """Let somebody leave the project. The last owner stays."""
+        """Let somebody leave the project; an owner only by an owner or an administrator. The last owner stays."""
         project = _project(request, pk)
         member = get_object_or_404(project.memberships.select_related("user"), user__username=username)
         projects.set_member(project, member.user, None, user=caller(request))

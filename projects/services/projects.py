@@ -11,12 +11,12 @@ from agents.models import Agent
 from budgets.models import Account
 from budgets.services import accounts
 from mcc.core import audit
-from mcc.core.errors import InvalidInput
+from mcc.core.errors import InvalidInput, NotAllowed
 from mcc.core.models import User
 from projects.forge import ForgeError, forge_of, registered
 from projects.models import Membership, Project
 from projects.services import environments
-from projects.services.rights import require_decider
+from projects.services.rights import owns, require_decider
 
 SETTABLE = (
     "name",
@@ -107,9 +107,16 @@ def configure(project: Project, *, user: User, team: Iterable[Agent] | None = No
 
 @transaction.atomic
 def set_member(project: Project, member: User, role: Membership.Role | None, *, user: User) -> None:
-    """Give ``member`` a role in the project, or none. The last owner stays. Raises NotAllowed, InvalidInput."""
+    """Give ``member`` a role in the project, or none. The last owner stays. Raises NotAllowed, InvalidInput.
+
+    Whoever decides lets people in and out; who owns the project, its owners and administrators say.
+    """
     require_decider(user, project)
-    others = project.memberships.select_for_update().filter(role=Membership.Role.OWNER).exclude(user=member)
+    owners = project.memberships.select_for_update().filter(role=Membership.Role.OWNER)
+    about_owners = role == Membership.Role.OWNER or owners.filter(user=member).exists()
+    if about_owners and not owns(user, project):
+        raise NotAllowed(f"Only an owner of {project.name} or an administrator says who owns it.")
+    others = owners.exclude(user=member)
     if role != Membership.Role.OWNER and not others.exists():
         raise InvalidInput("A project keeps at least one owner.")
     if role is None:

@@ -16,7 +16,7 @@ from mcc.core.models import User
 from projects import founding
 from projects.forms import MemberForm, NewProjectForm
 from projects.models import Membership, Project
-from projects.services import projects, setups
+from projects.services import projects, rights, setups
 from projects.settings_forms import SECTIONS, SectionForm
 
 SETUPS_SHOWN = 5
@@ -124,11 +124,14 @@ def _page(project: Project, user: User, sent: SectionForm | MemberForm | None = 
     # A form that was refused has changed the instance: what is shown beside it is what is stored.
     stored = Project.objects.select_related("account").get(pk=project.pk) if sent else project
     forms_ = {name: form(project=stored) for name, form in SECTIONS.items()}
+    may_own = rights.owns(user, stored)
     member_form = MemberForm()
     if isinstance(sent, MemberForm):
         member_form = sent
     elif sent is not None:
         forms_[sent.section] = sent
+    if not may_own:
+        member_form.leave_out_owners()
     return {
         "project": stored,
         "sections": forms_,
@@ -139,5 +142,6 @@ def _page(project: Project, user: User, sent: SectionForm | MemberForm | None = 
         "spent_nanousd": queries.spent_nanousd(stored.account),
         "may_change": _may_change(user, stored),
         "setups": stored.setups.defer("log")[:SETUPS_SHOWN],
-        "roles": Membership.Role.choices,
+        "roles": [choice for choice in Membership.Role.choices if may_own or choice[0] != Membership.Role.OWNER],
+        "may_own": may_own,
     }

@@ -60,6 +60,36 @@ def test_others_change_nothing_and_learn_of_no_account(cast):
     assert (charlie.delete(path(cast, cast.vic)).status_code, roles(cast)) == (404, before)
 
 
+def test_who_owns_a_project_only_its_owners_and_administrators_say(cast):
+    Membership.objects.create(project=cast.project, user=cast.charlie, role="maintainer")
+    before, maintainer = roles(cast), cast.call(cast.charlie)
+
+    for answer in (
+        maintainer.put(path(cast, cast.charlie), {"role": "owner"}),
+        maintainer.put(path(cast, cast.vic), {"role": "owner"}),
+        maintainer.put(path(cast, cast.alice), {"role": "viewer"}),
+        maintainer.delete(path(cast, cast.alice)),
+    ):
+        assert (answer.status_code, "says who owns it" in answer.json()["detail"]) == (403, True)
+    assert roles(cast) == before
+    assert cast.call(cast.alice).put(path(cast, cast.charlie), {"role": "owner"}).status_code == 200
+    assert cast.call(cast.root).put(path(cast, cast.charlie), {"role": "viewer"}).status_code == 200
+
+
+def test_the_page_offers_a_maintainer_no_ownership(cast, client):
+    Membership.objects.create(project=cast.project, user=cast.charlie, role="maintainer")
+    page = f"/projects/{cast.project.key}/settings/"
+    client.force_login(cast.charlie)
+    seen = client.get(page).content.decode()
+
+    assert 'value="owner"' not in seen
+    assert (f'id="role-{cast.alice.pk}"' in seen, f'id="role-{cast.vic.pk}"' in seen) == (False, True)
+    client.post(f"{page}members/", {"username": cast.charlie.username, "role": "owner"})
+    assert roles(cast)[cast.charlie.username] == "maintainer"
+    client.force_login(cast.alice)
+    assert f'id="role-{cast.alice.pk}"' in client.get(page).content.decode()
+
+
 def test_what_cannot_be_is_refused(cast):
     alice, closed = cast.call(cast.alice), factories.user(is_active=False)
     Membership.objects.create(project=cast.project, user=closed, role="viewer")
