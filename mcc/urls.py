@@ -1,10 +1,14 @@
 """Every address of the product."""
 
+from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path
 
 from mcc import styleguide
 from mcc.core import health, pages
+
+# One door for passwords: the admin's own would let anybody try as many as they like.
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 urlpatterns = [
     path("", include("projects.urls")),
