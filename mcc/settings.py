@@ -333,11 +333,13 @@ LOGGING = {
             "fmt": "%(asctime)s %(levelname)s %(name)s: %(message)s",
         }
     },
+    "filters": {"refusals": {"()": "mcc.core.refusals.InOneLine"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.str("MCC_LOG_LEVEL", default="INFO")},
     "loggers": {
         # Django brings handlers of its own, whose formatters would not redact.
         "django": {"handlers": [], "level": "INFO"},
+        "django.request": {"filters": ["refusals"]},
         "django.server": {"handlers": [], "propagate": True},
     }
     | {

@@ -21,6 +21,7 @@ from mcc.core import pages
 from mcc.core.models import User
 from projects import founding
 from projects.models import Issue, Project, Request
+from projects.services import pausing
 from projects.services.account_rights import decides
 from projects.services.pausing import Scope
 from projects.stop_question import COMPANY, StopQuestion
@@ -200,8 +201,13 @@ class Shell:
 
     @cached_property
     def may_stop(self) -> bool:
-        """Whoever decides in some project may stop everything, and start it again."""
+        """Whoever decides in some project may stop everything."""
         return decides(self.user)
+
+    @cached_property
+    def may_resume(self) -> bool:
+        """Whether the reader may let the company go on, which is stopped."""
+        return self.stopped is not None and self.may_stop and pausing.may_resume(self.user, self.stopped)
 
     @cached_property
     def may_create_project(self) -> bool:

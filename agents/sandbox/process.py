@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import select
 import selectors
 import subprocess
 import time
@@ -74,19 +75,29 @@ class Launched:
             self.process.stdin.close()
 
     def end(self) -> None:
-        """Close everything and kill what is left. Harmless the second time."""
+        """Kill what is left, wait for its end, close everything. Harmless the second time."""
         self.close_input()
-        if self.process.stdout is not None:
-            self.process.stdout.close()
-        if self.status_fd >= 0:
-            os.close(self.status_fd)
-            self.status_fd = -1
         if self.process.returncode is None:
             self.process.kill()
             try:
                 self.process.wait(timeout=DEATH_S)
             except subprocess.TimeoutExpired:
                 logger.error("process %s does not die", self.process.pid)
+        if self.process.stdout is not None and not self.process.stdout.closed:
+            self._wait_for_all_inside()
+            self.process.stdout.close()
+        if self.status_fd >= 0:
+            os.close(self.status_fd)
+            self.status_fd = -1
+
+    def _wait_for_all_inside(self) -> None:
+        """Wait until nobody can write output any more: what is inside dies a moment after its launcher."""
+        watch = select.poll()
+        watch.register(self.output, select.POLLIN)
+        deadline = time.monotonic() + DEATH_S
+        while (left_s := deadline - time.monotonic()) > 0 and watch.poll(1_000 * left_s):
+            if not os.read(self.output, CHUNK):
+                return
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from decimal import Decimal
 from functools import partial
 
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from budgets import history
@@ -114,7 +115,8 @@ def freeze(account: Account, *, user: User | None = None, reason: str = "", gent
     ``gently`` lets commands that are under way come to their end; model calls are cut all the same.
     Waits for the holds and settlements under way. Do it last in a transaction of your own: whoever settles a hold
     waits until you commit. Freezing twice changes nothing, but that the second may end what the first let go on, and
-    that a ``user`` takes over what Mission Control itself froze: from then on it is theirs, with their reason.
+    that a ``user`` takes over what Mission Control itself froze, and an administrator what somebody else did: from then
+    on it is theirs, with their reason.
     """
     return locks.urgently(partial(_freeze, account, user, reason[:200], gently, timezone.now()))
 
@@ -129,9 +131,7 @@ def _freeze(account: Account, user: User | None, reason: str, gently: bool, at: 
         transaction.on_commit(partial(account_frozen.send_robust, Account, account=account))
         account.refresh_from_db()
         return account
-    if user is not None and Freeze.objects.filter(account=account, thawed_at=None, user=None).update(
-        user=user, reason=reason
-    ):
+    if user is not None and _weaker(account, user).update(user=user, reason=reason):
         Account.objects.filter(pk=account.pk).update(frozen_reason=reason)
         audit.record(user, "budgets.freeze", _subject(account), {"reason": reason, "gently": gently})
     if not gently and Account.objects.filter(pk=account.pk, frozen_gently=True).update(frozen_gently=False):
@@ -139,6 +139,12 @@ def _freeze(account: Account, user: User | None, reason: str, gently: bool, at: 
         audit.record(user, "budgets.freeze", _subject(account), {"reason": reason, "gently": False})
     account.refresh_from_db()
     return account
+
+
+def _weaker(account: Account, user: User) -> QuerySet[Freeze]:
+    """Return the stop that is on if ``user`` takes it over: Mission Control's own, as an administrator others', too."""
+    theirs = Q(user=None) | Q(user__is_superuser=False) if user.is_superuser else Q(user=None)
+    return Freeze.objects.filter(theirs, account=account, thawed_at=None)
 
 
 @transaction.atomic

@@ -86,7 +86,7 @@ class Shortage:
         if len(self.runs) > 1:
             lines.append(f"- Waiting: {', '.join(sorted({run.agent.name for run in self.runs}))}")
         if limit.account.kind not in (Account.Kind.PROJECT, Account.Kind.ISSUE):
-            lines.append("- Only an administrator may raise it.")
+            lines.append("- It is no project's own: administrators raise it.")
         return "\n".join(lines)
 
     @property

@@ -6,6 +6,7 @@ new is claimed; so resuming needs a thaw and nothing else.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from agents.models import Agent, Role
 from budgets.models import Account
@@ -16,6 +17,8 @@ from mcc.core.models import User
 from projects.models import Issue, Project
 from projects.services import news
 from projects.services.rights import require_decider
+
+OF_A_PROJECT: Final = (Account.Kind.PROJECT, Account.Kind.ISSUE)
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,10 @@ def stop(scope: Scope, *, user: User | None, reason: str = "", sandboxes: Sandbo
 def resume(scope: Scope, *, user: User | None) -> None:
     """Let ``scope`` go on where it stopped. Raises NotAllowed."""
     require_right(user, scope)
-    accounts.thaw(scope.account, user=user)
+    account = scope.account
+    if user is not None and not may_resume(user, account):
+        raise NotAllowed("Only an administrator, or whoever stopped this, lets it go on.")
+    accounts.thaw(account, user=user)
     audit.record(user, "projects.resume", scope.name)
     _announce(scope)
 
@@ -79,6 +85,16 @@ def require_right(user: User | None, scope: Scope) -> None:
         require_decider(user, scope.subject.project)
     elif user and not user.is_superuser and not Project.objects.maintained_by(user).exists():
         raise NotAllowed("Only somebody who decides in a project may do this.")
+
+
+def may_resume(user: User, account: Account) -> bool:
+    """Whether ``user``, who may stop what ``account`` stands for, may also let it go on.
+
+    Whoever decides in one project may pull the brake for all, but not let go of it again when somebody else did.
+    """
+    if user.is_superuser or account.kind in OF_A_PROJECT:
+        return True
+    return account.freezes.filter(thawed_at=None, user=user).exists()
 
 
 def _announce(scope: Scope) -> None:

@@ -7,11 +7,12 @@ import pytest
 from django.utils import timezone
 
 from agents.models import Role, Run
-from budgets.models import Freeze, Hold
+from budgets.models import Account, Freeze, Hold
 from budgets.services import accounts, ledger
 from budgets.tests import factories as books
 from mcc.core import errands
 from mcc.core.errands import Later
+from mcc.core.errors import NotAllowed
 from mcc.core.models import AuditEntry, Errand
 from mcc.core.money import NANOUSD
 from projects import scopes, tasks
@@ -35,6 +36,50 @@ def running(**fields) -> Run:
     run = factories.latest(issue.tasks.get()).run
     Run.objects.filter(pk=run.pk).update(status="running", started_at=timezone.now())
     return run
+
+
+def maintainer_of(project):
+    user = factories.user()
+    project.memberships.create(user=user, role="maintainer")
+    return user
+
+
+@pytest.mark.parametrize("of", ["company", "agent", "role"])
+def test_what_concerns_all_goes_on_by_an_administrator_or_whoever_stopped_it(boss, of):
+    project = factories.project()
+    agent = project.team.filter(role=Role.CODER)[0]
+    scope = Scope({"company": None, "agent": agent, "role": Role.CODER}[of])
+    one, other = (maintainer_of(project) for _ in range(2))
+
+    def is_stopped() -> bool:
+        return Account.objects.get(pk=scope.account.pk).is_frozen
+
+    pausing.stop(scope, user=one)
+    with pytest.raises(NotAllowed, match="whoever stopped"):
+        pausing.resume(scope, user=other)
+    pausing.resume(scope, user=one)
+    assert not is_stopped()
+
+    pausing.stop(scope, user=one)
+    pausing.stop(scope, user=boss, reason="the key leaked")
+    pausing.stop(scope, user=other, reason="mine")
+    freeze = Freeze.objects.get(thawed_at=None)
+    assert (freeze.user, freeze.reason) == (boss, "the key leaked")
+    for maintainer in (one, other):
+        with pytest.raises(NotAllowed, match="administrator"):
+            pausing.resume(scope, user=maintainer)
+    assert is_stopped()
+    pausing.resume(scope, user=boss)
+    assert not is_stopped()
+
+
+def test_a_project_and_an_issue_go_on_by_whoever_decides_there(boss):
+    issue = factories.planned()
+    maintainer = maintainer_of(issue.project)
+    for subject in (issue.project, issue):
+        pausing.stop(Scope(subject), user=boss)
+        pausing.resume(Scope(subject), user=maintainer)
+        assert not Account.objects.get(pk=subject.account_id).is_frozen
 
 
 def test_who_stopped_when_why_and_how_long_it_took_is_kept(boss):

@@ -15,7 +15,7 @@ from agents.tests.sandbox.conftest import other_process, processes_with
 pytestmark = pytest.mark.sandbox
 
 LEAVE_ALL = "touch /tmp/t ~/h /dev/shm/s; (setsid sleep 60 &) >/dev/null 2>&1; ls /tmp ~ /dev/shm"
-LOOK = "ls /tmp ~ /dev/shm; ls -d /proc/[0-9]* | wc -l; ulimit -f; cat /proc/self/oom_score_adj; nice"
+LOOK = "ls /tmp ~ /dev/shm; set -- /proc/[0-9]*; echo $#; ulimit -f; cat /proc/self/oom_score_adj; nice"
 
 
 @pytest.fixture

@@ -70,6 +70,20 @@ def test_while_all_is_stopped_the_head_of_every_page_resumes_and_nothing_offers_
     assert ("Stopped · Resume" in seen, '<span class="tag bad">Stopped</span>' in seen) == (False, True)
 
 
+def test_who_may_stop_but_did_not_is_not_offered_to_resume(client, people, project):
+    agent = project.team.filter(role=Role.CODER)[0]
+    boss = factories.user(is_superuser=True)
+    company, single = (Scope(), "company"), (Scope(agent), f"agent:{agent.pk}")
+    for (scope, named), page in ((company, f"/projects/{project.key}/"), (single, f"/agents/{agent.name}/")):
+        pausing.stop(scope, user=boss)
+        client.force_login(people.owner)
+        assert "Resume" not in client.get(page).content.decode()
+        assert client.post("/stop/resume/", {"scope": named}).status_code == 403
+        client.force_login(boss)
+        assert "Resume" in client.get(page).content.decode()
+        pausing.resume(scope, user=boss)
+
+
 @pytest.mark.parametrize("of", ["project", "issue", "agent"])
 def test_a_pause_asks_the_same_as_the_stop(client, people, project, of):
     row = factories.planned(project)

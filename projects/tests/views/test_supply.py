@@ -149,7 +149,7 @@ def test_pages_say_how_much_of_the_prompts_came_from_the_cache(client, monkeypat
 
     assert share > 0
     assert f"{share} % of the prompts came from the provider" in client.get(f"/runs/{run.pk}/").content.decode()
-    assert f"{share} %" in client.get(reverse("agents:agent", args=[run.agent.name])).content.decode()
+    assert f"{share}&nbsp;%" in client.get(reverse("agents:agent", args=[run.agent.name])).content.decode()
 
 
 @pytest.mark.parametrize(
