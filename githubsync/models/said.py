@@ -14,6 +14,7 @@ class Heard(models.Model):
         ASSIGNEE = "assign", "assignment"
         COMMENT = "comment"
         REVIEW = "review"
+        RERUN = "rerun", "re-run"
 
     class Outcome(models.TextChoices):
         STARTED = "started"

@@ -1,6 +1,7 @@
 """MCC's checks and votes as check runs, which only an App may make: with the end of a log, and findings by line.
 
-A run is known by its ``external_id``, so that one whose answer was lost is found again and edited in place.
+A run is known by its ``external_id``, so that one whose answer was lost is found again and edited in place. Where
+somebody pressed "Re-run" (``effects.reruns``) it says so: each click is an edit, which ends what GitHub waits for.
 """
 
 import json
@@ -12,7 +13,7 @@ from urllib.parse import urljoin
 from django.urls import reverse
 
 from githubsync.client import Client
-from githubsync.models import App
+from githubsync.models import App, Heard
 from githubsync.services.telling import Memory
 from githubsync.services.verdicts import CHECKS, checks_of_head, context_of, judgement, sum_of, votes_of_head
 from githubsync.wording import in_line, quiet
@@ -28,6 +29,9 @@ LONGEST_LOG: Final = 4_000
 LONGEST_MESSAGE: Final = 2_000
 CONCLUSIONS: Final = {"success": "success", "failure": "failure", "error": "failure"}
 LEVELS: Final = {"blocker": "failure", "major": "warning"}
+RERUN: Final = "re-run"
+CHECKS_AGAIN: Final = "the checks run again while the change is tested or reviewed."
+NOT_JUDGED_AGAIN: Final = "a judgement holds for its commit, and nothing is judged anew by that."
 
 
 @dataclass(frozen=True)
@@ -76,12 +80,35 @@ def _found(client: Client, root: str, run: CheckRun) -> dict[str, Any] | None:
 
 def _runs(pull: PullRequest, app: App) -> Iterator[CheckRun]:
     details = urljoin(app.home, reverse("projects:pull_request", args=[pull.issue.project.key, pull.number]))
+    clicks = _clicks(pull)
     if checks := checks_of_head(pull):
         state, title = sum_of(checks)
-        yield _run(CHECKS, f"mcc:{pull.pk}:checks", pull.head_sha, details, state, title, _logs(checks))
+        summary = _logs(checks) + _asked(clicks, CHECKS, CHECKS_AGAIN)
+        yield _run(CHECKS, f"{known_by(pull)}checks", pull.head_sha, details, state, title, summary)
     for vote in votes_of_head(pull):
-        parts = (context_of(vote), f"mcc:{pull.pk}:vote:{vote.pk}", vote.head_sha, details, *judgement(vote))
-        yield _run(*parts, quiet(redact(vote.summary)), vote.findings)
+        name = context_of(vote)
+        parts = (name, f"{known_by(pull)}vote:{vote.pk}", vote.head_sha, details, *judgement(vote))
+        yield _run(*parts, quiet(redact(vote.summary)) + _asked(clicks, name, NOT_JUDGED_AGAIN), vote.findings)
+
+
+def known_by(pull: PullRequest) -> str:
+    """Return what the ``external_id`` of every run of ``pull`` begins with."""
+    return f"mcc:{pull.pk}:"
+
+
+def word_for(name: str) -> str:
+    """Return the word under which a click at run ``name`` is heard, at all of them for ""."""
+    return f"{RERUN} {name or 'all'}"
+
+
+def _clicks(pull: PullRequest) -> list[str]:
+    heard = Heard.objects.filter(kind=Heard.Kind.RERUN, outcome=Heard.Outcome.OBEYED, number=pull.number)
+    return list(heard.filter(repository__project=pull.issue.project_id).values_list("word", flat=True))
+
+
+def _asked(clicks: Sequence[str], name: str, follows: str) -> str:
+    times = clicks.count(word_for(name)) + clicks.count(word_for(""))
+    return f"\n\nRe-run was pressed on this pull request (by now {times}): {follows}" if times else ""
 
 
 def _run(

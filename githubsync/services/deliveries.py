@@ -101,7 +101,7 @@ def _grouped(connection: Connection, due: "QuerySet[Delivery]") -> dict[Hints, l
             _settle([pk], status=Status.DEAD, error=str(error))
             continue
         Delivery.objects.filter(pk=pk).update(**payloads.about(payload))
-        hints = tuple(subjects_of(connection, delivery.event, payload))
+        hints = tuple(subjects_of(connection, delivery.event, payload, str(delivery.guid)))
         if delivery.attempts >= ATTEMPTS:
             _settle([pk], status=Status.DEAD, error=delivery.error or "The worker process died each time.")
         elif hints:

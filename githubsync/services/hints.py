@@ -26,6 +26,7 @@ class Kind(StrEnum):
     LABELS = "labels"
     REPOSITORY = "repository"
     CONNECTION = "connection"
+    RERUN = "rerun"
 
 
 WHOLE: Final = (Kind.LABELS, Kind.REPOSITORY)
@@ -36,7 +37,8 @@ WHOLE: Final = (Kind.LABELS, Kind.REPOSITORY)
 class Subject:
     """A thing on GitHub. ``repository`` is GitHub's id of where it is, 0 for a connection.
 
-    ``name`` is the number of an issue or a pull request, the id of a commit, the name of a branch, else "".
+    ``name`` is the number of an issue or a pull request, the id of a commit, the name of a branch, the GUID of
+    the delivery that tells of a click, else "".
     """
 
     kind: Kind
@@ -44,8 +46,8 @@ class Subject:
     name: str = ""
 
 
-def subjects_of(connection: Connection, event: str, payload: object) -> list[Subject]:
-    """Return what ``payload`` (the parsed JSON of a delivery) hints at; nothing when it makes no sense."""
+def subjects_of(connection: Connection, event: str, payload: object, guid: str = "") -> list[Subject]:
+    """Return what ``payload`` (the parsed JSON of delivery ``guid``) hints at; nothing when it makes no sense."""
     if event in OF_CONNECTION:
         moved = [row for list_ in OF_CONNECTION[event] for row in _rows(payload, list_)]
         seen = dict.fromkeys(_number(row, "id") for row in moved)
@@ -53,6 +55,8 @@ def subjects_of(connection: Connection, event: str, payload: object) -> list[Sub
     repository, reader = _number(payload, "repository", "id"), READERS.get(event)
     if reader is None or not repository or _text(payload, "action") in NOTHING_NEW.get(event, ()):
         return []
+    if event in CLICKED and _text(payload, "action") == "rerequested":
+        return [Subject(Kind.RERUN, repository, guid)] if guid else []
     kind, name = reader(payload)
     return [Subject(kind, repository, name)] if name or kind in WHOLE else []
 
@@ -78,10 +82,19 @@ def _branch(payload: object) -> tuple[Kind, str]:
 
 def _commit(*path: str) -> Callable[[object], tuple[Kind, str]]:
     def read(payload: object) -> tuple[Kind, str]:
-        sha = _text(payload, *path)
-        return Kind.COMMIT, sha if _SHA.fullmatch(sha) else ""
+        return Kind.COMMIT, _sha(payload, *path)
 
     return read
+
+
+def of_commit(payload: object, event: str) -> str:
+    """Return the commit that a check run or a suite is about, "" where none is named."""
+    return _sha(payload, event, "head_sha")
+
+
+def _sha(payload: object, *path: str) -> str:
+    sha = _text(payload, *path)
+    return sha if _SHA.fullmatch(sha) else ""
 
 
 def _repository(payload: object) -> tuple[Kind, str]:
@@ -117,6 +130,8 @@ OF_CONNECTION: Final = {
 }
 NOTHING_NEW: Final = {"issue_comment": ("edited", "deleted")}
 """Only comments as they were made give orders. Our own is edited again and again."""
+CLICKED: Final = ("check_run", "check_suite")
+"""Where somebody presses "Re-run": a deed and no fact, so each delivery of it counts by itself."""
 HEARD: Final = frozenset(READERS) | frozenset(OF_CONNECTION)
 """Events that tell of something that matters here; all others are marked as ignored."""
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from githubsync import access
 from githubsync.models import Connection, Repository
 from githubsync.services import branch_rules, repositories
-from githubsync.services.effects import branches, commits, issues, labels, people, pulls
+from githubsync.services.effects import branches, commits, issues, labels, people, pulls, reruns
 from githubsync.services.effects.look import Look
 from githubsync.services.hints import Kind, Subject
 from mcc.core.errands import Later, Lease
@@ -79,4 +79,5 @@ EFFECTS: dict[Kind, Effect] = {
     Kind.COMMIT: commits.look_at,
     Kind.BRANCH: branches.look_at,
     Kind.LABELS: labels.look_at,
+    Kind.RERUN: reruns.look_at,
 }

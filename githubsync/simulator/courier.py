@@ -78,9 +78,12 @@ class Courier:
             if place.app.hook.wants(news.event):
                 yield place.app.hook, {}
         elif repo := news.repo:
-            yield from ((hook, {}) for hook in repo.hooks if hook.wants(news.event))
+            asked = news.about["run"].maker if news.action == "rerequested" else None  # nobody else is told
+            if news.action != "rerequested":
+                yield from ((hook, {}) for hook in repo.hooks if hook.wants(news.event))
             for place in self.world.installations.values():
                 hears = news.event in place.events and place.app.hook.wants(news.event)
+                hears = hears and (news.action != "rerequested" or place.app is asked)
                 if hears and apps.sees(place, repo.id, repo.owner) and not place.suspended_at:
                     yield place.app.hook, {"installation": self.shapes.installation_briefly(place)}
 

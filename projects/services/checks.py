@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 BRANCH = "checked"
 UNFINISHED = (Check.Status.QUEUED, Check.Status.RUNNING)
+FINISHED = (Check.Status.PASSED, Check.Status.FAILED, Check.Status.ERROR)
 DEFAULT_TIMEOUT_S = 600
 
 
@@ -52,9 +53,9 @@ def order(pull: PullRequest) -> list[Check]:
     return rows
 
 
-def again(pull: PullRequest) -> None:
-    """Forget how the checks on the head ended that could not run, so that they are ordered anew."""
-    on(pull, Check.On.HEAD, pull.head_sha).filter(status=Check.Status.ERROR).delete()
+def again(pull: PullRequest, *, of: Sequence[Check.Status] = (Check.Status.ERROR,)) -> None:
+    """Forget how the checks on the head ended that could not run, or any ``of`` these: they are ordered anew."""
+    on(pull, Check.On.HEAD, pull.head_sha).filter(status__in=of).delete()
 
 
 def run_on(rows: Sequence[Check], workspace: Workspace, sha: str, lease: Lease) -> None:

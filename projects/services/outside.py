@@ -7,9 +7,9 @@ from django.db import transaction
 
 from mcc.core import audit
 from mcc.core.models import User
-from projects.models import Issue, PullRequest, Request, Task, TaskStatus, Vote, VoteWithdrawal
+from projects.models import Check, Issue, PullRequest, Request, Task, TaskStatus, Vote, VoteWithdrawal
 from projects.models.request import RequestQuerySet
-from projects.services import coding, feedback, issues, merging, news, proof, requests, staffing
+from projects.services import checks, coding, feedback, issues, merging, news, proof, requests, staffing
 from projects.services.feedback import Said
 from projects.services.proof import Place
 
@@ -17,6 +17,8 @@ MOVED: Final = "head-moved:"
 RETARGETED: Final = "base-moved:"
 HANDED_IN = (TaskStatus.TESTING, TaskStatus.REVIEW, TaskStatus.MERGING)
 """Where nobody but a person moves the branch."""
+JUDGED = (TaskStatus.TESTING, TaskStatus.REVIEW)
+"""Where what checks say decides."""
 CARRIED_THROUGH = (TaskStatus.MERGING, TaskStatus.MERGED, TaskStatus.CANCELLED)
 
 
@@ -90,6 +92,20 @@ def approval_withdrawn(vote: Vote, *, reason: str) -> None:
     VoteWithdrawal.objects.get_or_create(vote=vote, defaults={"reason": reason[:100]})
     news.pull_changed(pull)
     news.ring(issue.pk)
+
+
+@transaction.atomic
+def checks_wanted(pull: PullRequest) -> None:
+    """Run the checks on the head of ``pull`` once more where they decide something, unless they are at it."""
+    issue = Issue.objects.select_for_update().select_related("project").get(pk=pull.issue_id)
+    pull = issue.pull_requests.select_related("task", "project", "issue__project").get(pk=pull.pk)
+    rows = checks.on(pull, Check.On.HEAD, pull.head_sha)
+    if pull.task.status in JUDGED and rows.exists() and not rows.filter(status__in=checks.UNFINISHED).exists():
+        checks.again(pull, of=checks.FINISHED)
+        checks.order(pull)
+        requests.withdraw(Request.objects.open().filter(pull_request=pull, key__startswith=requests.BROKEN_CHECK))
+        news.pull_changed(pull)
+        news.ring(issue.pk)
 
 
 @transaction.atomic

@@ -26,6 +26,9 @@ from projects.signals import request_answered, request_opened
 STOPS_WORK = (Request.Kind.BLOCKED, Request.Kind.BUDGET, Request.Kind.QUESTION)
 """The kinds without whose answer work cannot go on. A plan or a merge that waits for approval is the normal course."""
 
+BROKEN_CHECK = "check-error:"
+"""What the key of a question begins with that is about checks which could not run."""
+
 
 @dataclass(frozen=True)
 class Option:

@@ -5,6 +5,7 @@ level-triggered: called twice, at once or a day late, it does the same.
 """
 
 import logging
+from collections.abc import Sequence
 
 from django.db import transaction
 
@@ -116,10 +117,8 @@ def _look_at_testing(task: Task) -> None:
     if any(check.status in checks.UNFINISHED for check in rows):
         return
     standing = proof.standing(pull)
-    if any(check.status == Check.Status.ERROR for check in rows):
-        _ask_about_checks(pull)
-    elif not standing.checks_passed:
-        coding.send_back(task, "checks are red")
+    if not standing.checks_passed:
+        _see_to_red(pull, rows)
     elif standing.rejected:
         coding.send_back(task, "the Tester rejected it")
     elif wanted := _wanted(task):
@@ -132,10 +131,22 @@ def _look_at_testing(task: Task) -> None:
         judging.begin_test(task)
 
 
+def _see_to_red(pull: PullRequest, rows: Sequence[Check]) -> None:
+    """Once all are over: ask about those that could not run, else send it back when nobody is judging it any more."""
+    if any(check.status in checks.UNFINISHED for check in rows):
+        return
+    if any(check.status == Check.Status.ERROR for check in rows):
+        _ask_about_checks(pull)
+    elif not judging.is_under_way(pull.task):
+        coding.send_back(pull.task, "checks are red")
+
+
 def _look_at_review(task: Task) -> None:
     pull = _pull_of(task)
     standing = proof.standing(pull)
-    if standing.rejected:
+    if not standing.checks_passed:  # somebody had them run once more
+        _see_to_red(pull, checks.order(pull))
+    elif standing.rejected:
         by_person = standing.person is not None and standing.person.verdict == "reject"
         coding.send_back(task, "a person sent it back" if by_person else "the Reviewer requests changes")
     elif wanted := _wanted(task):
@@ -230,7 +241,7 @@ def _ask_about_checks(pull: PullRequest) -> None:
     requests.open(
         Request.Kind.BLOCKED,
         pull.issue,
-        key=f"check-error:{newest}",
+        key=f"{requests.BROKEN_CHECK}{newest}",
         task=pull.task,
         pull_request=pull,
         question=f"Mission Control could not run {names} on #{pull.number} {pull.title!r}.",

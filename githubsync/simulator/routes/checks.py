@@ -38,6 +38,8 @@ def _set(call: Call, run: CheckRun) -> None:
     if "conclusion" in given:
         usual["completed_at"] = stamp(now())
     run.fields = {**usual, **run.fields, **given}
+    if run.fields["status"] != "completed":
+        run.fields |= dict.fromkeys(("conclusion", "completed_at"))
     if "output" in given:
         run.fields["output"] = {**given["output"], "annotations": before + given["output"].get("annotations", [])}
 
@@ -76,6 +78,25 @@ def update(call: Call, check_run_id: str) -> Answer:
     _set(call, run)
     _tell(call, run, "")
     return Answer(200, call.shapes.check_run(call.repo, run))
+
+
+@route("POST", REPO + "/check-runs/{check_run_id}/rerequest", needs="checks:write")
+def rerequest(call: Call, check_run_id: str) -> Answer:
+    """Changes nothing of the run: its App is told, and decides."""
+    run = next((run for run in call.repo.check_runs if str(run.id) == check_run_id), None)
+    if run is None:
+        raise Refusal(404, "Not Found")
+    call.tell("check_run", "rerequested", run=run)
+    return Answer(201, {})
+
+
+@route("POST", REPO + "/check-suites/{check_suite_id}/rerequest", needs="checks:write")
+def rerequest_suite(call: Call, check_suite_id: str) -> Answer:
+    found = [run for run in call.repo.check_runs if str(call.repo.suite_of(run)[0].id) == check_suite_id]
+    if not found:
+        raise Refusal(404, "Not Found")
+    call.tell("check_suite", "rerequested", run=found[0])
+    return Answer(201, {})
 
 
 @route("GET", REPO + "/check-runs/{check_run_id}/annotations", needs="checks:read")
