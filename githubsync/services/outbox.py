@@ -21,7 +21,7 @@ from django.utils import timezone
 from githubsync import access
 from githubsync.client import Client, Rejected
 from githubsync.models import Heard, IssueLink, Outgoing, Repository, Told
-from githubsync.services import check_runs, verdicts
+from githubsync.services import check_runs, replies, verdicts
 from githubsync.services.effects.commands import Verb
 from githubsync.services.telling import Memory
 from githubsync.wording import pull_body, status_comment
@@ -92,7 +92,7 @@ class _Teller:
 
     def all(self) -> list[str]:
         """Say what differs; return what GitHub refuses. One refusal keeps nothing else from being said."""
-        for pull in PullRequest.objects.filter(issue=self.issue).select_related("task", "issue__project"):
+        for pull in PullRequest.objects.filter(issue=self.issue).select_related("task__assignee", "issue__project"):
             if self.memory.is_news(f"pull:{pull.number}:over", ""):
                 self._pull(pull)
         if self.link is not None:
@@ -118,7 +118,7 @@ class _Teller:
         """Once it is over it is told a last time, and then left to people."""
         refused = len(self.problems)
         tell_checks = check_runs.tell if self.client.connection.is_app else verdicts.tell_statuses
-        for tell_part in (tell_checks, verdicts.tell_reviews, self._body):
+        for tell_part in (tell_checks, verdicts.tell_reviews, replies.tell, self._body):
             with self._kept():
                 tell_part(self.client, self.root, pull, self.memory)
         over = pull.status in (PullRequest.Status.MERGED, PullRequest.Status.CLOSED)

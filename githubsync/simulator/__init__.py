@@ -1,7 +1,7 @@
 """A GitHub Enterprise Server on this machine, for tests and for whoever has no GitHub at hand.
 
     /api/v3/...      REST, tokens with permissions, pages, ETags, rate limits, redirects after a rename
-    /api/graphql     drafts made ready and back, and when a text was last changed, which REST lacks
+    /api/graphql     drafts, when a text was last changed, threads of reviews: what REST lacks
     /login/oauth    the page that asks a person, codes for tokens, refresh tokens
     /<owner>/<repository>.git    real git: bare repositories behind ``git http-backend``
 

@@ -146,6 +146,10 @@ class Pull:
     """Where its branch is, when that is another repository."""
     reviews: list[Review] = field(default_factory=list)
 
+    def comments(self) -> list[tuple[Review, dict[str, Any]]]:
+        """Return what stands beside lines, with the review that it came with."""
+        return [(review, comment) for review in self.reviews for comment in review.comments]
+
 
 @dataclass
 class Review:

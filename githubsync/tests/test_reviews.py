@@ -5,7 +5,7 @@ from django.core.cache import cache
 
 from agents.models import Message, Purpose
 from githubsync.models import Heard
-from githubsync.services.effects import reviews
+from githubsync.services.effects import reviews, threads
 from githubsync.services.hints import Kind
 from githubsync.simulator.things import Review
 from githubsync.tests.test_orders import heard, say, token
@@ -180,14 +180,14 @@ def test_a_pull_request_that_is_closed_takes_no_feedback(github, pull):
 
 
 def test_endless_words_are_cut(github, pull):
-    comments = [{**LINE, "body": "x" * 9000}] * (reviews.MOST_COMMENTS + 2)
+    comments = [{**LINE, "body": "x" * 9000}] * (threads.MOST_COMMENTS + 2)
     review(github, pull, reviewer(github), body="y" * 9000, comments=comments)
 
     see(pull)
 
     kept = Feedback.objects.get()
     assert len(kept.text) < reviews.LONGEST_TEXT + 10
-    assert [len(each["comment"]) < reviews.LONGEST_COMMENT + 10 for each in kept.findings] == [True] * 30
+    assert [len(each["comment"]) < threads.LONGEST_COMMENT + 10 for each in kept.findings] == [True] * 30
     assert "(2 comments more are not shown)" in last_order()
 
 

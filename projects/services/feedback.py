@@ -18,7 +18,8 @@ from projects.orders import fenced
 
 @dataclass(frozen=True)
 class Said:
-    """``findings``: ``{path, line, comment}``; ``left_out`` counts those that were too many; see Feedback for the rest.
+    """``findings``: ``{id, thread, path, line, comment}``, the first two as the forge knows them; ``left_out``
+    counts those that were too many; see Feedback for the rest.
 
     All of it is as others wrote it, free of what a reader does not see, and bounded.
     """
@@ -58,6 +59,14 @@ def withdraw(pull: PullRequest, reference: str, *, though_begun: bool) -> bool:
     rows = Feedback.objects.filter(pull_request=pull, reference=reference, withdrawn_at=None)
     rows = rows if though_begun else rows.filter(round=None)
     return bool(rows.update(withdrawn_at=timezone.now()))
+
+
+def reduce(pull: PullRequest, reference: str, findings: Sequence[dict[str, object]], left_out: int) -> bool:
+    """Let what waits and is known by ``reference`` want this beside lines; return whether it still waited."""
+    rows = Feedback.objects.filter(pull_request=pull, reference=reference, round=None, withdrawn_at=None)
+    if not findings and rows.filter(text="").exists():
+        return withdraw(pull, reference, though_begun=False)
+    return bool(rows.update(findings=list(findings), left_out=left_out))
 
 
 def take(task: Task) -> None:

@@ -1,6 +1,7 @@
 """What people do at the forge, past Mission Control. These are facts, whatever was decided here; they only come in."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Final
 
 from django.db import transaction
@@ -59,6 +60,16 @@ def changes_withdrawn(pull: PullRequest, reference: str, *, though_begun: bool =
     """
     issue = Issue.objects.select_for_update().get(pk=pull.issue_id)
     if feedback.withdraw(pull, reference, though_begun=though_begun):
+        coding.wishes_changed(issue.tasks.get(pk=pull.task_id))
+        news.pull_changed(pull)
+        news.ring(issue.pk)
+
+
+@transaction.atomic
+def findings_now(pull: PullRequest, reference: str, findings: Sequence[dict[str, object]], left_out: int) -> None:
+    """Take note of what a person still wants beside lines. Nothing at all is as if they had withdrawn it."""
+    issue = Issue.objects.select_for_update().get(pk=pull.issue_id)
+    if feedback.reduce(pull, reference, findings, left_out):
         coding.wishes_changed(issue.tasks.get(pk=pull.task_id))
         news.pull_changed(pull)
         news.ring(issue.pk)

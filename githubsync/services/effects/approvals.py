@@ -9,6 +9,7 @@ is a rule of the project; approvals of everybody else stay what they are on GitH
 from collections.abc import Sequence
 from typing import Any
 
+from githubsync.services.effects import threads
 from githubsync.services.effects.look import Look, login
 from githubsync.services.effects.people import here
 from githubsync.services.effects.reviews import (
@@ -18,7 +19,6 @@ from githubsync.services.effects.reviews import (
     LONGEST_TEXT,
     is_followed,
     page_of,
-    readable,
     reference,
 )
 from projects.models import PullRequest
@@ -56,4 +56,4 @@ def _vote(look: Look, pull: PullRequest, row: dict[str, Any], base_branch: str) 
     look.lease.check()
     place = Place(reference(row), login(row["user"]), page_of(look, pull, row))
     about = {"head_sha": row["commit_id"], "base_branch": base_branch}
-    outside.approved(pull, user, place, text=readable(row["body"], LONGEST_TEXT), **about)
+    outside.approved(pull, user, place, text=threads.readable(row["body"], LONGEST_TEXT), **about)

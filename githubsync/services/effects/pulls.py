@@ -1,6 +1,6 @@
 """A pull request of ours, as it is on GitHub now."""
 
-from githubsync.services.effects import approvals, branch_rules, orders, reviews
+from githubsync.services.effects import approvals, branch_rules, orders, reviews, threads
 from githubsync.services.effects.look import Look, login
 from projects.forge import NotFound
 from projects.models import PullRequest
@@ -28,7 +28,8 @@ def look_at(look: Look, number: int) -> None:
         outside.base_seen(pull, base)
         outside.head_seen(pull, facts["head"]["sha"])
         said = reviews.given(look, facts, pull)
-        reviews.look_at(look, pull, said)
+        threads.look_at(look, facts, pull)
+        reviews.look_at(look, facts, pull, said)
         # What an approval is for that we hear of together with another base, nobody knows.
         approvals.look_at(look, pull, said, base_branch=base if base == pull.base_branch else "")
         orders.by_comments(look, facts, pull.issue)

@@ -11,10 +11,9 @@ from functools import partial
 from typing import Any, Final
 
 from githubsync.models import Heard
-from githubsync.services.effects import orders
+from githubsync.services.effects import orders, threads
 from githubsync.services.effects.commands import OURS
 from githubsync.services.effects.look import Look, login
-from projects.instructions import shown
 from projects.models import PullRequest
 from projects.services import outside
 from projects.services.feedback import Said
@@ -24,9 +23,6 @@ CHANGES: Final = "CHANGES_REQUESTED"
 DISMISSED: Final = "DISMISSED"
 WORD: Final = "request changes"
 LONGEST_TEXT: Final = 4000
-LONGEST_COMMENT: Final = 1500
-LONGEST_PATH: Final = 300
-MOST_COMMENTS: Final = 30
 
 
 def given(look: Look, facts: dict[str, Any], pull: PullRequest) -> list[dict[str, Any]]:
@@ -35,8 +31,8 @@ def given(look: Look, facts: dict[str, Any], pull: PullRequest) -> list[dict[str
     return sorted((row for row in rows if not _is_ours(row, facts)), key=lambda row: int(row["id"]))
 
 
-def look_at(look: Look, pull: PullRequest, given: Sequence[dict[str, Any]]) -> None:
-    """Take to heart the reviews of ``pull``, which is open, that were not heard before.
+def look_at(look: Look, facts: dict[str, Any], pull: PullRequest, given: Sequence[dict[str, Any]]) -> None:
+    """Take to heart the reviews of ``pull``, which is open and on GitHub as in ``facts``, that were not heard before.
 
     One of a commit that ``pull`` was never at, as far as we know, is left for another look: our row may come late.
     """
@@ -50,7 +46,7 @@ def look_at(look: Look, pull: PullRequest, given: Sequence[dict[str, Any]]) -> N
         elif row["state"] == CHANGES and row["id"] not in known and not approved:
             rows.append(row)
     rows = [row for row in rows if pull.has_been_at(row["commit_id"] or "")]
-    comments = list(look.client.pages(f"{look.root}/pulls/{pull.number}/comments")) if rows else []
+    comments = threads.open_comments(look, facts, pull) if rows else []
     for row in rows:
         at = datetime.fromisoformat(row["submitted_at"])
         order = orders.Order(Heard.Kind.REVIEW, row["id"], pull.number, WORD, row["user"], at)
@@ -73,15 +69,15 @@ def is_followed(row: dict[str, Any], given: Sequence[dict[str, Any]], *states: s
 def _pass_on(
     look: Look, pull: PullRequest, row: dict[str, Any], comments: Sequence[dict[str, Any]]
 ) -> tuple[Heard.Outcome, str]:
-    beside = [each for each in comments if each.get("pull_request_review_id") == row["id"]]
+    findings, left_out = threads.beside(comments, row["id"])
     said = Said(
         reference=reference(row),
         author=login(row["user"]),
         head_sha=row["commit_id"],
-        text=readable(row["body"], LONGEST_TEXT),
+        text=threads.readable(row["body"], LONGEST_TEXT),
         url=page_of(look, pull, row),
-        findings=[_finding(each) for each in beside[:MOST_COMMENTS]],
-        left_out=len(beside[MOST_COMMENTS:]),
+        findings=findings,
+        left_out=left_out,
     )
     if not outside.changes_requested(pull, said):
         return Heard.Outcome.REFUSED, "nothing is at work here"
@@ -90,24 +86,9 @@ def _pass_on(
 
 def reference(row: dict[str, Any]) -> str:
     """Return what a review is known by here."""
-    return f"github-review:{row['id']}"
+    return f"{threads.REVIEW}{row['id']}"
 
 
 def page_of(look: Look, pull: PullRequest, row: dict[str, Any]) -> str:
     """Return where GitHub shows a review: built here, never taken from an answer."""
     return f"{look.repository.html_url}/pull/{pull.number}#pullrequestreview-{int(row['id'])}"
-
-
-def _finding(comment: dict[str, Any]) -> dict[str, object]:
-    """A line that the diff does not show any more is known by where it was."""
-    return {
-        "path": readable(comment["path"], LONGEST_PATH),
-        "line": comment.get("line") or comment.get("original_line"),
-        "comment": readable(comment["body"], LONGEST_COMMENT),
-    }
-
-
-def readable(text: str | None, longest: int) -> str:
-    """Return ``text`` without what nobody sees who reads it, cut when it is endless."""
-    visible = shown(text or "")
-    return visible if len(visible) <= longest else f"{visible[:longest]} … (cut)"

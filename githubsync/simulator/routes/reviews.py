@@ -1,8 +1,10 @@
 """Reviews of pull requests and their inline comments."""
 
+from typing import Any
+
 from githubsync.simulator.routes.pulls import PULL
-from githubsync.simulator.routing import Answer, Call, Refusal, route
-from githubsync.simulator.things import Review
+from githubsync.simulator.routing import REPO, Answer, Call, Refusal, route
+from githubsync.simulator.things import Issue, Review
 
 STATES = {"APPROVE": "APPROVED", "REQUEST_CHANGES": "CHANGES_REQUESTED", "COMMENT": "COMMENTED"}
 
@@ -57,5 +59,51 @@ def dismiss(call: Call, pull_number: str, review_id: str) -> Answer:
 def comments(call: Call, pull_number: str) -> Answer:
     issue = call.pull(pull_number)
     assert issue.pull
-    pairs = [(review, comment) for review in issue.pull.reviews for comment in review.comments]
-    return call.listing(pairs, lambda pair: call.shapes.review_comment(call.repo, issue, *pair))
+    return call.listing(issue.pull.comments(), lambda pair: call.shapes.review_comment(call.repo, issue, *pair))
+
+
+@route("POST", PULL + "/comments/{comment_id}/replies", needs="pull_requests:write", role="read")
+def reply(call: Call, pull_number: str, comment_id: str) -> Answer:
+    """What is said in a thread is a review of its own, which only comments."""
+    issue = call.pull(pull_number)
+    assert issue.pull
+    first = next((each for _, each in issue.pull.comments() if each["id"] == int(comment_id)), None)
+    if first is None or "in_reply_to_id" in first:
+        raise Refusal(404, "Not Found")
+    body = call.text("body", "PullRequestReviewComment")
+    place: dict[str, Any] = {name: first[name] for name in ("path", "line") if name in first}
+    comment = {**place, "body": body, "id": call.world.next_id(), "in_reply_to_id": first["id"]}
+    review = Review(call.world.next_id(), call.account, "", "COMMENTED", issue.pull.head_sha, [comment])
+    issue.pull.reviews.append(review)
+    issue.touch()
+    call.tell("pull_request_review_comment", "created", issue=issue, review=review, comment=comment)
+    return Answer(201, call.shapes.review_comment(call.repo, issue, review, comment))
+
+
+def _find(call: Call, comment_id: str) -> tuple[Issue, Review, dict[str, Any]]:
+    for issue in call.repo.pulls():
+        for review, comment in issue.pull.comments() if issue.pull else ():
+            if comment["id"] == int(comment_id):
+                if not (review.author is call.account or call.repo.allows(call.account, "write")):
+                    raise Refusal(403, "Must have write access to change comments of others.")
+                return issue, review, comment
+    raise Refusal(404, "Not Found")
+
+
+@route("PATCH", REPO + "/pulls/comments/{comment_id}", needs="pull_requests:write", role="read")
+def edit(call: Call, comment_id: str) -> Answer:
+    issue, review, comment = _find(call, comment_id)
+    changes = {"body": {"from": comment["body"]}}
+    comment["body"] = call.text("body", "PullRequestReviewComment")
+    issue.touch()
+    call.tell("pull_request_review_comment", "edited", issue=issue, review=review, comment=comment, changes=changes)
+    return Answer(200, call.shapes.review_comment(call.repo, issue, review, comment))
+
+
+@route("DELETE", REPO + "/pulls/comments/{comment_id}", needs="pull_requests:write", role="read")
+def delete(call: Call, comment_id: str) -> Answer:
+    issue, review, comment = _find(call, comment_id)
+    review.comments.remove(comment)
+    issue.touch()
+    call.tell("pull_request_review_comment", "deleted", issue=issue, review=review, comment=comment)
+    return Answer(204)

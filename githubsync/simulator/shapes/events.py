@@ -73,10 +73,21 @@ class Events(Work, Ci, Hooks):
         shape["state"] = shape["state"].lower()
         return {"pull_request": self.pull(repo, issue, issue.pull), "review": shape}
 
-    def _of_pull_request_review_comment(self, repo: Repo, *, issue: Issue, review: Review, comment: Json) -> Json:
+    def _of_pull_request_review_comment(
+        self, repo: Repo, *, issue: Issue, review: Review, comment: Json, **more: object
+    ) -> Json:
         assert issue.pull
         shape = self.review_comment(repo, issue, review, comment)
-        return {"pull_request": self.pull(repo, issue, issue.pull), "comment": shape}
+        return {"pull_request": self.pull(repo, issue, issue.pull), "comment": shape, **more}
+
+    def _of_pull_request_review_thread(self, repo: Repo, *, issue: Issue, review: Review, comment: Json) -> Json:
+        assert issue.pull
+        rows = [
+            pair for pair in issue.pull.comments() if comment["id"] in (pair[1]["id"], pair[1].get("in_reply_to_id"))
+        ]
+        told = [self.review_comment(repo, issue, *pair) for pair in rows]
+        thread = {"node_id": node("PullRequestReviewThread", comment["id"]), "comments": told}
+        return {"pull_request": self.pull(repo, issue, issue.pull), "thread": thread}
 
     def _of_create(self, repo: Repo, *, branch: str) -> Json:
         about = {"master_branch": repo.default_branch, "description": None}

@@ -210,6 +210,7 @@ class Work(Basics):
             "url": url,
             "html_url": html,
             "pull_request_url": pull_url,
+            **({"in_reply_to_id": comment["in_reply_to_id"]} if "in_reply_to_id" in comment else {}),
             "pull_request_review_id": review.id,
             "diff_hunk": "@@",
             "path": comment["path"],
