@@ -77,7 +77,7 @@ class BwrapSandbox(WorkspaceSandbox):
         with self._under_way(pump):
             launched = self._spare.take(making) or self._launch(making)
             report = pump.run(launched, words + command.stdin)
-            if self.spec.ahead:
+            if self.spec.ahead and not self._closed:
                 self._spare.prepare(making, lambda: self._launch(making))
         return memory.judged(self._started(report))
 

@@ -282,7 +282,7 @@ def test_only_who_may_limit_an_account_may_raise_its_limit():
         requests.answer(asked, user=viewer, choice="wait")
 
     answer(asked, owner, "wait")
-    assert "Only an administrator" in asked.detail
+    assert "administrators raise it" in asked.detail
 
 
 def test_the_question_is_void_once_nobody_waits_for_the_limit():
