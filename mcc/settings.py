@@ -131,6 +131,7 @@ TEMPLATES = [
                 "budgets.templatetags.steering",
                 "agents.templatetags.team",
                 "projects.templatetags.stages",
+                "projects.templatetags.stopping",
                 "githubsync.templatetags.ways_in",
             ],
         },

@@ -129,16 +129,20 @@ def _freeze(account: Account, user: User | None, reason: str, gently: bool, at: 
         Freeze.objects.create(account=account, user=user, reason=reason, gently=gently, at=at)
         audit.record(user, "budgets.freeze", _subject(account), {"reason": reason, "gently": gently})
         transaction.on_commit(partial(account_frozen.send_robust, Account, account=account))
-        account.refresh_from_db()
-        return account
+    else:
+        _add_to_stop(account, user, reason, gently)
+    account.refresh_from_db()
+    return account
+
+
+def _add_to_stop(account: Account, user: User | None, reason: str, gently: bool) -> None:
+    """Do to the stop that is on what a second one may."""
     if user is not None and _weaker(account, user).update(user=user, reason=reason):
         Account.objects.filter(pk=account.pk).update(frozen_reason=reason)
         audit.record(user, "budgets.freeze", _subject(account), {"reason": reason, "gently": gently})
     if not gently and Account.objects.filter(pk=account.pk, frozen_gently=True).update(frozen_gently=False):
         Freeze.objects.filter(account=account, thawed_at=None).update(gently=False)
         audit.record(user, "budgets.freeze", _subject(account), {"reason": reason, "gently": False})
-    account.refresh_from_db()
-    return account
 
 
 def _weaker(account: Account, user: User) -> QuerySet[Freeze]:

@@ -56,7 +56,7 @@ def head_of(request: Request) -> str:
 
 def asks_about_base_of(request: Request, pull: PullRequest) -> bool:
     """Whether a request for a merge is about the branch that ``pull`` goes into now."""
-    return request.key.split(":")[3] == _mark(pull.base_branch)
+    return request.key.split(":")[3] == mark(pull.base_branch)
 
 
 def seek_approval(pull: PullRequest) -> None:
@@ -64,7 +64,7 @@ def seek_approval(pull: PullRequest) -> None:
     requests.open(
         Request.Kind.MERGE,
         pull.issue,
-        key=requests.key_below(f"merge:{pull.pk}:{pull.head_sha}:{_mark(pull.base_branch)}"),
+        key=requests.key_below(f"merge:{pull.pk}:{pull.head_sha}:{mark(pull.base_branch)}"),
         task=pull.task,
         pull_request=pull,
         question=(f"Merge #{pull.number} {pull.title!r} into {pull.base_branch}? +{pull.additions} -{pull.deletions}"),
@@ -85,7 +85,7 @@ def _evidence(pull: PullRequest) -> str:
     return f"{'; '.join(parts)}."
 
 
-def _mark(branch: str) -> str:
+def mark(branch: str) -> str:
     """Return what stands for ``branch`` in a key: its name may be long."""
     return hashlib.sha256(branch.encode()).hexdigest()[:16]
 

@@ -1,6 +1,5 @@
 """What people do at the forge, past Mission Control. These are facts, whatever was decided here; they only come in."""
 
-import hashlib
 from collections.abc import Sequence
 from typing import Final
 
@@ -130,7 +129,7 @@ def base_seen(pull: PullRequest, branch: str) -> None:
     pull = issue.pull_requests.select_related("task").get(pk=pull.pk)
     if branch == issue.project.default_branch != pull.base_branch:
         merging.turn(pull, branch)
-    about = f"{RETARGETED}{pull.pk}:{hashlib.sha256(branch.encode()).hexdigest()[:16]}"
+    about = f"{RETARGETED}{pull.pk}:{merging.mark(branch)}"
     requests.withdraw(_asked(pull.task, RETARGETED).exclude(key__startswith=f"{about}:"))
     if branch == pull.base_branch:
         requests.withdraw(_asked(pull.task, RETARGETED))

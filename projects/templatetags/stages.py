@@ -4,21 +4,12 @@ from django import template
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from budgets.models import Account
-from mcc.core.models import User
 from projects.models import IssueStatus, TaskStatus
-from projects.services import pausing
 
 register = template.Library()
 
 ISSUE_STAGES = [status for status in IssueStatus if status is not IssueStatus.CANCELLED]
 TASK_STAGES = [status for status in TaskStatus if status is not TaskStatus.CANCELLED]
-
-
-@register.filter
-def resumable_by(account: Account, user: User) -> bool:
-    """``{% if account|resumable_by:shell.user %}``: for whoever may stop it. A query where that is not plain."""
-    return pausing.may_resume(user, account)
 
 
 @register.simple_tag
