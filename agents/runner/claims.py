@@ -19,7 +19,8 @@ from agents.errors import LeaseLost
 from agents.models import Run
 from agents.runner import turns
 from budgets.models import Account
-from mcc.core import handwritten, live, processes
+from mcc.core import flushing, handwritten, live, processes
+from mcc.core.handwritten import Statement
 
 LEASE_S: Final = 15.0
 BATCH: Final = 20
@@ -51,12 +52,12 @@ class Lease:
         sums = {name: f"{_column(name)} = {_column(name)} + %s" for name in add or {}}
         sets = [*sums.values(), *(f"{_column(name)} = %s" for name in changes)] or ["lease_epoch = lease_epoch"]
         values = [*(add or {}).values(), *(_prepared(name, value) for name, value in changes.items())]
-        ours = handwritten.run(
+        fenced = Statement(
             f"UPDATE agents_run SET {', '.join(sets)} "  # noqa: S608 - columns of our own
             "WHERE id = %s AND status = %s AND lease_owner = %s AND lease_epoch = %s",
             [*values, self.run_id, Run.Status.RUNNING.value, self.owner, self.epoch],
         )
-        if not ours:
+        if not handwritten.together(fenced, *flushing.soon())[0].touched:
             raise LeaseLost(f"run {self.run_id}, epoch {self.epoch}")
 
 

@@ -18,7 +18,7 @@ from agents.runner.resting import Stop
 from agents.runner.turns import Threads
 from agents.sandbox import reaping
 from mcc.core import processes
-from mcc.core.dbthread import DatabaseThread
+from mcc.core.flushing import FlushedThread
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Runner:
 
     async def main(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._db = DatabaseThread(self.name)
+        self._db = FlushedThread(self.name)
         # As many again, for what is not a command and waits for no turn: drawing maps, closing workplaces.
         self._tools = ThreadPoolExecutor(2 * TOOL_THREADS, thread_name_prefix="tool")
         self._threads = Threads(TOOL_THREADS)

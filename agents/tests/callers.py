@@ -16,10 +16,10 @@ async def _ask_all(run: object, name: str, count: int, outage_s: float) -> int:
     from agents import client
     from agents.gateway import ModelCall, Patience, complete
     from agents.tests.calls import PROMPT, Heard, forget
-    from mcc.core.dbthread import DatabaseThread
+    from mcc.core.flushing import FlushedThread
 
     patience = Patience(attempts=3, first_pause_s=0.2, silence_s=5, outage_s=outage_s, outage_pause_s=0.2)
-    db = DatabaseThread(name)
+    db = FlushedThread(name)
     calls = [ModelCall(run, PROMPT, [], f"run:{run.pk}/{name}:{number}", patience=patience) for number in range(count)]
     try:
         answers = await asyncio.gather(

@@ -10,7 +10,7 @@ from agents.models import Agent, Conversation, Message, ModelCard, Provider, Rol
 from budgets.models import Account, Hold, Price, Usage
 from budgets.services import accounts
 from mcc.core import rows
-from mcc.core.dbthread import DatabaseThread
+from mcc.core.flushing import FlushedThread
 
 QUICK = Patience(
     attempts=3, first_pause_s=0.01, silence_s=5, look_up_pauses_s=(0.01, 0.01), money_s=1, money_pause_s=0.02
@@ -103,14 +103,14 @@ def ask(
 ) -> Completion:
     """Complete ``call`` on a loop and a database thread of its own."""
 
-    async def asking(db: DatabaseThread) -> Completion:
+    async def asking(db: FlushedThread) -> Completion:
         return await complete(call, db=db, on_text=on_text or Heard(), store=store or journal(call.run))
 
     return on_a_loop(asking)
 
 
-def on_a_loop(scenario: Callable[[DatabaseThread], object]) -> object:
-    db = DatabaseThread("test")
+def on_a_loop(scenario: Callable[[FlushedThread], object]) -> object:
+    db = FlushedThread("test")
 
     async def main() -> object:
         try:

@@ -22,7 +22,7 @@ from bench.peers.litellm_proxy import LITELLM, Price, Proxy, both
 from bench.subjects.bill import sweep_up
 from bench.upstream import Terms
 from budgets.models import Usage
-from mcc.core.dbthread import DatabaseThread
+from mcc.core.flushing import FlushedThread
 
 AT_ONCE = 10
 PRICE = Price(input_usd=50, output_usd=50)
@@ -50,7 +50,7 @@ def measure(scale: Scale) -> Iterator[Finding]:
 
 def _through_gateway(provider: UpstreamServer, count: int) -> Finding:
     gateway = Gateway(provider.url, PRICE, callers=count, limit_nanousd=ENOUGH)
-    db = DatabaseThread("bench")
+    db = FlushedThread("bench")
 
     async def cut(caller: int, chunks: int) -> None:
         left = chunks

@@ -24,7 +24,7 @@ from bench.finding import Finding, Scale, Skipped, Target, percentile
 from bench.peers.litellm_proxy import CLOSED, LITELLM, Price, Proxy, both
 from bench.upstream import Terms
 from mcc.core import garbage
-from mcc.core.dbthread import DatabaseThread
+from mcc.core.flushing import FlushedThread
 
 SHARE = 0.2
 """Of what LiteLLM adds: the most that the gateway may add."""
@@ -91,7 +91,7 @@ def _take_turns(
 ) -> dict[int, Measured]:
     measured = {crowd: Measured() for crowd in crowds}
     lines: dict[str, Line] = {}
-    db = DatabaseThread("bench")
+    db = FlushedThread("bench")
     garbage.spare_imports()  # as every worker does
 
     async def main() -> None:

@@ -29,7 +29,7 @@ from bench.finding import Finding, Scale, Skipped, Target
 from bench.peers.litellm_proxy import LITELLM, Price, Proxy, both
 from bench.upstream import Terms
 from budgets.errors import BudgetExceeded
-from mcc.core.dbthread import DatabaseThread
+from mcc.core.flushing import FlushedThread
 
 BUDGET_NANOUSD, COST_NANOUSD = 100_000_000, 10_000_000
 FITTING = BUDGET_NANOUSD // COST_NANOUSD
@@ -112,7 +112,7 @@ def _through_gateway(provider: UpstreamServer, case: Case) -> Ended:
         limit_nanousd=BUDGET_NANOUSD,
         max_tokens=case.max_tokens or 4_000,
     )
-    db = DatabaseThread("bench")
+    db = FlushedThread("bench")
 
     async def main() -> Ended:
         try:

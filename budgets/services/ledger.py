@@ -26,7 +26,7 @@ from budgets.services.admission import Refusal, Wish
 from budgets.services.bill import Bill
 from budgets.services.statements import Room
 from budgets.signals import hold_overrun
-from mcc.core import sqlitefile
+from mcc.core import flushing, sqlitefile
 from mcc.core.errors import InvalidInput
 
 logger = logging.getLogger(__name__)
@@ -121,7 +121,7 @@ def hold_together(wanted: Sequence[Wanted], at: datetime | None = None) -> list[
 def _admitted(wishes: Sequence[Wish], at: datetime) -> list[Refusal | None]:
     sqlitefile.wait_for_turn()
     # What is set aside for a request that leaves must not be forgotten, even if the power goes.
-    with sqlitefile.flushed():
+    with flushing.flushed():
         return admission.admit(wishes, at)
 
 

@@ -15,7 +15,7 @@ from django.db import connection
 
 from budgets.models import Account, Hold, Limit, Usage
 from budgets.services import locks
-from mcc.core import handwritten, rows
+from mcc.core import flushing, handwritten, rows
 from mcc.core.handwritten import Statement, marks
 
 BLOCK = Limit.Action.BLOCK.value
@@ -66,7 +66,8 @@ def lock_terms(account_ids: Collection[int], at: datetime) -> tuple[list[Term], 
         account_ids,
     )
     theirs = f"own.account_id IN (SELECT account.id FROM budgets_account account WHERE {accounts})"
-    *_, found, rooms = handwritten.together(*locks.sharing(account_ids), terms, _rooms(theirs, account_ids, at))
+    opening = (*flushing.soon(), *locks.sharing(account_ids))
+    *_, found, rooms = handwritten.together(*opening, terms, _rooms(theirs, account_ids, at))
     return [
         Term(account, kind == Account.Kind.GLOBAL, bool(frozen), limit, bool(active))
         for account, kind, frozen, limit, active in found.rows
@@ -138,7 +139,8 @@ def name_generations(names: Sequence[tuple[Hold, str]]) -> None:
     """Raises IntegrityError when another hold has one of the names."""
     sql = "UPDATE budgets_hold SET generation_id = %s WHERE id = %s"
     # By key: whoever locks several holds does it in this order.
-    handwritten.together(*(Statement(sql, [name, hold.pk]) for hold, name in sorted(names, key=lambda it: it[0].pk)))
+    named = (Statement(sql, [name, hold.pk]) for hold, name in sorted(names, key=lambda it: it[0].pk))
+    handwritten.together(*flushing.soon(), *named)
 
 
 def settle(
@@ -156,6 +158,7 @@ def settle(
     lines = "own.account_id IN (SELECT account_id FROM budgets_holdline WHERE hold_id = %s)"
     changed, *_, rooms = handwritten.together(
         Statement(sql, [state, at, note, hold.pk, *states]),
+        *flushing.soon(),
         *locks.sharing_of(hold),
         _rooms(lines, [hold.pk], hold.created_at),
     )

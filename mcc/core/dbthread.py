@@ -88,6 +88,10 @@ class DatabaseThread:
         gathering = self._gatherings.setdefault(function, _Gathering(self, function, part))
         return await gathering.ask(asked)
 
+    def begin(self, function: Callable[[], None]) -> None:
+        """Have ``function`` run on the thread once what waits has been run. Nobody hears how it ends."""
+        self._executor.submit(function)
+
     def close(self) -> None:
         """Finish what was begun, close the connection, end the thread. Blocks meanwhile."""
         self._executor.submit(connections.close_all)

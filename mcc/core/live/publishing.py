@@ -8,7 +8,8 @@ from urllib.parse import urlencode
 
 from django.db import transaction
 
-from mcc.core import handwritten, rows
+from mcc.core import flushing, handwritten, rows
+from mcc.core.handwritten import Statement
 from mcc.core.live import wakeups
 from mcc.core.models import Event, Stream
 
@@ -58,11 +59,12 @@ def _raised(counts: Mapping[str, int]) -> dict[str, Stream]:
     found: dict[str, Stream] = {}
     for names in _batches(sorted(counts)):
         pairs = ", ".join(["(%s, %s)"] * len(names))
-        raised = handwritten.rows(
+        raising = Statement(
             f"INSERT INTO core_stream (name, seq) VALUES {pairs} "  # noqa: S608 - placeholders only
             "ON CONFLICT (name) DO UPDATE SET seq = core_stream.seq + excluded.seq RETURNING id, name, seq",
             [value for name in names for value in (name, counts[name])],
         )
+        raised = handwritten.together(raising, *flushing.soon())[0].rows
         found |= {name: Stream(pk=pk, name=name, seq=seq) for pk, name, seq in raised}
     return found
 
