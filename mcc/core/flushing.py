@@ -78,19 +78,20 @@ class _Flushes(DatabaseThread):
         return await self.run_together(self._flush, line)
 
     def open(self) -> None:
-        """Have the line opened, soon."""
+        """Have the line opened, soon. One that stands is left alone: others count on it."""
         if not self._is_opening:
             self._is_opening = True
             self.begin(self._open)
 
     def _open(self) -> None:
+        if self.line is None:
+            connection.close()
+            try:
+                connection.ensure_connection()
+            except Error as error:
+                logger.info("there is no database to wait for: %s", error)
+            self.line = connection.connection
         self._is_opening = False
-        connection.close()
-        try:
-            connection.ensure_connection()
-        except Error as error:
-            logger.info("there is no database to wait for: %s", error)
-        self.line = connection.connection
 
     def _flush(self, lines: Sequence[object]) -> Sequence[bool]:
         if connection.vendor == "sqlite":

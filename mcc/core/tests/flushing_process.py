@@ -54,6 +54,9 @@ async def _work() -> None:
                 while not times:
                     await asyncio.sleep(0.01)
                 _say("committed")
+            case ["open", *_]:
+                thread.flushes.open()
+                _say("asked")
             case ["let", *_]:
                 disk.set()
                 assert holding and writing

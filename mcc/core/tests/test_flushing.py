@@ -85,6 +85,15 @@ def test_what_was_lost_before_it_could_be_handed_out_is_done_again(lazy_postgres
 
 
 @pytest.mark.postgres
+def test_who_asks_for_the_line_again_does_not_take_it_from_those_who_wait(lazy_postgres, worker):
+    assert tell(worker, "hold the disk") == "held"
+    assert tell(worker, "commit once") == "committed"
+    assert tell(worker, "open again") == "asked"
+    assert tell(worker, "let go") == "handed out after 1"
+    assert said(lazy_postgres) == ["once"]
+
+
+@pytest.mark.postgres
 def test_a_new_connection_says_nothing_of_what_was_committed_before(lazy_postgres, worker):
     assert tell(worker, "hold the disk") == "held"
     assert tell(worker, "commit twice") == "committed"
