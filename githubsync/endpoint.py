@@ -1,7 +1,8 @@
 """Where GitHub posts its deliveries: answered before Django's middleware, which has nothing to say about them.
 
 There is no session, no person and no page here, and a delivery that waits for its answer holds up GitHub. One thread
-with one connection to the database, which stays open, keeps them all: a commit takes less than opening another one.
+with one connection to the database, which stays open, keeps them all: a commit takes less than opening another one. Nor
+does a delivery wait until those before it are on the disk; its answer waits until it is there itself (PostgreSQL).
 """
 
 import re
@@ -10,7 +11,7 @@ from typing import IO
 
 from githubsync.services import webhooks
 from mcc.core.bounded import Application, Message, Receive, Send
-from mcc.core.dbthread import DatabaseThread
+from mcc.core.flushing import FlushedThread
 
 ADDRESS = re.compile(r"/webhooks/github/(\d{1,18})/")
 IN_MEMORY_BYTES = 1024 * 1024
@@ -22,7 +23,7 @@ class Deliveries:
 
     def __init__(self, application: Application) -> None:
         self._application = application
-        self._database = DatabaseThread("deliveries", keep_connection=True)
+        self._database = FlushedThread("deliveries", keep_connection=True)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         address = ADDRESS.fullmatch(scope["path"]) if scope["type"] == "http" else None

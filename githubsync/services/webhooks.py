@@ -19,7 +19,7 @@ from django.utils import timezone
 from githubsync.models import EVENT_LENGTH, Connection, Delivery, Webhook
 from githubsync.services import deliveries
 from githubsync.services.hints import HEARD
-from mcc.core import audit, errands, rows
+from mcc.core import audit, errands, flushing, handwritten, rows
 from mcc.core.encryption import Secret, Undecipherable
 from mcc.core.errors import InvalidInput, NotAllowed
 from mcc.core.models import User
@@ -121,8 +121,8 @@ def _number(guid: str) -> uuid.UUID:
 
 @transaction.atomic
 def _keep(row: Delivery, *, is_first: bool) -> None:
-    new = rows.insert(row, ignore_conflicts=True)
-    if not new:
+    [inserted, *_] = handwritten.together(rows.insertion([row], ignore_conflicts=True), *flushing.soon())
+    if not rows.is_written(row, inserted.rows):
         deliveries.come_again(row.webhook_id, row.guid)
         return
     if row.status == Delivery.Status.RECEIVED:

@@ -38,8 +38,8 @@ FLUSH = "SELECT pg_logical_emit_message(true, 'mcc', '')"
 class FlushedThread(DatabaseThread):
     """A database thread whose transactions wait for the disk beside it, not on it."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
+    def __init__(self, name: str, *, keep_connection: bool = False) -> None:
+        super().__init__(name, keep_connection=keep_connection)
         self.flushes = _Flushes(f"{name}-flush")
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
