@@ -13,8 +13,8 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Coroutine, Iterable
+from importlib import import_module
 
-import psycopg
 from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import connection, connections
@@ -106,7 +106,7 @@ async def listen(heard: Heard) -> None:
     while True:
         try:
             await transport(heard)
-        except (OSError, sqlite3.Error, psycopg.Error) as error:
+        except (OSError, sqlite3.Error) as error:
             logger.warning("wake-up calls are interrupted: %s", error)
         except Exception:
             logger.exception("wake-up calls are interrupted")
@@ -134,11 +134,15 @@ async def _hear_postgres(heard: Heard) -> None:
     params = connection.get_connection_params()
     for key in ("cursor_factory", "context"):
         params.pop(key, None)
-    async with await psycopg.AsyncConnection.connect(**params, autocommit=True) as listener:
-        await listener.execute(f"LISTEN {CHANNEL}")
-        heard(None)
-        async for notice in listener.notifies():
-            heard(_streams(notice.payload))
+    driver = import_module("psycopg")  # 11 MB of every process, for those who have a PostgreSQL
+    try:
+        async with await driver.AsyncConnection.connect(**params, autocommit=True) as listener:
+            await listener.execute(f"LISTEN {CHANNEL}")
+            heard(None)
+            async for notice in listener.notifies():
+                heard(_streams(notice.payload))
+    except driver.Error as error:
+        raise ConnectionError(str(error)) from error
 
 
 async def _hear_sqlite(heard: Heard) -> None:
