@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http import HTTPStatus
 
+from django.conf import settings
+
 from agents.sandbox.egress import addresses, names
 from agents.sandbox.egress.record import Record
 from agents.sandbox.egress.requests import MOST_HEAD_BYTES, PORTS, Asked, Refusal, parse
@@ -139,12 +141,14 @@ class Proxy:
             raise ConnectionAbortedError(f"more than {most} bytes were {way}")
 
     async def _connect(self, asked: Asked) -> tuple[StreamReader, StreamWriter]:
-        """Return a connection to a public address of the host. Raises Refusal."""
+        """Return a connection to an address of the host that it may have. Raises Refusal."""
         found = await self._addresses(asked)
-        public = [address for address in found if addresses.is_public(address)]
-        if not public:
-            raise Refusal(HTTPStatus.FORBIDDEN, asked.subject, "its name leads to no public address")
-        for address in public:
+        is_ours = names.is_listed(names.normal(asked.host), settings.MCC_SANDBOX_PRIVATE_HOSTS)
+        allowed = list(filter(addresses.is_of_a_network if is_ours else addresses.is_public, found))
+        if not allowed:
+            what = "may be reached" if is_ours else "is public"
+            raise Refusal(HTTPStatus.FORBIDDEN, asked.subject, f"its name leads to no address that {what}")
+        for address in allowed:
             with suppress(OSError):
                 reader, writer = await asyncio.wait_for(asyncio.open_connection(address, asked.port), CONNECT_S)
                 if not _is_this_machine(writer):

@@ -190,7 +190,24 @@ def test_other_ports_are_refused(online, port):
 def test_a_listed_name_that_leads_to_an_inner_address_is_refused(online, name):
     result = online.sh(f"{CURL} http://{name}.example.org/")
 
-    assert refusals(result) == [(f"{name}.example.org:80", "its name leads to no public address")]
+    assert refusals(result) == [(f"{name}.example.org:80", "its name leads to no address that is public")]
+
+
+def test_a_host_of_our_own_network_is_reached_where_the_operator_vouches_for_it(online, settings):
+    settings.MCC_SANDBOX_PRIVATE_HOSTS = ["private.example.org", "*.other.example.org"]
+
+    assert "Host: private.example.org" in online.sh(f"{CURL} http://private.example.org/").text
+    refused = online.sh(f"{CURL} http://carrier.example.org/")
+    assert refusals(refused) == [("carrier.example.org:80", "its name leads to no address that is public")]
+
+
+@pytest.mark.parametrize("name", ["metadata", "loopback"])
+def test_this_machine_and_the_metadata_of_a_cloud_are_nobodys_to_vouch_for(online, settings, name):
+    settings.MCC_SANDBOX_PRIVATE_HOSTS = [f"{name}.example.org"]
+
+    result = online.sh(f"{CURL} http://{name}.example.org/")
+
+    assert refusals(result) == [(f"{name}.example.org:80", "its name leads to no address that may be reached")]
 
 
 def test_those_inner_addresses_do_answer_whom_nobody_holds_back(no_network):

@@ -3,7 +3,7 @@
 import pytest
 
 from agents.sandbox.egress import check_host
-from agents.sandbox.egress.addresses import is_public
+from agents.sandbox.egress.addresses import is_of_a_network, is_public
 from agents.sandbox.egress.names import is_listed, normal
 
 
@@ -73,3 +73,29 @@ def test_public_addresses(address):
 )
 def test_addresses_that_no_name_may_lead_to(address):
     assert not is_public(address)
+
+
+@pytest.mark.parametrize("address", ["10.1.2.3", "192.168.1.1", "100.64.0.1", "fd12::1", "8.8.8.8", "::ffff:10.0.0.1"])
+def test_addresses_of_our_own_network(address):
+    assert is_of_a_network(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("127.0.0.1", "127.9.9.9", "0.0.0.0", "0.1.2.3", "169.254.169.254", "224.0.0.1", "255.255.255.255"),
+        *(
+            "::",
+            "::1",
+            "fe80::1",
+            "fe80::1%eth0",
+            "ff02::1",
+            "::ffff:127.0.0.1",
+            "::ffff:169.254.169.254",
+            "::127.0.0.1",
+        ),
+        *("64:ff9b::a9fe:a9fe", "2002:7f00:1::", "2001:0:808:808::1", "fd00:ec2::254", "not an address"),
+    ],
+)
+def test_addresses_that_are_of_this_machine_or_its_link_whoever_vouches(address):
+    assert not is_of_a_network(address)
