@@ -1,8 +1,8 @@
 """The system calls that no command needs: a classic BPF program for ``bwrap --seccomp``, made without a library.
 
 Everything is allowed but what widens the kernel's attack surface (bpf, io_uring, new namespaces, mounts, tracing,
-keys, modules), reaches the terminal that started us (TIOCSTI), or holds memory that no watchdog can see (memfd,
-large System V segments). https://docs.kernel.org/userspace-api/seccomp_filter.html
+keys, modules), reaches the terminal that started us (TIOCSTI), holds memory that no watchdog can see (memfd,
+large segments, queues and semaphores of System V), or takes disk faster than any can look (fallocate). https://docs.kernel.org/userspace-api/seccomp_filter.html
 """
 
 import errno
@@ -80,6 +80,11 @@ ABSENT = {  # answered as by an old kernel, so that libraries fall back to what 
     "clone3": (435, 435),
     "memfd_create": (319, 279),
     "memfd_secret": (447, 447),
+    "msgget": (68, 186),
+    "semget": (64, 190),
+}
+UNSUPPORTED = {  # answered as by a file system that cannot, so that libraries write instead, which can be watched
+    "fallocate": (285, 47),
 }
 READING = {  # what is left to a process that has all it needs but what it is to read
     "read": (0, 63),
@@ -104,11 +109,14 @@ READING = {  # what is left to a process that has all it needs but what it is to
 }
 CLONE, IOCTL, SHMGET = (56, 220), (16, 29), (29, 194)
 SOCKET, SOCKETPAIR = (41, 198), (53, 199)
+SETSOCKOPT = (54, 208)
 MKNOD, MKNODAT = (133, None), (259, 33)
 
 NAMESPACE_FLAGS = 0x7E020000  # CLONE_NEW: NS, CGROUP, UTS, IPC, USER, PID, NET
 DEVICE_BIT = 0x2000  # in S_IFCHR and S_IFBLK, not in those of files, FIFOs and sockets
 TIOCSTI, TIOCLINUX = 0x5412, 0x541C
+RESERVING = (0x40305828, 0x4030582A, 0x40305839)  # FS_IOC_RESVSP, _RESVSP64, _ZERO_RANGE: fallocate by another name
+SOL_SOCKET, BUFFER_SIZES = 1, (7, 8)  # SO_SNDBUF, SO_RCVBUF
 FAMILIES = (1, 2, 10, 16)  # AF_UNIX, AF_INET, AF_INET6, AF_NETLINK
 SHARED_SEGMENT_MAX = 64 * 1024
 
@@ -129,13 +137,16 @@ def program(machine: str | None = None) -> bytes:
         lines += _case(numbers[column], [_fail(errno.EPERM)])
     for numbers in ABSENT.values():
         lines += _case(numbers[column], [_fail(errno.ENOSYS)])
+    for numbers in UNSUPPORTED.values():
+        lines += _case(numbers[column], [_fail(errno.EOPNOTSUPP)])
     lines += _case(CLONE[column], _unless(0, JUMP_BITS, [NAMESPACE_FLAGS], errno.EPERM))
-    lines += _case(IOCTL[column], _unless(1, JUMP_EQUAL, [TIOCSTI, TIOCLINUX], errno.EPERM))
+    lines += _case(IOCTL[column], _unless(1, JUMP_EQUAL, [TIOCSTI, TIOCLINUX, *RESERVING], errno.EPERM))
     lines += _case(MKNOD[column], _unless(1, JUMP_BITS, [DEVICE_BIT], errno.EPERM))
     lines += _case(MKNODAT[column], _unless(2, JUMP_BITS, [DEVICE_BIT], errno.EPERM))
     lines += _case(SOCKET[column], _known_family())
     lines += _case(SOCKETPAIR[column], _known_family())
     lines += _case(SHMGET[column], _small_segment())
+    lines += _case(SETSOCKOPT[column], _usual_buffers())
     return _compiled([*lines, _return(ALLOW)])
 
 
@@ -183,6 +194,14 @@ def _known_family() -> Program:
     for family in FAMILIES:
         lines += [(JUMP_EQUAL, 0, 1, family), _return(ALLOW)]
     return [*lines, _fail(errno.EAFNOSUPPORT)]
+
+
+def _usual_buffers() -> Program:
+    """Do nothing and say that it was done: what waits in sockets is memory of nobody's, so they keep the usual size."""
+    lines: Program = [_load(1), (JUMP_EQUAL, 1, 0, SOL_SOCKET), _return(ALLOW), _load(2)]
+    for option in BUFFER_SIZES:
+        lines += [(JUMP_EQUAL, 0, 1, option), _fail(0)]
+    return [*lines, _return(ALLOW)]
 
 
 def _small_segment() -> Program:

@@ -9,6 +9,7 @@ import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from agents.sandbox import unlinked
 from agents.sandbox.pump import Verdict
 from agents.sandbox.types import MIB, Ending, Limits, Result
 
@@ -16,11 +17,22 @@ RESIDENT = ("RssAnon:", "RssShmem:", "VmPTE:")
 PROPORTIONAL = ("Pss_Anon:", "Pss_Shmem:")
 
 
+SOCKET_MOST = 2 * 212_992
+"""Bytes that the kernel keeps for one socket at most: twice the usual buffer (``net.core.wmem_default``), of which none
+is larger in a sandbox (`seccomp`). TCP's grow, but all of TCP on this machine has a limit of its own.
+"""
+
+
 class MemoryWatch:
-    """Adds up what the processes below the sandbox's first hold, and minds what the host has left."""
+    """Adds up what the processes below the sandbox's first hold, and minds what the host has left.
+
+    What waits in sockets belongs to no process. It can be no more than the sandbox's sockets may hold, nor than what
+    the host has lost since and no process shows: the less of the two counts.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self._available = memory_available()
         self.peak = 0
 
     def look(self, init_pid: int | None) -> Verdict | None:
@@ -32,6 +44,9 @@ class MemoryWatch:
             # Pages shared by many count once: dear to ask for, so only when it matters.
             shared_once = sum(_kilobytes(pid, "smaps_rollup", PROPORTIONAL) for pid in processes) * 1024
             used = shared_once or used
+        in_sockets = SOCKET_MOST * _sockets(init_pid)
+        if used + in_sockets > self._limits.memory:
+            used += min(in_sockets, max(0, self._available - memory_available() - used))
         self.peak = max(self.peak, used)
         if used > self._limits.memory:
             return Verdict(Ending.MEMORY_LIMIT, f"{used // MIB} MiB in {len(processes)} processes")
@@ -85,6 +100,15 @@ def _kilobytes(pid: int, table: str, fields: tuple[str, ...]) -> int:
         return 0
 
 
+def _sockets(pid: int) -> int:
+    """Return how many sockets there are in the network of a process."""
+    try:
+        with open(f"/proc/{pid}/net/sockstat", "rb") as lines:  # noqa: PTH123
+            return int(lines.readline().split()[-1])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
 @dataclass(frozen=True)
 class Kind:
     """Something a workspace may hold too much of."""
@@ -97,16 +121,20 @@ class Kind:
     slack: int
     """How much more a full one may hold while it is tidied up."""
 
+    place: int
+    """In what `unlinked.held` returns."""
 
-BYTES = Kind("bytes", "--block-size=1", 256 * MIB, 64 * MIB)
-FILES = Kind("files", "--inodes", 20_000, 1000)
+
+BYTES = Kind("bytes", "--block-size=1", 256 * MIB, 64 * MIB, 0)
+FILES = Kind("files", "--inodes", 20_000, 1000, 1)
 
 
 class Gauge:
     """How much of one kind a workspace holds.
 
     ``du`` walks it only after the whole file system has lost a good part of what is still allowed: asking the
-    file system costs nothing, walking 100 000 files costs half a second. It walks in a process of its own.
+    file system costs nothing, walking 100 000 files costs half a second. It walks in a process of its own. What has
+    no name any more is looked for then, too.
     """
 
     def __init__(self, workspace: Path, kind: Kind) -> None:
@@ -169,6 +197,7 @@ class Gauge:
             held = max(held, self._free_then - free)
         else:
             self._free_then = free
+            held += unlinked.held(self._workspace)[self._kind.place]
         self.held, self._walk = held, None
 
 

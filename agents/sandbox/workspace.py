@@ -30,7 +30,7 @@ WAIT_S = 0.04
 FULL = "the workspace is over its limit: only deleting works until it is below again"
 TERMS: Final = (
     "files by size and /tmp, /dev/shm and home by the kernel",
-    "the disk only by a watchdog, which may be late by some 100 MiB",
+    "the disk only by a watchdog that looks four times a second: as late as that, by what is written meanwhile",
     "no network but the proxy to listed hosts",
     "system calls by MCC's own seccomp filter",
 )

@@ -1,4 +1,4 @@
-"""The 41 attacks that a sandbox must stop, each against every kind of sandbox that this machine has.
+"""The 45 attacks that a sandbox must stop, each against every kind of sandbox that this machine has.
 
 Most are in the modules about their subject; ``ATTACKS`` says where. What had no other place is here.
 """
@@ -64,6 +64,12 @@ ATTACKS = {
     "A39 memory files": "test_limits.test_memory_that_no_watchdog_sees_cannot_be_made",
     "A40 System V segments": "test_attacks.test_a40_segments_that_nobody_holds_do_not_pile_up",
     "A41 inherited files": "test_isolation.test_no_open_file_of_the_app_is_inherited",
+    "A42 memory in sockets": "test_limits.test_memory_in_sockets_counts",
+    "A43 System V queues and semaphores, large buffers": (
+        "test_limits.test_system_v_queues_and_semaphores_are_not_to_be_had_and_buffers_keep_their_size"
+    ),
+    "A44 disk without writing": "test_limits.test_disk_is_not_taken_faster_than_anybody_can_look",
+    "A45 files without a name": "test_limits.test_files_without_a_name_count",
 }
 
 
@@ -74,7 +80,7 @@ def test_every_attack_has_its_test_against_each_kind_of_sandbox(attack, request)
     arguments = set(function.__code__.co_varnames[: function.__code__.co_argcount])
 
     assert arguments & {"sandbox", "make_sandbox"}, "it runs in no sandbox"
-    assert {f"A{number:02}" for number in range(1, 42)} == {known[:3] for known in ATTACKS}
+    assert {f"A{number:02}" for number in range(1, 46)} == {known[:3] for known in ATTACKS}
 
 
 def test_a05_no_way_leads_through_the_processes_of_others(sandbox):

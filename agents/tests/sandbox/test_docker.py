@@ -58,7 +58,10 @@ def test_the_filter_of_containers_refuses_what_that_of_bubblewrap_refuses():
     whole = {name for rule in rules if "args" not in rule for name in rule["names"]}
     families = {rule["args"][0]["value"] for rule in rules if rule["names"] == ["socket", "socketpair"]}
 
-    assert whole == set(seccomp.DENIED) | set(seccomp.ABSENT)
+    ioctls = {rule["args"][0]["valueTwo"] for rule in rules if rule["names"] == ["ioctl"]}
+
+    assert whole == set(seccomp.DENIED) | set(seccomp.ABSENT) | set(seccomp.UNSUPPORTED)
+    assert ioctls == {seccomp.TIOCSTI, seccomp.TIOCLINUX, *seccomp.RESERVING}
     assert families == set(range(18)) - set(seccomp.FAMILIES)
 
 

@@ -137,6 +137,44 @@ def test_memory_that_no_watchdog_sees_cannot_be_made(sandbox):
     assert int(mebibytes) <= 32
 
 
+@needs_python
+def test_memory_in_sockets_counts(sandbox):
+    script = (
+        "import os, socket, time\n"
+        "for child in range(60):\n"
+        "  if os.fork() == 0:\n"
+        "    pairs = [socket.socketpair() for _ in range(400)]\n"
+        "    for pair in pairs:\n"
+        "      for end in pair:\n"
+        "        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)\n"
+        "        end.setblocking(False)\n"
+        "        try:\n"
+        "          while True: end.send(b'x' * 65536)\n"
+        "        except (BlockingIOError, MemoryError, OSError): pass\n"
+        "    time.sleep(60)\n"
+        "time.sleep(60)"
+    )
+    result = sandbox.run([PYTHON, "-c", script])
+
+    assert result.outcome is Ending.MEMORY_LIMIT
+    assert result.wall_s < 10
+
+
+@needs_python
+def test_system_v_queues_and_semaphores_are_not_to_be_had_and_buffers_keep_their_size(sandbox, backend):
+    script = (
+        "import ctypes, socket\nlibc = ctypes.CDLL(None, use_errno=True)\n"
+        "print(libc.msgget(0, 0o1600), ctypes.get_errno(), libc.semget(0, 1, 0o1600), ctypes.get_errno())\n"
+        "one, _ = socket.socketpair()\nusual = one.getsockopt(1, 7)\none.setsockopt(1, 7, 1 << 22)\n"
+        "one.setsockopt(1, 16, 1)\nprint(one.getsockopt(1, 7) == usual, one.getsockopt(1, 16))"
+    )
+    said = sandbox.run([PYTHON, "-c", script]).text.split()
+
+    assert said[:4] == ["-1", "38", "-1", "38"]
+    assert said[5] == "1", "other options are set as ever"
+    assert said[4] == "True" or backend.name == "docker", "a container's are limited by its control group"
+
+
 def test_a_fork_bomb_ends_with_its_command(make_sandbox):
     sandbox = make_sandbox(wall_s=1)
 
@@ -221,6 +259,50 @@ def test_large_files_in_hidden_directories_count_too(make_sandbox):
     """
 
     assert sandbox.sh(script).outcome is Ending.DISK_LIMIT
+
+
+@needs_python
+@pytest.mark.parametrize(
+    "reserve",
+    [
+        "os.posix_fallocate(f, 0, 60 << 20)",
+        "fcntl.ioctl(f, 0x4030582A, struct.pack('hhqqiI16x', 0, 0, 0, 60 << 20, 0, 0))",
+    ],
+    ids=["fallocate", "FS_IOC_RESVSP64"],
+)
+def test_disk_is_not_taken_faster_than_anybody_can_look(sandbox, reserve):
+    script = (
+        "import fcntl, os, struct\n"
+        "for number in range(50):\n"
+        "  f = os.open(f'f{number}', os.O_CREAT | os.O_RDWR)\n"
+        "  try: " + reserve + "\n"
+        "  except OSError as error: print(error.errno); break\n"
+    )
+    sandbox.run([PYTHON, "-c", script])
+
+    assert places.disk_usage(sandbox.spec.workspace) < 600 * MIB
+
+
+@needs_python
+@pytest.mark.parametrize("keep", ["open", "mapped"])
+def test_files_without_a_name_count(sandbox, keep):
+    script = (
+        "import mmap, os, sys, time\nkept = []\n"
+        "for number in range(40):\n"
+        "  f = os.open('f', os.O_CREAT | os.O_RDWR)\n"
+        "  os.unlink('f')\n"
+        "  for _ in range(20): os.write(f, b'x' * (1 << 20))\n"
+        "  kept.append(mmap.mmap(f, 20 << 20))\n"
+        "  if sys.argv[1] == 'open': kept[-1] = f\n"
+        "  else: os.close(f)\n"
+        "  time.sleep(0.1)\n"
+        "time.sleep(30)"
+    )
+
+    result = sandbox.run([PYTHON, "-c", script, keep])
+
+    assert result.outcome is Ending.DISK_LIMIT
+    assert result.wall_s < 20
 
 
 def test_too_many_files_stop_their_command(make_sandbox):
