@@ -47,10 +47,11 @@ def tokens_of(run: Run) -> int:
 
 
 def meters(runs: Sequence[Run]) -> dict[int, WindowMeter]:
-    """Return the meter of each of ``runs``, by key. Three queries, however many; none for none."""
+    """Return the meter of each of ``runs``, by key. Three queries, however many; one while none has an answer."""
     if not runs:
         return {}
-    answers = Message.objects.filter(run__in=runs, role=Message.Role.ASSISTANT, usage__isnull=False).order_by()
+    begun = [run for run in runs if run.step]
+    answers = Message.objects.filter(run__in=begun, role=Message.Role.ASSISTANT, usage__isnull=False).order_by()
     last = answers.values("run").annotate(at=Max("pk")).values_list("at", flat=True)
     prompts = {row.run_id: row.usage for row in Message.objects.filter(pk__in=list(last)).select_related("usage")}
     times, learned = _condensed([run.conversation_id for run in runs])

@@ -9,7 +9,8 @@ import struct
 import time
 from urllib.parse import quote
 
-HEAD = re.compile(rb'"stream":"([^"]+)","seq":(\d+)')
+HEAD = re.compile(rb'"stream":"([^"]+)","seq":(\d+),"kind":"(?!state")')
+"""Of an event: a state has the number of one that may be on its way yet."""
 ACK_EVERY = 20
 
 

@@ -208,7 +208,7 @@ def _shown(runs: Sequence[Run], *, whole: bool) -> list[tuple[list[AnyStep], int
         messages[message.run_id].append(message)
     counts = {
         run: (answers, calls_)
-        for run, answers, calls_ in Message.objects.filter(run__in=runs)
+        for run, answers, calls_ in Message.objects.filter(run__in=[run for run in runs if run.step])
         .order_by()
         .values_list("run")
         .annotate(answers=Count("pk", filter=Q(role=Message.Role.ASSISTANT)), calls=Count("pk", filter=Q(role="tool")))

@@ -53,6 +53,8 @@ def of_tasks(project: Project, size: str) -> Experience:
 
 def _issues(done: QuerySet[Issue], project: Project, *, is_own: bool) -> Experience:
     rows = list(done.filter(started_at__isnull=False).select_related("account").order_by("-finished_at")[:REMEMBERED])
+    if not rows:
+        return Experience(is_own=is_own)
     runs = Run.objects.filter(assignment__issue__in=[issue.pk for issue in rows])
     then, now = _costs(runs, "assignment__issue", project)
     spent = totals(issue.account for issue in rows)

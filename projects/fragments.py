@@ -1,4 +1,6 @@
-"""How the events of an issue's stream look: fragments for whoever has one of its pages open, whoever that is.
+"""How an issue's stream looks: fragments for whoever has one of its pages open, whoever that is.
+
+An event draws what it is about. Stages, rail and counts follow from many of them: they are the state of the stream.
 
 Two swap styles of ours (``static/mcc/js/swaps.js``) make every event harmless when it comes twice: ``upsert`` puts an
 element in the place of the one with its id, or at the end; ``insert`` adds it only where it is missing.
@@ -7,11 +9,11 @@ element in the place of the one with its id, or at the end; ``insert`` adds it o
 from typing import Any
 
 from django.template.loader import render_to_string
-from django.utils.safestring import SafeString
 
 from agents import window
 from agents.models import Condensation, Message, Run, Rung
 from budgets.queries import spent_nanousd, standings
+from mcc.core import live
 from mcc.core.live import renderer
 from mcc.core.models import Event
 from projects import conversation
@@ -20,6 +22,8 @@ from projects.models import Issue, PullRequest
 from projects.pull_page import pull_page
 
 PREFIX = "issue:"
+MOVING = ("run", "issue", "task", "pull", "check", "vote", "request")
+"""Events after which stages, rail and counts may be others."""
 
 
 def on_issue(event: Event) -> bool:
@@ -64,7 +68,7 @@ def rung(event: Event) -> str:
     return render_to_string("projects/live/rung.html", context)
 
 
-@renderer("delta")
+@renderer("delta", quick=True)
 def delta(event: Event) -> str:
     """What a model is writing this moment, block by block."""
     if not on_issue(event):
@@ -90,14 +94,13 @@ def run(event: Event) -> str:
         return ""
     row = Run.objects.select_related("agent", "model__provider", "conversation").get(pk=event.data["run"])
     entry = conversation.entries_of([row])[0]
-    parts = render_to_string("projects/live/run.html", {"entry": entry, "run": row, "task": entry.task})
-    return parts + _state(event)
+    return render_to_string("projects/live/run.html", {"entry": entry, "run": row, "task": entry.task})
 
 
 @renderer("issue")
-@renderer("task")
-def state(event: Event) -> str:
-    return _state(event) if on_issue(event) else ""
+def moved(event: Event) -> str:
+    """The issue itself changed: what can be done with it, which each page fetches itself, and whether it is paused."""
+    return render_to_string("projects/live/moved.html", {"issue": _issue(event)}) if on_issue(event) else ""
 
 
 @renderer("pull")
@@ -111,7 +114,7 @@ def evidence(event: Event) -> str:
     if pull is None:
         return ""
     context = {"page": pull_page(pull), "pull": pull, "moved": event.kind == "pull"}
-    return render_to_string("projects/live/evidence.html", context) + _state(event)
+    return render_to_string("projects/live/evidence.html", context)
 
 
 @renderer("request")
@@ -119,16 +122,19 @@ def request(event: Event) -> str:
     """A question came up or was answered: each page fetches it itself, for not everybody may answer."""
     if not on_issue(event):
         return ""
-    return render_to_string("projects/live/request.html", {"pk": event.data["request"]}) + _state(event)
+    return render_to_string("projects/live/request.html", {"pk": event.data["request"]})
 
 
-def _state(event: Event) -> SafeString:
+@live.state("issue", after=MOVING)
+def state(key: str) -> str:
     """Stages, rail and counts of the issue."""
-    issue = _issue(event)
-    context = {"page": issue_page(issue), "issue": issue, "moved": event.kind == "issue"}
-    return SafeString(render_to_string("projects/live/state.html", context))
+    issue = _issue_at(int(key))
+    return render_to_string("projects/live/state.html", {"page": issue_page(issue), "issue": issue})
 
 
 def _issue(event: Event) -> Issue:
-    rows = Issue.objects.select_related("project__account", "account", "created_by")
-    return rows.get(pk=int(event.stream.name.removeprefix(PREFIX)))
+    return _issue_at(int(event.stream.name.removeprefix(PREFIX)))
+
+
+def _issue_at(pk: int) -> Issue:
+    return Issue.objects.select_related("project__account", "account", "created_by").get(pk=pk)

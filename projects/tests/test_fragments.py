@@ -10,6 +10,7 @@ from mcc.core import live
 from mcc.core.live import registry
 from mcc.core.live.envelopes import envelope
 from mcc.core.models import Event
+from projects import fragments
 from projects.models import Vote
 from projects.services import news, requests
 from projects.tests import factories, talk
@@ -102,13 +103,22 @@ def test_evidence_and_state_follow_checks_votes_and_moves(issue, run):
     facts = {"issue": issue.pk, "task": task.pk}
     content = sent(issue, "check", check=1, **facts)
     assert (f"#proof-{pull.pk}", "outerMorph") in targets(content)
-    assert (f"#rail-{issue.pk}", "outerMorph") in targets(content)
     assert f"#files-{pull.pk}" not in content
     assert (f"#files-{pull.pk}", "outerHTML") in targets(sent(issue, "pull", pull=pull.pk, **facts))
     agent = issue.project.team.filter(role=Role.TESTER).get()
     Vote.objects.create(pull_request=pull, kind="tester", verdict="reject", head_sha=pull.head_sha, agent=agent)
     assert "fails it" in sent(issue, "vote", vote=1, **facts)
-    assert (f"#stages-{issue.pk}", "outerMorph") in targets(sent(issue, "issue", issue=issue.pk))
+    assert (f"#actions-{issue.pk}", "outerHTML") in targets(sent(issue, "issue", issue=issue.pk))
+
+
+def test_stages_rail_and_counts_are_the_state_of_the_stream(issue, run):
+    factories.pull(issue.tasks.get())
+    content = registry.state_of(issue.stream)
+    drawn = [f"#stages-{issue.pk}", f"#stage-{issue.pk}", f"#rail-{issue.pk}"]
+    assert [target for target, _ in targets(content)] == [*drawn, "#count-changes", "#count-checks", "#count-cost"]
+    assert all(registry.changes_state(issue.stream, kind) for kind in fragments.MOVING)
+    assert not registry.changes_state(issue.stream, "delta")
+    assert registry.state_of("company") == "", "pages of the company fetch what is theirs"
 
 
 def test_no_fragment_holds_a_form_or_a_token(issue, run):
@@ -118,8 +128,9 @@ def test_no_fragment_holds_a_form_or_a_token(issue, run):
     factories.pull(task)
     answered = talk.answer(run, "Hm.", ("view", {"path": "a"}))
     facts = {"issue": issue.pk, "task": task.pk, "run": run.pk, "request": asked.pk, "message": answered.pk}
-    for kind in ("message", "run", "issue", "task", "pull", "check", "vote", "request", "doing"):
-        content = sent(issue, kind, step=0, text="x", **facts)
+    events = ("message", "run", "issue", "pull", "check", "vote", "request", "doing")
+    drawn = [sent(issue, kind, step=0, text="x", **facts) for kind in events]
+    for content in (*drawn, registry.state_of(issue.stream)):
         assert content
         assert "<form" not in content
         assert "csrf" not in content
@@ -142,7 +153,7 @@ def test_every_id_that_a_fragment_aims_at_is_on_the_page(issue, run, client):
     answered = talk.answer(run, "Hm.")
     facts = {"issue": issue.pk, "task": task.pk, "run": run.pk, "message": answered.pk, "request": 0}
     facts |= {"step": 0, "text": "x", "blocks": [[0, "x", True]]}
-    aimed = set()
+    aimed = {target for target, _ in targets(registry.state_of(issue.stream))}
     for kind in ("message", "delta", "doing", "run", "issue", "pull", "check"):
         aimed |= {target for target, _ in targets(sent(issue, kind, **facts))}
     assert [target for target in sorted(aimed) if f'id="{target[1:]}"' not in pages] == []

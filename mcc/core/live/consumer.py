@@ -2,6 +2,7 @@
 
 /ws/?s=issue:5@120&s=company     events of issue:5 after number 120, and of company from now on
 <- {"stream": "issue:5", "seq": 121, "kind": "message", "content": "<hx-partial …>"}
+<- {"stream": "issue:5", "seq": 121, "kind": "state", …}   how things stand: no event, and its number is no place
 <- {"stream": "issue:5", "seq": 9000, "reset": true}      too far behind: load the page again
 -> {"ack": 121, "stream": "issue:5"}                      what arrived last
 """
@@ -15,7 +16,7 @@ from urllib.parse import parse_qsl
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import DatabaseError
 
-from mcc.core.live.envelopes import BATCH, Envelope
+from mcc.core.live.envelopes import BATCH, STATE, Envelope
 from mcc.core.live.hub import hub
 
 logger = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self.session_key = self.scope["session"].session_key
         self._sent: dict[str, int] = {}
         self._late = set(streams)
-        self._queue: deque[tuple[str, int, str]] = deque()
+        self._queue: deque[tuple[str, Envelope]] = deque()
         self._wake = asyncio.Event()
         self._under_way: deque[tuple[str, int, int]] = deque()
         self._window_used = 0
@@ -78,17 +79,16 @@ class LiveConsumer(AsyncWebsocketConsumer):
             seq, stream = int(message["ack"]), message.get("stream")
         except (ValueError, TypeError, KeyError, AttributeError):
             return
-        if any(seq == number and stream in (None, name) for name, number, _ in self._under_way):
-            self._release(stream, seq)
+        under_way = enumerate(self._under_way, 1)
+        places = [at for at, (name, number, _) in under_way if number == seq and stream in (None, name)]
+        self._release(max(places, default=0))
 
-    def _release(self, stream: str | None, seq: int) -> None:
-        """Everything up to the acknowledged message has arrived: messages are delivered in order."""
-        while self._under_way:
-            name, number, size = self._under_way.popleft()
-            self._window_used -= size
-            if number == seq and stream in (None, name):
-                break
-        self._acknowledged.set()
+    def _release(self, count: int) -> None:
+        """The first ``count`` messages under way have arrived, for they are delivered in order."""
+        for _ in range(count):
+            self._window_used -= self._under_way.popleft()[2]
+        if count:
+            self._acknowledged.set()
 
     async def refuse(self) -> None:
         await self.close(code=NOT_ALLOWED)
@@ -96,10 +96,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
     def feed(self, stream: str, envelopes: list[Envelope]) -> None:
         if stream in self._late:
             return
-        self._queue.extend((stream, seq, text) for seq, text in envelopes)
+        self._queue.extend((stream, envelope) for envelope in envelopes)
         if len(self._queue) > BUFFERED:
             # Too slow: drop the copies and read from the log when there is room.
-            self._late.update(name for name, _, _ in self._queue)
+            self._late.update(name for name, _ in self._queue)
             self._queue.clear()
         self._wake.set()
 
@@ -128,31 +128,36 @@ class LiveConsumer(AsyncWebsocketConsumer):
                 stream = self._late.pop()
                 await self._replay(stream)
             else:
-                stream, seq, text = self._queue.popleft()
-                await self._deliver(stream, seq, text)
+                await self._deliver(*self._queue.popleft())
 
     async def _replay(self, stream: str) -> None:
-        """Send what the log holds after the last number sent, or tell the page to load again when that is too much."""
+        """Send what the log holds after the last number sent, or tell the page to load again when that is too much.
+
+        Then how things stand, whatever was sent: the state that belonged to the last event may have been lost.
+        """
         newest = await self._hub.position(stream)
         if not 0 <= newest - self._sent[stream] <= REPLAY:
             text = json.dumps({"stream": stream, "seq": newest, "reset": True})
             self._sent[stream] = newest - 1
-            await self._deliver(stream, newest, text)
+            await self._deliver(stream, Envelope(newest, text, "reset"))
             return
         while envelopes := await self._hub.read(stream, self._sent[stream]):
-            for seq, text in envelopes:
-                await self._deliver(stream, seq, text)
+            for envelope in envelopes:
+                await self._deliver(stream, envelope)
             if len(envelopes) < BATCH:
-                return
+                break
+        self._hub.owe_state(stream, [self])
 
-    async def _deliver(self, stream: str, seq: int, text: str) -> None:
+    async def _deliver(self, stream: str, envelope: Envelope) -> None:
         """Send one message when the window has room; raises TimeoutError when the reader does not read."""
-        if seq <= self._sent[stream]:
+        seq, text, kind = envelope
+        if seq <= self._sent[stream] and kind != STATE:
             return
         while self._window_used > WINDOW:
             self._acknowledged.clear()
             await asyncio.wait_for(self._acknowledged.wait(), PATIENCE_S)
-        self._sent[stream] = seq
+        if kind != STATE:
+            self._sent[stream] = seq
         self._under_way.append((stream, seq, len(text)))
         self._window_used += len(text)
         await self.base_send({"type": "websocket.send", "text": text})

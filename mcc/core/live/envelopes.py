@@ -4,12 +4,12 @@ import json
 import logging
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from django.db import DatabaseError
 
 from mcc.core import handwritten
-from mcc.core.live.registry import renderer_of
+from mcc.core.live.registry import renderer_of, state_of
 from mcc.core.models import Event, Stream
 
 logger = logging.getLogger(__name__)
@@ -19,8 +19,19 @@ STREAMS_AT_ONCE = 100
 """In one statement: SQLite joins 500 selections at most."""
 CACHED_CHARACTERS = 8_000_000
 
-Envelope = tuple[int, str]
-"""The number of an event and the text that goes over the wire."""
+STATE = "state"
+"""The kind of envelopes that show no event, but how things stand."""
+
+
+class Envelope(NamedTuple):
+    """The number of an event and the text that goes over the wire.
+
+    A state has the number of the newest event that was fed before it, which makes it no event of that number.
+    """
+
+    seq: int
+    text: str
+    kind: str
 
 
 class Row(NamedTuple):
@@ -65,12 +76,13 @@ class EnvelopeCache:
 
     def known(self, rows: Sequence[Row]) -> list[Envelope] | None:
         """Return the envelopes of ``rows`` if all were made before. From any thread."""
-        texts = [(row.seq, self._texts.get(row.key)) for row in rows]
-        return None if any(text is None for _, text in texts) else cast("list[Envelope]", texts)
+        texts = [(row, self._texts.get(row.key)) for row in rows]
+        known = [Envelope(row.seq, text, row.kind) for row, text in texts if text is not None]
+        return known if len(known) == len(rows) else None
 
     def made(self, rows: Sequence[Row]) -> list[Envelope]:
         """Return the envelopes of ``rows``. Queries; from one thread only."""
-        return [(row.seq, self._text(row)) for row in rows]
+        return [Envelope(row.seq, self._text(row), row.kind) for row in rows]
 
     def _text(self, row: Row) -> str:
         if text := self._texts.get(row.key):
@@ -87,7 +99,7 @@ class EnvelopeCache:
 
 def envelope(event: Event) -> str:
     """Return what goes over the wire: ``{"stream", "seq", "kind", "content"?}``; htmx swaps the content."""
-    body = {"stream": event.stream.name, "seq": event.seq, "kind": event.kind}
+    content = ""
     if render := renderer_of(event.kind):
         try:
             content = render(event)
@@ -96,7 +108,26 @@ def envelope(event: Event) -> str:
         except Exception:
             # One broken renderer must not silence the stream for everybody.
             logger.exception("event %s of %s cannot be shown", event.seq, event.stream.name)
-            content = ""
-        if content:
-            body["content"] = content
+    return _wire(event.stream.name, event.seq, event.kind, content)
+
+
+def state_envelope(stream: str, seq: int, content: str) -> Envelope:
+    return Envelope(seq, _wire(stream, seq, STATE, content), STATE)
+
+
+def drawn_state(stream: str) -> str:
+    """Return how things stand on ``stream``; "" when that cannot be drawn. Queries."""
+    try:
+        return state_of(stream)
+    except DatabaseError:
+        raise
+    except Exception:
+        logger.exception("the state of %s cannot be shown", stream)
+        return ""
+
+
+def _wire(stream: str, seq: int, kind: str, content: str) -> str:
+    body = {"stream": stream, "seq": seq, "kind": kind}
+    if content:
+        body["content"] = content
     return json.dumps(body, ensure_ascii=False, separators=(",", ":"))

@@ -6,8 +6,9 @@ delivery against 50 to 110 µs), and its queues drop messages silently when they
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable, Sequence
 from importlib import import_module
+from itertools import groupby
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
@@ -19,14 +20,16 @@ from django.http import HttpRequest
 
 from mcc.core.dbthread import DatabaseThread
 from mcc.core.live import wakeups
-from mcc.core.live.envelopes import BATCH, Envelope, EnvelopeCache, events_after
+from mcc.core.live.envelopes import BATCH, Envelope, EnvelopeCache, Row, drawn_state, events_after, state_envelope
 from mcc.core.live.publishing import ACCESS, position
-from mcc.core.live.registry import may_hear
+from mcc.core.live.registry import changes_state, has_state, is_quick, may_hear
 from mcc.core.models import Stream, User
 
 logger = logging.getLogger(__name__)
 
 SWEEP_S = 2.0
+SETTLE_S = 0.2
+"""Events seldom come alone: a state is drawn when those that came together are there."""
 RECHECK_S = 15.0
 RECHECK_AGAIN_S = 0.7
 
@@ -61,6 +64,9 @@ class Hub:
         self._topics: dict[str, _Topic] = {}
         self._database = DatabaseThread("live", keep_connection=True)
         self._cache = EnvelopeCache()
+        self._at_the_brush = asyncio.Lock()
+        self._owed: dict[str, set[Listener]] = {}
+        self._pays = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._started = False
 
@@ -86,13 +92,65 @@ class Hub:
         return await self._database.run(position, stream)
 
     async def read(self, stream: str, after: int) -> list[Envelope]:
-        """Return up to ``BATCH`` envelopes after number ``after``. Numbers may be missing: old deltas are purged.
+        """Return up to ``BATCH`` envelopes after number ``after``. Numbers may be missing: old deltas are purged."""
+        return await self._drawn(await self._rows(stream, after))
 
-        Streams that are read at the same moment are read together, but drawn one by one: nobody waits for the others.
+    async def _rows(self, stream: str, after: int) -> list[Row]:
+        """Streams that are read at the same moment are read together."""
+        return await self._database.run_together(events_after, (stream, after))
+
+    async def _drawn(self, rows: Sequence[Row]) -> list[Envelope]:
+        """Each stream is drawn by itself: nobody waits for the others.
+
+        What takes long to draw waits here and not in front of the database, so that there is never more than one such
+        drawing between two looks at the streams on which somebody is writing.
         """
-        rows = await self._database.run_together(events_after, (stream, after))
         envelopes = self._cache.known(rows)
-        return envelopes if envelopes is not None else await self._database.run(self._cache.made, rows)
+        if envelopes is not None:
+            return envelopes
+        if all(is_quick(row.kind) for row in rows):
+            return await self._database.run(self._cache.made, rows)
+        async with self._at_the_brush:
+            return [each for row in rows for each in await self._database.run(self._cache.made, [row])]
+
+    def owe_state(self, stream: str, listeners: Iterable[Listener]) -> None:
+        """Feed ``listeners`` how things stand on ``stream``, drawn from now on once for all who are owed it by then."""
+        if has_state(stream):
+            self._owed.setdefault(stream, set()).update(listeners)
+            self._pay_soon()
+
+    def _pay_soon(self) -> None:
+        if self._owed and not self._pays:
+            self._pays = True
+            self._spawn(self._pay())
+
+    async def _pay(self) -> None:
+        """Draw the states that are owed one after the other, and in between whatever else is to be drawn."""
+        try:
+            while self._owed:
+                await asyncio.sleep(SETTLE_S)
+                for stream in list(self._owed):
+                    async with self._at_the_brush:
+                        # Who is owed it from here on is owed the next one: this one may not show what they were fed.
+                        await self._feed_state(stream, self._owed.pop(stream))
+        except DatabaseError as error:
+            logger.warning("states are not drawn: %s", error)
+        finally:
+            self._pays = False
+
+    async def _feed_state(self, stream: str, listeners: set[Listener]) -> None:
+        if not (topic := self._topics.get(stream)):
+            return
+        try:
+            content = await self._database.run(drawn_state, stream)
+        except DatabaseError:
+            # The sweep tries again.
+            self._owed.setdefault(stream, set()).update(listeners)
+            raise
+        if content:
+            envelope = state_envelope(stream, topic.last or 0, content)
+            for listener in listeners & topic.listeners:
+                listener.feed(stream, [envelope])
 
     async def join(self, listener: Listener) -> None:
         """Feed ``listener`` everything on its streams from now on; what is older it reads itself."""
@@ -132,17 +190,22 @@ class Hub:
         try:
             while True:
                 topic.again = False
-                envelopes = await self.read(stream, topic.last or 0)
-                if envelopes:
-                    topic.last = envelopes[-1][0]
-                    for listener in list(topic.listeners):
-                        listener.feed(stream, envelopes)
-                if not topic.again and len(envelopes) < BATCH:
+                rows = await self._rows(stream, topic.last or 0)
+                for _, part in groupby(rows, lambda row: is_quick(row.kind)):
+                    self._feed(stream, topic, await self._drawn(list(part)))
+                if not topic.again and len(rows) < BATCH:
                     return
         except DatabaseError as error:
             logger.warning("%s is not read: %s", stream, error)
         finally:
             topic.busy = False
+
+    def _feed(self, stream: str, topic: _Topic, envelopes: list[Envelope]) -> None:
+        topic.last = envelopes[-1].seq
+        for listener in list(topic.listeners):
+            listener.feed(stream, envelopes)
+        if any(changes_state(stream, envelope.kind) for envelope in envelopes):
+            self.owe_state(stream, topic.listeners)
 
     async def _sweep(self) -> None:
         """Find what lost wake-ups missed: one query for all streams."""
@@ -159,6 +222,7 @@ class Hub:
             except Exception:
                 logger.exception("streams are not swept")
                 continue
+            self._pay_soon()
             for stream, seq in positions.items():
                 topic = self._topics.get(stream)
                 if topic and topic.last is not None and seq > topic.last:

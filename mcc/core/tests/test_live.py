@@ -54,6 +54,7 @@ def log_in(name: str) -> tuple[User, str]:
 
 
 publish = database_sync_to_async(live.publish)
+publish_many = database_sync_to_async(live.publish_many)
 
 
 @database_sync_to_async
@@ -144,6 +145,135 @@ async def test_an_event_that_cannot_be_shown_does_not_silence_the_stream(cookie,
     messages = [await page.receive_json_from(timeout=5) for _ in range(3)]
     assert ["content" in message for message in messages] == [False, False, True]
     assert "cannot be shown" in caplog.text
+    await page.disconnect()
+
+
+def kept_busy(seconds: float) -> None:
+    """Take the thread as long as a page that is drawn: what else is to be drawn on it has to wait."""
+    time.sleep(seconds)
+
+
+@live.renderer("test.page")
+def draw_page(event: Event) -> str:
+    kept_busy(0.1)
+    return f"<hx-partial hx-target='#page'>{event.seq}</hx-partial>"
+
+
+@live.renderer("test.word", quick=True)
+def draw_word(event: Event) -> str:
+    return f"<hx-partial hx-target='#said'>{event.data['text']}</hx-partial>"
+
+
+drawn: list[str] = []
+
+
+@live.watcher("board")
+def watch_board(user: User, key: str) -> bool:
+    return True
+
+
+@live.state("board", after=["test.page", "test.broken"])
+def draw_board(key: str) -> str:
+    drawn.append(key)
+    kept_busy(0.1)
+    return f"<hx-partial hx-target='#board'>{live.position(f'board:{key}')}</hx-partial>"
+
+
+async def heard_until_state(page: WebsocketCommunicator, seq: int) -> list[dict]:
+    """Return what came, up to and with the state as it is after event ``seq``."""
+    messages = []
+    while not messages or (messages[-1]["kind"], messages[-1].get("seq")) != ("state", seq):
+        messages.append(await page.receive_json_from(timeout=10))
+    return messages
+
+
+async def test_what_many_streams_have_drawn_does_not_hold_up_what_is_being_written(cookie):
+    """Twenty streams have two seconds of drawing to do; each word of another one waits for one drawing at most."""
+    names = [f"board:{number}" for number in range(20)]
+    pages = [await opened(f"s={name}@0", cookie) for name in names]
+    writer = await opened("s=test:all@0", cookie)
+    await publish_many([(name, "test.page", {}) for name in names])
+
+    waits = []
+    for number in range(1, 9):
+        began = time.monotonic()
+        await publish("test:all", "test.word", {"text": "word"})
+        assert await numbers(writer, 1) == [number]
+        waits.append(time.monotonic() - began)
+
+    assert sorted(waits)[len(waits) // 2] < 0.35, waits
+    assert max(waits) < 1, waits
+    for page in pages:
+        kinds = [message["kind"] for message in await heard_until_state(page, 1)]
+        assert (kinds.count("test.page"), kinds[-1]) == (1, "state")
+        await page.disconnect()
+    await writer.disconnect()
+
+
+async def test_words_before_a_heavy_event_come_before_it_is_drawn_and_the_order_stays(cookie):
+    page = await opened("s=test:all@0", cookie)
+    kinds = ["test.word", "test.page", "test.word", "test.note", "test.word"] * 3
+
+    await publish_many([("test:all", kind, {"text": "x"}) for kind in kinds])
+
+    messages = [await page.receive_json_from(timeout=5) for _ in kinds]
+    assert [(message["seq"], message["kind"]) for message in messages] == list(enumerate(kinds, 1))
+    await page.disconnect()
+
+
+async def test_the_state_is_drawn_once_for_several_events_and_shows_the_last(cookie):
+    page = await opened("s=board:1@0", cookie)
+    await heard_until_state(page, 0)
+    drawn.clear()
+
+    await publish_many([("board:1", "test.page", {})] * 5)
+    messages = await heard_until_state(page, 5)
+
+    assert [message["seq"] for message in messages if message["kind"] != "state"] == [1, 2, 3, 4, 5]
+    assert messages[-1]["content"] == "<hx-partial hx-target='#board'>5</hx-partial>"
+    assert len(drawn) <= 2
+    await publish("board:1", "test.note", {"text": "this changes no state"})
+    assert await numbers(page, 1) == [6]
+    assert await page.receive_nothing(timeout=2 * hub.SETTLE_S)
+    await page.disconnect()
+
+
+async def test_whoever_comes_back_ends_with_the_same_state_even_if_only_that_was_lost(cookie):
+    stays, leaves = [await opened("s=board:1@0", cookie) for _ in range(2)]
+    await publish_many([("board:1", "test.page", {})] * 3)
+    last = (await heard_until_state(stays, 3))[-1]
+    while (await leaves.receive_json_from(timeout=5)).get("seq") != 3:
+        pass
+    await leaves.disconnect()
+
+    again = {number: await opened(f"s=board:1@{number}", cookie) for number in (0, 3)}
+
+    for number, page in again.items():
+        messages = await heard_until_state(page, 3)
+        events = [message["seq"] for message in messages if message["kind"] != "state"]
+        assert (events, messages[-1]) == (list(range(number + 1, 4)), last)
+        await page.disconnect()
+    assert await stays.receive_nothing(timeout=0.1), "who missed nothing is sent nothing again"
+    await stays.disconnect()
+
+
+async def test_states_that_a_reader_does_not_take_are_dropped_and_drawn_again(cookie, monkeypatch):
+    monkeypatch.setattr(consumer, "WINDOW", 1)
+    monkeypatch.setattr(consumer, "BUFFERED", 2)
+    page = await opened("s=board:1@0", cookie)
+    for _ in range(4):
+        await publish_many([("board:1", "test.page", {})] * 2)
+
+    events = []
+    while True:
+        message = await page.receive_json_from(timeout=5)
+        await page.send_json_to({"ack": message["seq"], "stream": "board:1"})
+        if message["kind"] != "state":
+            events.append(message["seq"])
+        elif message["content"].endswith(">8</hx-partial>") and len(events) == 8:
+            break
+
+    assert events == list(range(1, 9))
     await page.disconnect()
 
 

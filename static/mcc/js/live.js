@@ -1,5 +1,6 @@
 // The live socket: hx-ws swaps the fragments, this keeps the place in each stream so that a reconnect loses nothing.
 // Envelopes: {"stream", "seq", "kind", "content"}; {"reset": true} means that the place is too old: load the page again.
+// The kind "state" is no event but how things stand: its number is acknowledged, and is no place to go on from.
 // To the server: {"stream": "issue:4", "ack": 17}, the last that arrived, after every so many messages, characters or ACK_MS.
 import { toast } from './toasts.js';
 
@@ -48,14 +49,14 @@ document.addEventListener('htmx:ws:before:message:incoming', (event) => {
   let envelope = null;
   try { envelope = JSON.parse(event.detail.message.data); } catch { return; }
   if (envelope.reset) { event.preventDefault(); location.reload(); return; }
-  if (envelope.stream && envelope.seq <= (seen.get(envelope.stream) ?? 0)) event.preventDefault(); // replayed twice
+  if (envelope.stream && envelope.kind !== 'state' && envelope.seq <= (seen.get(envelope.stream) ?? 0)) event.preventDefault(); // replayed twice
 });
 
 document.addEventListener('htmx:ws:after:message:incoming', ({ detail }) => {
   let envelope = null;
   try { envelope = JSON.parse(detail.message.data); } catch { return; }
   if (!envelope.stream) return;
-  seen.set(envelope.stream, envelope.seq);
+  if (envelope.kind !== 'state') seen.set(envelope.stream, envelope.seq);
   last = envelope;
   dirty += 1;
   characters += detail.message.data.length;
