@@ -51,6 +51,8 @@ class Drive:
         self._rest = Rest(lease, db)
         self._first_step = 0
         """Where this claim began: an attempt at that step may have been made before, at later ones not."""
+        self._begun = ""
+        """The call that whoever drove the run before may have begun: calls are carried out in turn."""
 
     def start(self) -> "asyncio.Task[None]":
         self._task = asyncio.ensure_future(self.go())
@@ -100,6 +102,7 @@ class Drive:
         """Take step after step. Returns when the run has ended; raises why it rests before its end."""
         run, history = await self._db.run(_open, self.lease)
         self._first_step = run.step
+        self._begun = next((call.id for call in history.pending(run)), "")
         if run.workplace and run.repository_map is None and not history.answers(run):
             await self._draw_map(run, place)
         while True:
@@ -233,7 +236,8 @@ class Drive:
         is_look_due = circles.is_look_due(run, history.results(run), order.tool.name)
 
         def work() -> ToolResult:
-            result = order.tool.function(ToolContext(run, call.id, place.of(run), self._cancel), **order.arguments)
+            caller = ToolContext(run, call.id, place.of(run), self._cancel, again=call.id == self._begun)
+            result = order.tool.function(caller, **order.arguments)
             return hands.with_tree(result, place.of(run)) if is_look_due else result
 
         async with self._threads.one(turns.project_of(run)):

@@ -26,9 +26,9 @@ def patch(*lines: str) -> str:
     return "\n".join(["*** Begin Patch", *lines, "*** End Patch"])
 
 
-def changed(text: str, *lines: str) -> str:
+def changed(text: str, *lines: str, again: bool = False) -> str:
     (section,) = patching.parse(patch("*** Update File: a.py", *lines))
-    return patching.changed("a.py", text, section.hunks)
+    return patching.changed("a.py", text, section.hunks, again=again)
 
 
 def refusal(text: str, *lines: str) -> str:
@@ -142,15 +142,29 @@ def test_the_end_of_a_file_can_be_meant():
         ['-        return "bye"'],
     ],
 )
-def test_a_patch_that_was_applied_before_changes_nothing(lines):
-    once = changed(TEXT, *lines)
-    assert once != TEXT
-    if lines[-1].startswith("+") or any(line.startswith("+") for line in lines):
-        assert changed(once, *lines) == once
+def test_a_patch_that_was_perhaps_applied_before_is_not_applied_twice(lines):
+    for text in (TEXT, TEXT.replace("\n", "\r\n")):
+        once = changed(text, *lines, again=True)
+        assert once != text
+        if lines[-1].startswith("+") or any(line.startswith("+") for line in lines):
+            assert changed(once, *lines, again=True) == once
+
+
+def test_nothing_is_taken_for_applied_that_was_not():
+    text = "def f():\n    pass\n\ndef g():\n    return 1\n"
+    said = refusal(text, "-    return 2", "+    pass")
+    assert "5\t    return 1" in said and said.endswith("The new text stands at line 2 already.")
+    assert changed("a\nb\n", " a", "+b") == "a\nb\nb\n"
+    assert changed("a\n", "+a") == "a\na\n"
 
 
 def test_line_ends_stay_what_they_were():
     assert changed("a\r\nb\r\n", " a", "-b", "+c") == "a\r\nc\r\n"
+    mixed = "a\r\nb\nc\r\nd\n"
+    assert changed(mixed, "-c", "+C", "+D") == "a\r\nb\nC\r\nD\r\nd\n"
+    assert changed(mixed, " a", "+x", " b", "-c", " d") == "a\r\nx\r\nb\nd\n"
+    assert changed("a\r\nb", "@@", "+c") == "a\r\nb\r\nc"
+    assert changed("a\r\nb\r\n", "+c") == "a\r\nb\r\nc\r\n"
 
 
 def test_a_model_gets_the_tool_that_it_was_trained_on():

@@ -69,6 +69,25 @@ def test_lines_can_be_deleted_and_line_ends_stay():
     assert replace("a\r\nb\r\nc\r\n", "a\nb", "a\nx\ny").text == "a\r\nx\r\ny\r\nc\r\n"
 
 
+def test_only_what_is_replaced_gets_other_line_ends():
+    mixed = "a\r\nb\nc\r\nd\n"
+    assert replace(mixed, "c", "C").text == "a\r\nb\nC\r\nd\n"
+    assert replace(mixed, "a\nb\nc\n", "a\nX\nY\nc\n").text == "a\r\nX\nY\nc\r\nd\n"
+    assert replace(mixed, "b\nc", "c").text == "a\r\nc\r\nd\n"
+    assert replace(mixed, "c", "c\nz").text == "a\r\nb\nc\r\nz\r\nd\n"
+    assert replace(mixed, "b  \nc", "b\nz\nc").text == "a\r\nb\nz\nc\r\nd\n"
+    assert replace(mixed, "  c\n", "").text == "a\r\nb\nd\n"
+    assert replace("x\r\nx\nx", "x", "y\nz", every=True).text == "y\r\nz\r\ny\nz\ny\nz"
+
+
+def test_blank_lines_around_what_is_new_are_kept_when_white_space_was_forgiven():
+    assert replace("a \nb\nc\n", "a\nb\n", "\n\nx\n\n").text == "\n\nx\n\nc\n"
+    assert replace("a \nb\nc\n", "\na\nb\n\n", "\n\nx\n\n\n").text == "\nx\n\nc\n"
+    assert replace("a \n\n\nc\n", "a\n\n\nc", "a\nc").text == "a\nc\n"
+    assert replace("\n\na \nc\n", "\n\na\nc\n", "a\n").text == "a\n"
+    assert replace("z\na \n", "a\n\n", "").text == "z\n"
+
+
 def test_a_refusal_shows_the_nearest_lines():
     message = refusal(TEXT, 'return "Good bye, " + name', "x")
     assert '8\t    return "Bye, " + name' in message
@@ -80,15 +99,28 @@ def test_senseless_edits_are_refused():
     assert "nothing would change" in refusal(TEXT, "name", "name")
 
 
-def test_an_edit_that_was_made_before_changes_nothing():
+def test_an_edit_that_was_perhaps_made_before_is_neither_made_twice_nor_called_done():
     for old, new in (
         ('"Hello"', '"Hello there"'),
         ("    if name:\n", "    if name:\n        pass\n"),
+        ("if name:  ", "if name:  \n    pass"),
         ("part", "parting"),
+        ("def part", ""),
     ):
-        once = replace(TEXT, old, new, every=True)
-        again = replace(once.text, old, new, every=True)
-        assert (again.text, again.count) == (once.text, 0)
+        once = replace(TEXT, old, new, every=True, again=True)
+        said = refusal(once.text, old, new, every=True, again=True)
+        assert "Mission Control was stopped while it carried out this call" in said
+    crlf = replace(TEXT.replace("\n", "\r\n"), "if name:\n", "if name:\n        pass\n").text
+    assert "stands at line 2" in refusal(crlf, "if name:\n", "if name:\n        pass\n", again=True)
+
+
+def test_nothing_is_called_done_that_was_not():
+    text = "def f():\n    pass\n\ndef g():\n    return 1\n"
+    said = refusal(text, "    return 2\n", "    pass\n")
+    assert "Did you mean these lines?\n5\t    return 1" in said
+    assert said.endswith("The new text stands at line 2 already.")
+    assert replace("foo(foo(x))", "foo(x)", "foo(foo(x))").text == "foo(foo(foo(x)))"
+    assert replace("a\nb\n", "a\n", "a\nb\n").text == "a\nb\nb\n"
 
 
 def test_only_new_syntax_errors_are_refused():

@@ -72,8 +72,10 @@ def desk() -> Iterator[Desk]:
     places.delete_workspace(desk.name)
 
 
-def use(desk: Desk, name: str, cancel: threading.Event | None = None, **arguments: object) -> ToolResult:
-    context = ToolContext(Run(pk=1), "s0c0", desk, cancel or threading.Event())
+def use(
+    desk: Desk, name: str, cancel: threading.Event | None = None, *, again: bool = False, **arguments: object
+) -> ToolResult:
+    context = ToolContext(Run(pk=1), "s0c0", desk, cancel or threading.Event(), again=again)
     return registry.get(name).function(context, **arguments)
 
 
@@ -203,7 +205,10 @@ def test_a_patch_changes_adds_moves_and_deletes_and_may_be_repeated(desk):
     assert desk.sandbox().sh("find . -type f | sort").text.split() == ["./docs/new.md", "./src/main.py"]
     assert (result.detail["path"], result.detail["added"], result.detail["removed"]) == ("4 files", 5, 3)
     assert "+    return 'good day'" in result.detail["diff"]
-    assert use(desk, "apply_patch", patch=MIXED).text == "Nothing to do: all files already say so."
+    repeated = use(desk, "apply_patch", patch=MIXED, again=True)
+    assert "has carried it out again" in repeated.text and repeated.detail == {"added": 0, "removed": 0}
+    with pytest.raises(EditRefused, match=r"src/app\.py does not exist"):
+        use(desk, "apply_patch", patch=MIXED)
 
 
 @pytest.mark.parametrize(
@@ -270,11 +275,36 @@ def test_an_edit_changes_the_file_and_shows_what(desk):
     assert "+    return 'good day'" in result.detail["diff"]
 
 
-def test_an_edit_can_change_all_places_and_may_be_repeated(desk):
+def test_an_edit_can_change_all_places_and_a_broken_off_one_is_not_made_twice(desk):
     desk.sandbox().write_file("a.txt", b"x x\nx\n")
     assert use(desk, "edit", path="a.txt", old="x", new="xy", all=True).text == "Edited a.txt in 3 places."
-    assert use(desk, "edit", path="a.txt", old="x", new="xy", all=True).text == "Nothing to do: a.txt already says so."
+    with pytest.raises(EditRefused, match=r"cannot tell whether this was done before\. The new text stands at line 1"):
+        use(desk, "edit", path="a.txt", old="x", new="xy", all=True, again=True)
     assert content(desk, "a.txt") == "xy xy\nxy\n"
+    assert use(desk, "edit", path="a.txt", old="x", new="xy", all=True).text == "Edited a.txt in 3 places."
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_edit_whose_result_was_never_written_down_is_not_made_a_second_time(desk, settings):
+    settings.MCC_REHEARSAL_LATENCY_S = 0
+    desk.sandbox().write_file("a.txt", b"foo(x)\n")
+    turns = [call("edit", path="a.txt", old="foo(x)", new="foo(foo(x))")] * 2 + [call("submit_jot")]
+    with rehearsed(*turns) as order:
+        run = start(order, workplace=f"desk:{desk.name}")
+        with hosted():
+            until(lambda: finished(run), 30)
+    made, wrapped, _ = book(run).results
+    assert (made.content, wrapped.content) == ("Edited a.txt.", "Edited a.txt.")
+    assert content(desk, "a.txt") == "foo(foo(foo(x)))\n"
+
+    # As if the process had been killed between the second edit and its result.
+    run.messages.filter(pk__gte=wrapped.pk).delete()
+    Run.objects.filter(pk=run.pk).update(status="queued", outcome="", finished_at=None, step=2)
+    with rehearsed(*turns, order=order), hosted():
+        until(lambda: finished(run), 30)
+    wrapped, _ = book(run).results[1:]
+    assert wrapped.is_error and "cannot tell whether this was done before" in wrapped.content
+    assert content(desk, "a.txt") == "foo(foo(foo(x)))\n"
 
 
 def test_an_edit_that_breaks_the_syntax_is_not_written(desk):

@@ -1,6 +1,7 @@
 """The tool ``apply_patch``, in place of ``edit`` for models that were trained on it. All files change, or none."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from agents.models import Role
@@ -12,6 +13,10 @@ from agents.tools.registry import JSON, ToolContext, ToolResult, tool
 from mcc.core.errors import DomainError
 
 LISTED: Final = 20
+CARRIED_OUT_AGAIN: Final = (
+    "Mission Control was stopped while it carried out this call, and has carried it out again. What stood there "
+    "already was left as it is: `view` the files before you go on."
+)
 
 DESCRIPTION: Final = """\
 Change files by a patch, all of them or none. The patch:
@@ -57,12 +62,15 @@ def apply_patch(context: ToolContext, patch: str) -> ToolResult:
     sandbox = context.workplace.sandbox()
     changes = [change for change in _planned(context, sandbox, patching.parse(patch)) if change.before != change.after]
     if not changes:
-        return ToolResult("Nothing to do: all files already say so.", detail={"added": 0, "removed": 0})
+        said = CARRIED_OUT_AGAIN if context.again else "Nothing to do: all files already say so."
+        return ToolResult(said, detail={"added": 0, "removed": 0})
     changes = [_checked(change) for change in changes]
     _carry_out(sandbox, changes)
     told = [f"{_verb(change)} {change.path}.{change.note}" for change in changes[:LISTED]]
     if len(changes) > LISTED:
         told.append(f"And {len(changes) - LISTED} more files.")
+    if context.again:
+        told.append(CARRIED_OUT_AGAIN)
     return ToolResult("\n".join(told), detail=_detail(changes))
 
 
@@ -70,6 +78,7 @@ def _planned(context: ToolContext, sandbox: Sandbox, sections: list[Section]) ->
     """Return what becomes of each file, in order; a file may have several sections. Raises EditRefused, NotWritable."""
     before: dict[str, str | None] = {}
     after: dict[str, str | None] = {}
+    change = partial(patching.changed, again=context.again)
 
     def look(path: str) -> str | None:
         if path not in after:
@@ -81,26 +90,33 @@ def _planned(context: ToolContext, sandbox: Sandbox, sections: list[Section]) ->
         target = files.writable(context, section.moved_to) if section.moved_to else path
         there = look(path)
         if section.content is not None:
-            if there is not None and there != section.content:
-                raise EditRefused(f"{path} exists already: update it, or delete it first.")
-            after[path] = section.content
-        elif section.hunks is None:
+            after[path] = _added(path, there, section.content)
+            continue
+        if not context.again:
+            _required(sandbox, path, there)
+        if section.hunks is None:
             after[path] = None
         elif target == path:
-            after[path] = patching.changed(path, _required(sandbox, path, there), section.hunks)
+            after[path] = change(path, _required(sandbox, path, there), section.hunks)
         else:
             at_target = look(target)
             if there is None and at_target is not None:
-                # Renamed already: the call is made again.
-                after[target] = patching.changed(target, at_target, section.hunks)
+                # Renamed already, before the call was broken off.
+                after[target] = change(target, at_target, section.hunks)
                 continue
-            after[target] = patching.changed(path, _required(sandbox, path, there), section.hunks)
+            after[target] = change(path, _required(sandbox, path, there), section.hunks)
             if at_target not in (None, after[target]):
                 raise EditRefused(f"{target} exists already: nothing is moved over it.")
             # Behind its target: who is killed between the two must not have lost the only copy.
             del after[path]
             after[path] = None
     return [Change(path, before[path], after[path]) for path in after]
+
+
+def _added(path: str, there: str | None, content: str) -> str:
+    if there not in (None, content):
+        raise EditRefused(f"{path} exists already: update it, or delete it first.")
+    return content
 
 
 def _required(sandbox: Sandbox, path: str, text: str | None) -> str:

@@ -6,15 +6,25 @@ refusal. So every refusal says what was found instead, and the next attempt is r
 """
 
 import difflib
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate, takewhile
+from typing import Final
 
 from agents.grammars import languages, parsing
+from agents.tools import line_ends
+from agents.tools.line_ends import Splice, unix
 from mcc.core.errors import DomainError
 
 DIFF_CHARS = 20_000
 NEAREST_LINES = 12
 LISTED_MATCHES = 8
+BROKEN_OFF: Final = (
+    "Mission Control was stopped while it carried out this call, and now carries it out again: it cannot tell whether "
+    "this was done before."
+)
+"""Only for a call that may have been begun before: whoever has done nothing yet must not hear that it is done."""
 
 
 class EditRefused(DomainError):
@@ -25,7 +35,7 @@ class EditRefused(DomainError):
 
 @dataclass(frozen=True)
 class Replacement:
-    """The text after an edit. ``count`` is 0 when the new text was there already."""
+    """The text after an edit, which was made in ``count`` places."""
 
     text: str
     count: int
@@ -33,24 +43,27 @@ class Replacement:
     """Matched only after white space was forgiven."""
 
 
-def replace(text: str, old: str, new: str, *, every: bool = False) -> Replacement:
+def replace(text: str, old: str, new: str, *, every: bool = False, again: bool = False) -> Replacement:
     """Return ``text`` with ``old`` replaced by ``new``.
 
-    ``old`` must be found once, or ``every`` occurrence is meant. An edit that was made before (a call is
-    executed again after a crash) changes nothing. Line ends stay what they were. Raises EditRefused.
+    ``old`` must be found once, or ``every`` occurrence is meant. Line ends that are not replaced stay. ``again``: the
+    call may have been begun before, so what may be done already is not done a second time. Raises EditRefused.
     """
     if not old.strip():
         raise EditRefused("`old` is empty. Quote the lines to replace, or use `create` for a new file.")
-    if "\r\n" in text:
-        unix = replace(text.replace("\r\n", "\n"), old, new, every=every)
-        return Replacement(unix.text.replace("\n", "\r\n"), unix.count, unix.loosely)
-    old, new = old.replace("\r\n", "\n"), new.replace("\r\n", "\n")
+    old, new = unix(old), unix(new)
     if old == new:
         raise EditRefused("`old` and `new` are the same: nothing would change.")
-    places = _exact_places(text, old)
-    if places:
-        return _replace_exactly(text, old, new, places, every=every)
-    return _replace_loosely(text, old, new, every=every)
+    splices = _exactly(text, old, new)
+    loosely = not splices
+    splices = splices or _loosely(text, old, new)
+    if not splices:
+        raise EditRefused(not_found(text, old) + standing(text, new) + (f" {BROKEN_OFF}" if again else ""))
+    if again and _is_made(unix(text), old, new):
+        raise EditRefused(f"{BROKEN_OFF}{standing(text, new)} `view` the file before you go on.")
+    if len(splices) > 1 and not every:
+        raise EditRefused(_ambiguous([_line_at(text, start) for start, _, _ in splices]))
+    return Replacement(line_ends.spliced(text, splices), len(splices), loosely)
 
 
 def refuse_new_syntax_error(path: str, before: str | None, after: str) -> str:
@@ -89,41 +102,83 @@ def diff(path: str, before: str, after: str) -> Diff:
     return Diff(text, sum(line[0] == "+" for line in body), sum(line[0] == "-" for line in body))
 
 
-def _exact_places(text: str, old: str) -> list[int]:
-    places, start = [], text.find(old)
-    while start >= 0:
-        places.append(start)
-        start = text.find(old, start + len(old))
-    return places
+def _exactly(text: str, old: str, new: str) -> list[Splice]:
+    quoted = re.compile("\r?\n".join(map(re.escape, old.split("\n"))))
+    return [(found.start(), found.end(), new) for found in quoted.finditer(text)]
 
 
-def _replace_exactly(text: str, old: str, new: str, places: list[int], *, every: bool) -> Replacement:
-    if all(_is_inside(text, place, old, new) for place in places):
-        return Replacement(text, 0)
-    if len(places) > 1 and not every:
-        raise EditRefused(_ambiguous([text.count("\n", 0, place) + 1 for place in places]))
-    return Replacement(text.replace(old, new), len(places))
+def _loosely(text: str, old: str, new: str) -> list[Splice]:
+    """Return what to replace when white space is forgiven: whole lines, indented as those that they replace.
 
-
-def _is_inside(text: str, place: int, old: str, new: str) -> bool:
-    """Whether the ``old`` at ``place`` is a part of a ``new`` that stands there already."""
-    return any(place >= offset and text.startswith(new, place - offset) for offset in _exact_places(new, old))
-
-
-def _replace_loosely(text: str, old: str, new: str, *, every: bool) -> Replacement:
+    First with the blank lines at both ends of ``old``, then without those: ``new`` has as many fewer then.
+    """
     lines = text.split("\n")
-    wanted = old.strip("\n").split("\n")
-    for same in (str.rstrip, str.strip):
-        places = line_places(lines, wanted, same)
-        if same is str.strip:
-            places = [place for place in places if shift(lines[place:], wanted) is not None]
-        if len(places) > 1 and not every:
-            raise EditRefused(_ambiguous([place + 1 for place in places]))
-        if places:
-            return Replacement(_put(lines, places, wanted, new.strip("\n")), len(places), loosely=True)
-    if len(new.strip()) > 1 and new in text:
-        return Replacement(text, 0)
-    raise EditRefused(not_found(lines, wanted))
+    starts = [0, *accumulate(len(line) + 1 for line in lines)]
+    if not lines[-1]:
+        lines.pop()
+    for wanted, brought in _quotations(old, new):
+        for same in (str.rstrip, str.strip):
+            places = line_places(lines, wanted, same)
+            if same is str.strip:
+                places = [place for place in places if shift(lines[place : place + len(wanted)], wanted)]
+            if places:
+                return [_splice(text, lines, starts, place, wanted, brought) for place in places]
+    return []
+
+
+def _quotations(old: str, new: str) -> Iterator[tuple[list[str], list[str]]]:
+    """Yield the lines to look for and what replaces them, with the blank lines at their ends and without."""
+    wanted = old.removesuffix("\n").split("\n")
+    brought = (new.removesuffix("\n") if old.endswith("\n") else new).split("\n") if new else []
+    yield wanted, brought
+    head, tail = _blanks(wanted), _blanks(wanted[::-1])
+    if head or tail:
+        brought = brought[min(head, _blanks(brought)) :]
+        yield wanted[head : len(wanted) - tail], brought[: len(brought) - min(tail, _blanks(brought[::-1]))]
+
+
+def _blanks(lines: list[str]) -> int:
+    """Return how many lines are blank from the beginning."""
+    return sum(1 for _ in takewhile(lambda line: not line.strip(), lines))
+
+
+def _splice(
+    text: str, lines: list[str], starts: list[int], place: int, wanted: list[str], brought: list[str]
+) -> Splice:
+    """Return the replacement of the lines from ``place`` on; their last line end goes only if nothing stays of them."""
+    last = place + len(wanted) - 1
+    if not brought:
+        return starts[place], min(starts[last + 1], len(text)), ""
+    there, quoted = shift(lines[place : last + 1], wanted) or ("", "")
+    end = starts[last] + len(lines[last].removesuffix("\r"))
+    return starts[place], end, "\n".join(reindent(line, there, quoted) for line in brought)
+
+
+def _is_made(text: str, old: str, new: str) -> bool:
+    """Whether ``text``, in which ``old`` is found, may be what this very edit left behind."""
+    found = (_exactly(text, old, new), _loosely(text, old, new))
+    return any(splices and all(_is_inside(text, *splice) for splice in splices) for splices in found)
+
+
+def _is_inside(text: str, start: int, end: int, new: str) -> bool:
+    """Whether what is to be replaced is a part of a ``new`` that stands there already."""
+    offset = new.find(text[start:end])
+    while offset >= 0:
+        if start >= offset and text.startswith(new, start - offset):
+            return True
+        offset = new.find(text[start:end], offset + 1)
+    return False
+
+
+def standing(text: str, new: str) -> str:
+    """Return a sentence on where ``new`` stands already, "" when it does not."""
+    lines = unix(new).strip("\n")
+    at = unix(text).find(lines) if lines.strip() else -1
+    return f" The new text stands at line {_line_at(unix(text), at)} already." if at >= 0 else ""
+
+
+def _line_at(text: str, place: int) -> int:
+    return text.count("\n", 0, place) + 1
 
 
 def line_places(lines: list[str], wanted: list[str], same: Callable[[str], str]) -> list[int]:
@@ -148,16 +203,6 @@ def shift(lines: list[str], wanted: list[str]) -> tuple[str, str] | None:
     return (there, quoted) if same and all(left.startswith(there) for left, _ in pairs) else None
 
 
-def _put(lines: list[str], places: list[int], wanted: list[str], new: str) -> str:
-    """Return the text with ``new`` in each place, indented as the lines that it replaces."""
-    result = list(lines)
-    for place in reversed(places):
-        there, quoted = shift(lines[place:], wanted) or ("", "")
-        fitted = [reindent(line, there, quoted) for line in new.split("\n")] if new else []
-        result[place : place + len(wanted)] = fitted
-    return "\n".join(result)
-
-
 def reindent(line: str, there: str, quoted: str) -> str:
     if not line.strip() or not line.startswith(quoted):
         return line
@@ -173,10 +218,11 @@ def _ambiguous(line_numbers: list[int]) -> str:
     )
 
 
-def not_found(lines: list[str], wanted: list[str], what: str = "`old` is") -> str:
+def not_found(text: str, old: str, what: str = "`old` is") -> str:
     """Return the refusal of lines that are nowhere: which ones may be meant, with their numbers."""
+    lines = unix(text).split("\n")
     message = f"{what} found 0 times."
-    if nearest := _nearest(lines, wanted):
+    if nearest := _nearest(lines, old.strip("\n").split("\n")):
         start, end = nearest
         quoted = "\n".join(f"{number}\t{line}" for number, line in enumerate(lines[start:end], start + 1))
         return f"{message} Did you mean these lines?\n{quoted}\nQuote the file exactly as it is, without the numbers."

@@ -115,9 +115,7 @@ def edit(context: ToolContext, path: str, old: str, new: str, **options: bool) -
         before = text_of(sandbox, path)
     except SandboxPathError as error:
         raise likely(sandbox, path, error) from None
-    change = editing.replace(before, old, new, every=options.get("all", False))
-    if not change.count:
-        return ToolResult(f"Nothing to do: {path} already says so.", detail={"path": path, "added": 0, "removed": 0})
+    change = editing.replace(before, old, new, every=options.get("all", False), again=context.again)
     doubt = editing.refuse_new_syntax_error(path, before, change.text)
     sandbox.write_file(path, change.text.encode())
     loosely = " (white space differed from what you quoted; the file's was kept)" if change.loosely else ""

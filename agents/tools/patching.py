@@ -81,18 +81,22 @@ def parse(patch: str) -> list[Section]:
     return sections
 
 
-def changed(path: str, text: str, hunks: list[Hunk]) -> str:
-    """Return ``text`` with ``hunks`` applied, in order; what is there already stays. Raises EditRefused."""
-    if "\r\n" in text:
-        return changed(path, text.replace("\r\n", "\n"), hunks).replace("\n", "\r\n")
+def changed(path: str, text: str, hunks: list[Hunk], *, again: bool = False) -> str:
+    """Return ``text`` with ``hunks`` applied, in order. Lines that are not replaced keep their ends.
+
+    ``again``: the call may have been begun before, so what stands there already stays as it is. Raises EditRefused.
+    """
     lines, start = text.split("\n"), 0
+    # Lines carry the \r of their ends; what comes behind the last one needs that one's, too.
+    lent = "\r" if lines[-2:-1] and lines[-2].endswith("\r") else ""
+    lines[-1] += lent
     for number, hunk in enumerate(hunks, 1):
         try:
-            lines, start = _apply(lines, start, hunk)
+            lines, start = _apply(lines, start, hunk, again=again)
         except EditRefused as refusal:
             which = f", hunk {number} of {len(hunks)}" if len(hunks) > 1 else ""
             raise EditRefused(f"{path}{which}: {refusal.detail}") from None
-    return "\n".join(lines)
+    return "\n".join(lines).removesuffix(lent)
 
 
 def _take(line: str, number: int, sections: list[Section]) -> None:
@@ -152,19 +156,21 @@ def _check(section: Section) -> None:
         raise EditRefused(f"The patch changes nothing in {section.path}.")
 
 
-def _apply(lines: list[str], start: int, hunk: Hunk) -> tuple[list[str], int]:
+def _apply(lines: list[str], start: int, hunk: Hunk, *, again: bool) -> tuple[list[str], int]:
     """Return the lines after ``hunk`` and where to look for the next one."""
     for anchor in hunk.anchors:
         start = _after(lines, start, anchor)
     if not hunk.old:
-        return _insert(lines, start, hunk)
+        return _insert(lines, start, hunk, again=again)
     place = _place(lines, start, hunk)
     if place is None:
-        there = [start + at for at in editing.line_places(lines[start:], hunk.new, str)]
-        if any(line.strip() for line in hunk.new) and there:
+        there = [start + at for at in editing.line_places(lines[start:], hunk.new, _bare)]
+        if again and any(line.strip() for line in hunk.new) and there:
             return lines, there[0] + len(hunk.new)
-        raise EditRefused(editing.not_found(lines, hunk.old, "The lines to change are"))
-    if _is_there(lines, place, hunk):
+        text = "\n".join(lines)
+        refusal = editing.not_found(text, "\n".join(hunk.old), "The lines to change are")
+        raise EditRefused(refusal + editing.standing(text, "\n".join(hunk.new)))
+    if again and _is_there(lines, place, hunk):
         return lines, place + len(hunk.old)
     new = list(_replaced(lines[place:], hunk))
     return [*lines[:place], *new, *lines[place + len(hunk.old) :]], place + len(new)
@@ -175,22 +181,31 @@ def _replaced(there: list[str], hunk: Hunk) -> Iterator[str]:
     at, shift = 0, editing.shift(there, hunk.old) or ("", "")
     for sign, text in hunk.lines:
         if sign == "+":
-            yield editing.reindent(text, *shift)
+            yield editing.reindent(text, *shift) + _end(there[max(0, at - 1)])
             continue
         if sign == " ":
             yield there[at]
         at += 1
 
 
-def _insert(lines: list[str], start: int, hunk: Hunk) -> tuple[list[str], int]:
+def _insert(lines: list[str], start: int, hunk: Hunk, *, again: bool) -> tuple[list[str], int]:
     """Put lines that have no context behind the anchor, or at the end of the file."""
-    end = len(lines) - 1 if lines[-1] == "" else len(lines)
-    place = start if hunk.anchors else end
-    if place >= len(hunk.new) and lines[place - len(hunk.new) : place] == hunk.new:
+    end = len(lines) if _bare(lines[-1]) else len(lines) - 1
+    place, size = start if hunk.anchors else end, len(hunk.new)
+    if again and place >= size and list(map(_bare, lines[place - size : place])) == hunk.new:
         return lines, place
-    if lines[place : place + len(hunk.new)] == hunk.new:
-        return lines, place + len(hunk.new)
-    return [*lines[:place], *hunk.new, *lines[place:]], place + len(hunk.new)
+    if again and list(map(_bare, lines[place : place + size])) == hunk.new:
+        return lines, place + size
+    new = [line + _end(lines[max(0, place - 1)]) for line in hunk.new]
+    return [*lines[:place], *new, *lines[place:]], place + size
+
+
+def _bare(line: str) -> str:
+    return line.removesuffix("\r")
+
+
+def _end(line: str) -> str:
+    return "\r" if line.endswith("\r") else ""
 
 
 def _after(lines: list[str], start: int, anchor: str) -> int:
@@ -205,10 +220,10 @@ def _place(lines: list[str], start: int, hunk: Hunk) -> int | None:
     wanted = hunk.old
     if not any(line.strip() for line in wanted):
         raise EditRefused("The lines to change are all empty: quote some around them.")
-    for same in (str, str.rstrip, str.strip):
+    for same in (_bare, str.rstrip, str.strip):
         places = [start + at for at in editing.line_places(lines[start:], wanted, same)]
         if same is str.strip:
-            places = [at for at in places if editing.shift(lines[at:], wanted) is not None]
+            places = [at for at in places if editing.shift(lines[at : at + len(wanted)], wanted)]
         if hunk.is_last:
             places = [at for at in places if not any(line.strip() for line in lines[at + len(wanted) :])]
         if len(places) > 1 and not hunk.anchors:
@@ -222,7 +237,7 @@ def _is_there(lines: list[str], place: int, hunk: Hunk) -> bool:
     """Whether the old lines at ``place`` are a part of the new ones, which stand there already."""
     size = len(hunk.new)
     offsets = editing.line_places(hunk.new, hunk.old, str)
-    return any(place >= at and lines[place - at : place - at + size] == hunk.new for at in offsets)
+    return any(place >= at and list(map(_bare, lines[place - at : place - at + size])) == hunk.new for at in offsets)
 
 
 def _ambiguous(places: list[int]) -> str:

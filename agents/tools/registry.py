@@ -28,6 +28,8 @@ class ToolContext:
     call_id: str
     workplace: Workplace
     cancel: Event = field(default_factory=Event)
+    again: bool = False
+    """The call may have been begun before: its process was stopped before the result was written down."""
 
     @property
     def key(self) -> str:

@@ -89,10 +89,9 @@ def opened(backend: SandboxBackend, name: str) -> Sandbox:
     return backend.create(SandboxSpec(name, places.make_workspace(name), limits=Limits(wall_s=60)))
 
 
-def apply(sandbox: Sandbox) -> str:
-    return (
-        registry.get("apply_patch").function(ToolContext(Run(pk=1), "s0c0", Bench(sandbox), Event()), patch=PATCH).text
-    )
+def apply(sandbox: Sandbox, *, again: bool = False) -> str:
+    context = ToolContext(Run(pk=1), "s0c0", Bench(sandbox), Event(), again=again)
+    return registry.get("apply_patch").function(context, patch=PATCH).text
 
 
 def files(sandbox: Sandbox) -> dict[str, str]:
@@ -125,5 +124,5 @@ def test_a_patch_that_was_torn_is_made_whole(backend, names, settings, request):
         with opened(backend, name) as sandbox:
             torn = files(sandbox)
             assert [path for path in PUTS if torn.get(path) != BEFORE.get(path)] == list(PUTS[:done])
-            apply(sandbox)
+            assert "has carried it out again" in apply(sandbox, again=True)
             assert files(sandbox) == AFTER
