@@ -4,6 +4,7 @@ The host never opens a name that an agent chose: a symlink, a FIFO or a device w
 answers a first line, ``ok <number>`` or ``no <problem>``, and then the data.
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -30,10 +31,11 @@ from agents.sandbox.types import (
 
 TOOL_WALL_S = 20.0
 WRITE_MAX = 64 * MIB
-SEARCH_OUTPUT = 4 * MIB
+SEARCH_OUTPUT = 2 * MIB
+"""Of the files with their numbers, and of the lines."""
+GLOBS_MAX = 64
 LIST_OUTPUT = 8 * MIB
 LINE_MAX = 500
-MATCHES_PER_FILE = 1000
 
 # $r becomes the real path of $1. The dot keeps $(...) from eating newlines at the end of a name.
 RESOLVE = """
@@ -73,20 +75,47 @@ printf 'ok 0\\n'
 find "$r" -mindepth 1 -maxdepth "$2" -name .git -prune -o -printf '%P\\t%y\\t%s\\0' 2>/dev/null |
     sort -z | head -z -n "$3"
 """
+# Git searches, whether there is a repository or none: it knows what is ignored, follows no symlink, opens no device.
+# The repository's own configuration is the agent's and is overruled where it matters. The answer: the directory that
+# names are relative to, the number of lines of each file, how that ended, then the lines.
 SEARCH = """
 [ -e "$r" ] || no missing
-grep -E -e "$2" /dev/null 2>/dev/null; [ $? -le 1 ] || no pattern
-cd /workspace || no failed
-p=.${r#/workspace}
-printf 'ok 0\\n'
-if command -v rg >/dev/null 2>&1; then
-    rg --no-config --no-heading --line-number --with-filename --null --hidden --sort path --max-count "$4" \\
-        --max-columns 500 --max-columns-preview --glob '!.git' ${3:+--glob "$3"} -e "$2" -- "$p" 2>/dev/null
+pattern=$2 most=$3; shift 3
+d=$r
+if [ -d "$r" ]; then
+    globs=$#
+    for glob; do case "$glob" in */*) set -- "$@" ":(glob)${glob#/}";; *) set -- "$@" ":(glob)**/$glob";; esac; done
+    shift "$globs"; [ $# -gt 0 ] || set -- .
 else
-    grep -rIHnE --null -D skip --exclude-dir=.git -m "$4" ${3:+--include="$3"} -e "$2" -- "$p" 2>/dev/null |
-        cut -b 1-1500
-fi | head -c "$5"
+    d=$(dirname -- "$r" && printf .); d=${d%?.}
+    set -- ":(literal)${r##*/}"
+fi
+cd -- "$d" || no failed
+export GIT_CEILING_DIRECTORIES=/ GIT_OPTIONAL_LOCKS=0
+export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=core.fsmonitor GIT_CONFIG_VALUE_0=false
+if ! git rev-parse --is-inside-work-tree >/dev/null 2>&1; then mode='--no-index --exclude-standard'
+elif git check-ignore -q -- "$r" 2>/dev/null; then mode='--untracked --no-exclude-standard'
+else mode=--untracked; fi
+plain='-E -I -z --no-textconv --no-color --no-column --no-heading --no-break --no-full-name'
+look() {
+    what=$1; shift
+    git grep $mode $plain "$what" -e "$pattern" -- "$@"; code=$?
+    # What is tracked although it is ignored, git leaves out when it looks for untracked files.
+    [ "$mode" != --untracked ] || git ls-files -z --cached --ignored --exclude-standard -- "$@" |
+        xargs -0 -r git --literal-pathspecs grep $plain "$what" -e "$pattern" --
+    return "$code"
+}
+printf 'ok 0\\n%s\\0' "${d#/workspace}"
+{
+    why=$(look --count "$@" 2>&1 >&3)
+    printf '\\0\\0%s %s\n' "$?" "$(printf %.300s "$why" | tr '\n' ' ')"
+} 3>&1 | head -c "$most"
+look --line-number "$@" 2>/dev/null | cut -b 1-1500 | head -c "$most"
 """
+
+BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
+SEARCH_LINE = re.compile(rb"([^\0]+)\0(\d+)[\0:](.*)", re.DOTALL)
+NO_PATTERN = "fatal: -e option,"
 
 KINDS = {"f": EntryKind.FILE, "d": EntryKind.DIRECTORY, "l": EntryKind.SYMLINK}
 WORDS = {
@@ -156,13 +185,11 @@ class FileTools(ABC):
         return [_entry(line) for line in data.split(b"\0")[:-1]]
 
     def search(self, pattern: str, path: str = "", glob: str = "", limit: int = 200) -> SearchResult:
-        arguments = (pattern, glob, str(MATCHES_PER_FILE), str(SEARCH_OUTPUT))
-        _, data = self._ask(SEARCH, path, *arguments, most=SEARCH_OUTPUT, subject=pattern)
-        return _search_result(data, limit)
+        arguments = (pattern, str(SEARCH_OUTPUT), *(_globs(glob) if glob else ()))
+        _, data = self._ask(SEARCH, path, *arguments, most=2 * SEARCH_OUTPUT)
+        return _search_result(data, pattern, limit)
 
-    def _ask(
-        self, script: str, path: str, *arguments: str, stdin: bytes = b"", most: int = 0, subject: str = ""
-    ) -> tuple[int, bytes]:
+    def _ask(self, script: str, path: str, *arguments: str, stdin: bytes = b"", most: int = 0) -> tuple[int, bytes]:
         """Run a script on ``path`` and return the number and the data of its answer."""
         if "\0" in path or any("\0" in argument for argument in arguments):
             raise SandboxPathError("A NUL byte is not possible in a path.")
@@ -175,10 +202,10 @@ class FileTools(ABC):
             limits=limits,
             offline=True,
         )
-        return _answer(result, path, subject)
+        return _answer(result, path)
 
 
-def _answer(result: Result, path: str, subject: str) -> tuple[int, bytes]:
+def _answer(result: Result, path: str) -> tuple[int, bytes]:
     name = path or "The workspace"
     if result.outcome is Ending.DISK_LIMIT:
         raise SandboxQuotaError(f"{name}: {result.detail}.")
@@ -188,8 +215,6 @@ def _answer(result: Result, path: str, subject: str) -> tuple[int, bytes]:
     verdict, _, word = head.decode("utf-8", "replace").partition(" ")
     if verdict == "ok" and word.isdigit():
         return int(word), data
-    if verdict == "no" and word == "pattern":
-        raise SandboxPathError(f"{subject!r} is no extended regular expression.")
     if verdict == "no" and word in set(PathProblem):
         problem = PathProblem(word)
         if problem is PathProblem.FAILED and result.detail:
@@ -203,17 +228,46 @@ def _entry(line: bytes) -> Entry:
     return Entry(path, KINDS.get(kind, EntryKind.OTHER), int(size))
 
 
-def _search_result(data: bytes, limit: int) -> SearchResult:
-    """Count the lines of each file, keep the first ``limit`` of them all. A name with a newline may get lost."""
-    counts: dict[str, int] = {}
-    matches: list[Match] = []
-    for line in data.split(b"\n"):
-        name, nul, rest = line.partition(b"\0")
-        number, colon, text = rest.partition(b":")
-        if not nul or not colon or not number.isdigit():
-            continue
-        path = name.decode("utf-8", "replace").removeprefix("./")
-        counts[path] = counts.get(path, 0) + 1
-        matches.append(Match(path, int(number), text[:LINE_MAX].decode("utf-8", "replace")))
-    is_cut = len(data) >= SEARCH_OUTPUT or len(matches) > limit
-    return SearchResult(tuple(counts.items()), tuple(matches[:limit]), is_cut)
+def _globs(glob: str) -> list[str]:
+    """Return ``glob`` with its braces, which git does not know, written out."""
+    globs = [glob]
+    while found := next(filter(None, map(BRACES.search, globs)), None):
+        braced, at = found.string, globs.index(found.string)
+        head, tail = braced[: found.start()], braced[found.end() :]
+        globs[at : at + 1] = [f"{head}{part}{tail}" for part in found.group(1).split(",")]
+        if len(globs) > GLOBS_MAX:
+            raise SandboxPathError(f"{glob!r} stands for more than {GLOBS_MAX} names.")
+    return globs
+
+
+def _search_result(data: bytes, pattern: str, limit: int) -> SearchResult:
+    """Read the answer of SEARCH; keep the first ``limit`` lines. A name with a newline may get lost."""
+    inside, _, found = data.partition(b"\0")
+    counted, is_whole, rest = found.partition(b"\0\0")
+    ending, _, lines = rest.partition(b"\n")
+    _check_ending(ending.decode("utf-8", "replace") if is_whole else "0", pattern)
+
+    def path_of(name: bytes) -> str:
+        return (inside + b"/" + name).decode("utf-8", "replace").lstrip("/")
+
+    numbers = [line.partition(b"\0") for line in counted.split(b"\n")]
+    files = tuple((path_of(name), int(number)) for name, _, number in numbers if number.isdigit())
+    split = [SEARCH_LINE.fullmatch(line) for line in lines.split(b"\n")]
+    matches = [
+        Match(path_of(line[1]), int(line[2]), line[3][:LINE_MAX].decode("utf-8", "replace"))
+        for line in split[: limit + 1]
+        if line
+    ]
+    is_cut = not is_whole or len(lines) >= SEARCH_OUTPUT or len(matches) > limit
+    return SearchResult(files, tuple(matches[:limit]), is_cut)
+
+
+def _check_ending(ending: str, pattern: str) -> None:
+    """Raise SandboxPathError unless git found something (0) or nothing (1)."""
+    code, _, why = ending.partition(" ")
+    if code in ("0", "1"):
+        return
+    if why.startswith(NO_PATTERN):
+        reason = why.strip().rpartition(": ")[2]
+        raise SandboxPathError(f"{pattern!r} is no extended regular expression: {reason}.")
+    raise SandboxPathError(f"Nothing could be searched: {why.strip() or f'git ended with {code}'}.")

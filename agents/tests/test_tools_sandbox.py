@@ -161,7 +161,7 @@ def test_a_search_that_finds_nothing_says_what_was_looked_for_where(desk):
     narrow = use(desk, "search", pattern="greet(name)", path="./src", glob="*.js").text
     assert narrow.startswith("Nothing matches 'greet(name)' in src, in files named *.js.")
     assert "a backslash takes ( [ { + ? . * | as they are" in narrow
-    assert narrow.endswith("Leave out path and glob to search everything.")
+    assert narrow.endswith("Leave out path and glob to search everything else.")
 
 
 def test_a_search_in_very_many_files_lists_the_first_and_counts_the_rest(desk):

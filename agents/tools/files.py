@@ -68,13 +68,13 @@ def view(context: ToolContext, path: str, start: int = 1, end: int | None = None
 @tool(
     "search",
     "Search the files of the repository for a regular expression: first the files with the number of "
-    "matching lines, then the lines.",
+    "matching lines, then the lines. What git ignores is left out, unless `path` names it.",
     {
         "type": "object",
         "properties": {
             "pattern": {"type": "string", "description": "an extended regular expression (grep -E)"},
             "path": {"type": "string", "description": "a directory or file to search in; all when left out"},
-            "glob": {"type": "string", "description": "only files with such a name, as in *.py"},
+            "glob": {"type": "string", "description": "only such files, as in *.py or src/**/*.{ts,tsx}"},
         },
         "required": ["pattern"],
         "additionalProperties": False,
@@ -251,8 +251,11 @@ def _nothing(pattern: str, path: str, glob: str) -> str:
     hints = ["The search minds upper and lower case."]
     if any(char in pattern for char in "()[]{}+?.*|^$\\"):
         hints.append("The pattern is an extended regular expression: a backslash takes ( [ { + ? . * | as they are.")
+    hints.append(
+        "Binary files are not searched, and what git ignores, or holds as another repository, only by its path."
+    )
     if path or glob:
-        hints.append("Leave out path and glob to search everything.")
+        hints.append("Leave out path and glob to search everything else.")
     return f"Nothing matches {_cut(pattern)!r} {where}{named}. {' '.join(hints)}"
 
 

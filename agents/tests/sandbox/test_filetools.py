@@ -160,6 +160,78 @@ def test_a_search_pattern_is_never_an_option_nor_a_command(sandbox):
         sandbox.search("(")
 
 
+GIT = "git -c user.name=a -c user.email=a@b"
+
+
+def test_what_git_ignores_is_searched_only_where_it_is_named(sandbox):
+    sandbox.sh(
+        "git init -q .; mkdir -p node_modules/x src; printf 'node_modules\\n*.log\\n' > .gitignore;"
+        "echo needle | tee node_modules/x/i.js src/new.js kept.log other.log > src/app.js;"
+        f"git add -f kept.log src/app.js; {GIT} commit -qm one"
+    )
+
+    found = sandbox.search("needle")
+
+    assert dict(found.files) == {"kept.log": 1, "src/app.js": 1, "src/new.js": 1}
+    assert sandbox.search("needle", "node_modules").files == (("node_modules/x/i.js", 1),)
+    assert sandbox.search("needle", "other.log").files == (("other.log", 1),)
+    sandbox.sh("rm -rf .git")
+    assert set(dict(sandbox.search("needle").files)) == {"src/app.js", "src/new.js"}
+
+
+@pytest.mark.parametrize("init", ["true", "git init -q ."])
+def test_a_glob_names_files_anywhere_or_a_path(sandbox, init):
+    sandbox.sh(f"{init}; mkdir -p src/deep web; echo needle | tee top.py src/a.py src/deep/b.py web/c.ts > web/d.tsx")
+
+    def files(glob: str, path: str = "") -> set[str]:
+        return set(dict(sandbox.search("needle", path, glob).files))
+
+    assert files("*.py") == {"top.py", "src/a.py", "src/deep/b.py"}
+    assert files("src/*.py") == files("/src/*.py") == {"src/a.py"}
+    assert files("src/**/*.py") == files("*.py", "src") == {"src/a.py", "src/deep/b.py"}
+    assert files("deep/*.py", "src") == {"src/deep/b.py"}
+    assert files("*.{ts,tsx}") == {"web/c.ts", "web/d.tsx"}
+    with pytest.raises(SandboxPathError, match="more than 64"):
+        files("{a,b}" * 40)
+
+
+def test_a_pattern_means_the_same_wherever_it_is_searched(sandbox):
+    sandbox.sh("printf 'abab\\nabba\\n' > f; mkdir r; cp f r; cd r; git init -q .; git config grep.patternType fixed")
+    for path in ("f", "r"):
+        assert [match.text for match in sandbox.search(r"^(ab)\1$", path).matches] == ["abab"]
+        with pytest.raises(SandboxPathError, match=r"regular expression: Unmatched"):
+            sandbox.search("(ab", path)
+
+
+def test_the_repository_s_own_configuration_does_not_bend_a_search(sandbox):
+    sandbox.sh(
+        "git init -q .; mkdir sub; echo needle > sub/f; printf '* diff=x\\n' > .gitattributes;"
+        "for set in color.ui=always color.grep=always grep.column=true grep.fullName=true grep.lineNumber=false"
+        " diff.x.textconv=/workspace/evil core.fsmonitor=/workspace/evil core.pager=/workspace/evil;"
+        " do git config ${set%%=*} ${set#*=}; done;"
+        "printf '#!/bin/sh\\ntouch /workspace/ran; echo forged\\n' > evil; chmod +x evil"
+    )
+
+    assert sandbox.search("need", "sub").matches == (Match("sub/f", 1, "needle"),)
+    assert sandbox.search("forged", "sub").files == ()
+    assert sandbox.sh("ls ran").exit_code != 0
+
+
+def test_a_search_that_git_cannot_make_says_why(sandbox):
+    sandbox.sh("git init -q .; echo needle > f; echo '[' > .git/config")
+    with pytest.raises(SandboxPathError, match=r"Nothing could be searched: .*bad config"):
+        sandbox.search("needle")
+
+
+def test_very_many_lines_of_one_file_hide_no_other(sandbox):
+    sandbox.sh("yes 'needle in a very long haystack' | head -n 90000 > a.txt; echo needle > z.txt")
+
+    found = sandbox.search("needle", limit=20)
+
+    assert found.files == (("a.txt", 90000), ("z.txt", 1))
+    assert (len(found.matches), found.truncated) == (20, True)
+
+
 def test_an_endless_line_is_cut(sandbox):
     sandbox.sh("head -c 3M /dev/zero | tr '\\0' x > min.js; echo >> min.js")
 
