@@ -3,6 +3,7 @@
 The latter (ast, json, toml) say best what is wrong. Python of a later version than ours only its grammar knows.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
@@ -53,6 +54,17 @@ _BY_NAME: Final = {
 }
 _WITH_COMMENTS: Final = ("tsconfig", "jsconfig", "devcontainer", ".eslintrc", ".jshintrc", "api-extractor")
 """How files called ``.json`` begin that are JSON with comments, whose readers differ in what they allow."""
+
+
+_TEMPLATED: Final = ("YAML", "JSON", "TOML", "CSS")
+"""Languages that files are often written in for a template engine (Helm, Jinja, ERB), under their own names."""
+_MARKS: Final = re.compile(r"(?<!\$)\{\{|\{%|<%")
+"""What such engines replace. ``${{ }}``, of GitHub's workflows, stands inside of values."""
+
+
+def is_strict_about(language: Language, text: str) -> bool:
+    """Whether a fault in ``text`` is its author's for sure: its language is strict, and it is no template."""
+    return language.is_strict and not (language.name in _TEMPLATED and _MARKS.search(text))
 
 
 def of(path: str) -> Language | None:

@@ -137,6 +137,24 @@ def test_where_a_grammar_is_not_to_be_trusted_the_model_gets_a_word():
     assert refuse_new_syntax_error("a.c", None, "int main() {}\n") == ""
 
 
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("templates/deployment.yaml", "{{- if .Values.on }}\nkind: Deployment\n{{- end }}\n"),
+        ("roles/x.yml", "a: 1\n{% for b in c %}\n- {{ b }}\n{% endfor %}\n"),
+        ("config/database.yml", "a:\n<%= extra %>\n"),
+        ("{{cookiecutter.name}}/package.json", '{"private": {{ cookiecutter.private }}}\n'),
+    ],
+)
+def test_a_template_is_not_refused_for_not_being_what_it_makes(path, text):
+    assert "may not parse" in refuse_new_syntax_error(path, None, text)
+
+
+def test_what_stands_in_values_of_a_workflow_makes_no_template():
+    with pytest.raises(EditRefused):
+        refuse_new_syntax_error("ci.yml", None, "env:\n  A: ${{ secrets.A }}\n b: [1\n")
+
+
 def test_a_diff_counts_all_lines_though_it_is_cut(monkeypatch):
     monkeypatch.setattr(editing, "DIFF_CHARS", 60)
     change = diff("a.txt", "a\nb\n", "a\n" + "c\n" * 50)

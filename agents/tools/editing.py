@@ -76,7 +76,7 @@ def refuse_new_syntax_error(path: str, before: str | None, after: str) -> str:
     if not found or (before is not None and parsing.faults(path, before)):
         return ""
     language = languages.of(path)
-    if language is not None and not language.is_strict:
+    if language is not None and not languages.is_strict_about(language, after):
         return f"\nThis may not parse as {language.name} ({found[0]}): look at it again."
     raise EditRefused(
         f"Not written: {path} would not parse ({'; '.join(map(str, found))}). Correct the text and try again; a file "
