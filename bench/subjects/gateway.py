@@ -17,14 +17,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+from django.db import connection
+
 from agents import client
 from bench import clients, office
 from bench.clients import MODEL, Ask, Gateway, Line
 from bench.finding import Finding, Scale, Skipped, Target, percentile
 from bench.peers.litellm_proxy import CLOSED, LITELLM, Price, Proxy, both
 from bench.upstream import Terms
-from mcc.core import garbage
-from mcc.core.flushing import FlushedThread
+from mcc.core import garbage, handwritten
+from mcc.core.flushing import FLUSH, FlushedThread
 
 SHARE = 0.2
 """Of what LiteLLM adds: the most that the gateway may add."""
@@ -79,11 +81,24 @@ def measure(scale: Scale) -> Iterator[Finding]:
         except Skipped as reason:
             proxies, missing = {}, str(reason)
         measured = _take_turns(provider.url, gateways, proxies, crowds, rounds)
+    if connection.vendor == "postgresql":
+        waits = "what two commits of a call wait for, one after the other"
+        yield Finding("a wait for the disk, alone", "ms", _waits_ms(), None, waits)
     for crowd, found in measured.items():
         note = f"{rounds} rounds of {crowd * crowds[crowd]} calls, load {os.getloadavg()[0]:.0f}"
         yield from _findings(found, f"{crowd} caller{'s' * (crowd > 1)}", note)
     if missing:
         yield Finding(LITELLM, "ms", [], skipped=missing)
+
+
+def _waits_ms(times: int = 30) -> list[float]:
+    """Return how long the least takes that has to be on PostgreSQL's disk."""
+    found = []
+    for _ in range(times):
+        began = time.perf_counter()
+        handwritten.rows(FLUSH)
+        found.append(1_000 * (time.perf_counter() - began))
+    return found
 
 
 def _take_turns(
