@@ -71,11 +71,11 @@ def decimal(value: object) -> Decimal | None:
 
 
 def _cost(cost: object, upstream: object, is_byok: object) -> Decimal | None:
-    """Return the whole cost. Under an own key (BYOK) ``cost`` is only the broker's fee on top of ``upstream``."""
-    fee = decimal(cost)
-    if fee is None:
-        return None
-    return fee + (decimal(upstream) or 0) if is_byok else fee
+    """Return the whole cost. Under an own key (BYOK) ``cost`` is only the broker's fee on top of ``upstream``, without
+    which it is not told.
+    """
+    fee, billed = decimal(cost), decimal(upstream) if is_byok else Decimal(0)
+    return None if fee is None or billed is None else fee + billed
 
 
 def _count(value: object) -> int:

@@ -5,9 +5,10 @@ from django import forms
 
 from budgets import periods
 from budgets.models import Limit
-from mcc.core.money import NANOUSD, nanousd
+from budgets.services.accounts import HIGHEST_NANOUSD
+from mcc.core.money import NANOUSD, nanousd, usd
 
-HIGHEST_USD = Decimal(1_000_000)
+HIGHEST_USD = usd(HIGHEST_NANOUSD)
 PERIODS = [
     (Limit.Period.DAILY, "a day"),
     (Limit.Period.WEEKLY, "a week"),

@@ -1,11 +1,17 @@
 """Jobs: doorbells and the clock."""
 
+import logging
 import time
 from typing import Final
 
+from django.db import DataError
+
+from mcc.core.errors import DomainError
 from mcc.core.queue import enqueue
-from projects.models import Issue
+from projects.models import Issue, Request
 from projects.services import money, rest, scheduling, setups, supply
+
+logger = logging.getLogger(__name__)
 
 LOOK_S: Final = 5.0
 PAUSE_S: Final = 0.1
@@ -21,6 +27,14 @@ def settle_shortage(request_id: int) -> None:
     """Act on an answer about money."""
     for request in money.unsettled().filter(pk=request_id):
         money.settle(request)
+
+
+def _settle(request: Request) -> None:
+    """Act on an answer. One that cannot be carried out must not keep all others waiting, nor the clock."""
+    try:
+        money.settle(request)
+    except (DomainError, OverflowError, DataError):
+        logger.exception("the answer to question %s cannot be carried out", request.pk)
 
 
 def look_at_shortages() -> None:
@@ -43,7 +57,7 @@ def advance_all() -> None:
     for freeze in rest.unfinished():
         rest.measure(freeze)
     for request in money.unsettled():
-        money.settle(request)
+        _settle(request)
     money.wake_waiting()
     supply.ask()
     setups.tidy()

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django import forms
+from django.core.validators import MaxValueValidator, MinValueValidator
 
 from agents.models import Agent, Outcome
 from budgets import access
@@ -20,7 +21,16 @@ from projects.models import Issue, Project
 
 GOING_ON, NO_RUN = "open", "none"
 OUTCOMES = [("", "Any"), *Outcome.choices, (GOING_ON, "Not over yet"), (NO_RUN, "No run")]
+DAYS = [MinValueValidator(date(2000, 1, 1)), MaxValueValidator(date(2999, 12, 31))]
 SOURCES = [("", "Any"), *((source.value, source.label.capitalize()) for source in Usage.Source)]
+
+
+class DayField(forms.DateField):
+    """A day of this age: the one after the last that Python knows cannot be computed."""
+
+    def __init__(self, label: str) -> None:
+        written = forms.DateInput({"type": "date"}, format="%Y-%m-%d")
+        super().__init__(label=label, validators=DAYS, required=False, widget=written)
 
 
 @dataclass(frozen=True)
@@ -68,11 +78,11 @@ class UsageFilterForm(forms.Form):
     )
     model = forms.CharField(max_length=200, required=False, widget=forms.TextInput({"list": "usage-models"}))
     provider = forms.CharField(max_length=100, required=False, widget=forms.TextInput({"list": "usage-providers"}))
-    since = forms.DateField(label="From", required=False, widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d"))
-    until = forms.DateField(label="To", required=False, widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d"))
+    since = DayField(label="From")
+    until = DayField(label="To")
     outcome = forms.ChoiceField(label="Outcome of the run", choices=OUTCOMES, required=False)
     source = forms.ChoiceField(label="Who says what it cost", choices=SOURCES, required=False)
-    run = forms.IntegerField(min_value=1, required=False, widget=forms.HiddenInput)
+    run = forms.IntegerField(min_value=1, max_value=2**63 - 1, required=False, widget=forms.HiddenInput)
     account = forms.ModelChoiceField(Account.objects.none(), required=False, widget=forms.HiddenInput)
 
     def __init__(self, user: User, data: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable
+from dataclasses import replace
 from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, transaction
@@ -220,6 +221,8 @@ class Attempt:
     def _told(self, hold: Hold) -> Bill | None:
         """Return the bill by the usage that came with the answer; None if it tells too little, or what cannot be."""
         metered = self._draft.metered
+        if metered is not None and not metered.cost_usd and not self._model.endpoint.speaks_openrouter:
+            metered = replace(metered, cost_usd=None)  # it keeps no prices, which does not make it free
         if metered is None or not (metered.cost_usd is not None or self._is_listed(metered)):
             return None
         bill = self._bill_of(metered)

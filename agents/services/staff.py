@@ -19,11 +19,12 @@ CHANGEABLE = ("model", "temperature", "max_tokens", "effort", "system_prompt", "
 
 @transaction.atomic
 def hire(*, name: str, role: Role, model: ModelCard, user: User | None = None) -> Agent:
-    """Return a new agent with an account of its own. Raises InvalidInput."""
+    """Return a new agent with an account of its own, and one that it shares with its role. Raises InvalidInput."""
     agent = Agent(name=name, role=role, model=model)
     agent.max_tokens = min(agent.max_tokens, model.max_output_tokens)
     _validate(agent)
     agent.account = accounts.open_account(Account.Kind.AGENT, name)
+    accounts.agent_type_account(role)  # that it can be limited before anybody of it has spent
     agent.save()
     audit.record(user, "agents.hire", f"agents.agent:{agent.pk}", {"name": name, "role": role, "model": model.name})
     return agent

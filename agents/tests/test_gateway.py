@@ -127,6 +127,15 @@ def test_a_plain_server_gets_no_fields_of_openrouter_and_is_charged_by_the_list(
     assert usage.generation_id is None
 
 
+def test_a_plain_server_that_writes_a_cost_of_nothing_is_charged_by_the_list_all_the_same(fake):
+    run = make_run(make_card(Provider.objects.create(name="own", kind="openai_compatible", base_url=fake.url)))
+    fake.plan.append(modes.costing("0"))
+
+    ask(call_of(run))
+
+    assert (Usage.objects.get().cost_source, Usage.objects.get().cost_nanousd) == ("price_list", 3_750_000)
+
+
 def test_the_hold_is_never_less_than_the_bytes_could_cost(run):
     ask(call_of(run, tools=True, messages=[*PROMPT, {"role": "user", "content": "ü" * 500}]))
 

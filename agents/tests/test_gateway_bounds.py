@@ -88,6 +88,16 @@ def test_numbers_of_a_record_are_the_native_ones():
     assert metered.cost_usd == Decimal("0.0000000000000000012345")
 
 
+@pytest.mark.parametrize(("upstream", "cost"), [("0.02", "0.021"), (None, None), ("free", None), (0, "0.001")])
+def test_under_an_own_key_the_record_tells_the_cost_only_with_the_upstream_bill(upstream, cost):
+    record = {"total_cost": "0.001", "is_byok": True, "upstream_inference_cost": upstream}
+    usage = {"cost": "0.001", "is_byok": True, "cost_details": {"upstream_inference_cost": upstream}}
+
+    expected = None if cost is None else Decimal(cost)
+    assert Metered.of_record(record).cost_usd == expected
+    assert Metered.of_usage(usage).cost_usd == expected
+
+
 def test_retry_after_is_a_number_a_date_or_in_the_body():
     in_a_minute = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
 

@@ -252,3 +252,13 @@ def test_an_address_may_be_anywhere(address):
 def test_an_address_is_complete_and_holds_no_secret(address):
     with pytest.raises(ValidationError):
         validate_base_url(address)
+
+
+def test_the_bills_of_a_key_and_of_a_day_hold_what_was_billed_upstream(fake, acme):
+    fake.told["key"] = (200, {"data": {"usage_daily": 1.5, "byok_usage_daily": 0.25, "label": "x"}})
+    day = {"date": "2031-03-10", "model": "m", "usage": 2, "byok_usage_inference": 0.5}
+    fake.told["activity"] = (200, {"data": [day]})
+    endpoint = Endpoint.of(acme)
+
+    assert client.key(endpoint).billed_today_nanousd == 1_750_000_000
+    assert [each.cost_nanousd for each in client.activity(endpoint)] == [2_500_000_000]

@@ -5,8 +5,11 @@ import json
 import pytest
 
 from agents import doing, roster
-from agents.models import Message, Run
+from agents.models import Message, Role, Run
+from agents.services import staff
+from agents.tests.calls import make_card
 from agents.tests.workbench import make_agent, start
+from budgets.models import Account
 
 pytestmark = pytest.mark.django_db
 
@@ -52,3 +55,9 @@ def test_a_long_line_is_cut():
 def test_who_waits_says_for_what():
     run = at_work(("ask", "{}"), status=Run.Status.WAITING, waits_for="answer")
     assert roster.doing_now([run]) == {run.pk: "waits for an answer"}
+
+
+def test_a_role_can_be_limited_before_anybody_of_it_has_spent(acme):
+    staff.hire(name="Vera", role=Role.TESTER, model=make_card(acme, "acme/large"))
+
+    assert Account.objects.filter(kind=Account.Kind.AGENT_TYPE, name=Role.TESTER).exists()

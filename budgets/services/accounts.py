@@ -15,8 +15,11 @@ from budgets.signals import account_frozen, account_thawed, limit_changed
 from mcc.core import audit
 from mcc.core.errors import InvalidInput
 from mcc.core.models import User
+from mcc.core.money import NANOUSD, usd_display
 
 WARN_RATIO = Decimal("0.80")
+HIGHEST_NANOUSD = 1_000_000 * NANOUSD
+"""The most that a limit allows: whoever writes more has mistyped."""
 Terms = dict[str, int | str]
 
 
@@ -68,10 +71,26 @@ def set_limit(
     return limit
 
 
+@transaction.atomic
+def raise_limit(limit: Limit, more_nanousd: int, *, user: User | None = None) -> None:
+    """Let ``limit`` allow so much more than it allows now, as far as a limit goes. Nothing when it was taken away.
+
+    Others may change it meanwhile: what they wrote is what is added to.
+    """
+    locks.alone(limit.account_id)
+    limit.refresh_from_db()
+    if limit.active:
+        amount = min(limit.amount_nanousd + more_nanousd, HIGHEST_NANOUSD)
+        period, action, ratio = limit.period, limit.action, limit.warn_ratio
+        set_limit(limit.account, amount, period=period, action=action, warn_ratio=ratio, user=user)
+
+
 def _check(amount_nanousd: int, period: str, action: str, warn_ratio: Decimal) -> None:
     fields: dict[str, list[str]] = {}
     if amount_nanousd < 0:
         fields["amount_nanousd"] = ["A limit cannot be negative."]
+    if amount_nanousd > HIGHEST_NANOUSD:
+        fields["amount_nanousd"] = [f"A limit is {usd_display(HIGHEST_NANOUSD)} at most."]
     if not 0 < warn_ratio <= 1:
         fields["warn_ratio"] = ["The warning comes above 0 and up to 1."]
     if period not in Limit.Period.values:

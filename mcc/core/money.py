@@ -9,12 +9,21 @@ from mcc.core.errors import InvalidInput
 
 NANOUSD = 1_000_000_000
 MTOK = 1_000_000
+MOST_CHARACTERS, MOST_DIGITS = 60, 15
 
 
 def nanousd(usd: Decimal | str | int) -> int:
-    """Return ``usd`` dollars in nano-dollars, rounded half to even. Floats are refused: pass their ``repr``."""
+    """Return ``usd`` dollars in nano-dollars, rounded half to even. Floats are refused: pass their ``repr``.
+
+    Raises InvalidInput, for more digits than any amount has, too: whoever writes ``1e400000`` would have us compute it.
+    """
+    if isinstance(usd, str) and len(usd) > MOST_CHARACTERS:
+        raise InvalidInput("not an amount of money: it is too long")
     try:
-        return int((Decimal(usd) * NANOUSD).to_integral_value(ROUND_HALF_EVEN))
+        amount = Decimal(usd)
+        if not amount.is_finite() or amount.adjusted() > MOST_DIGITS:
+            raise InvalidInput(f"not an amount of money: {usd!r}")
+        return int((amount * NANOUSD).to_integral_value(ROUND_HALF_EVEN))
     except (InvalidOperation, ValueError) as error:
         raise InvalidInput(f"not an amount of money: {usd!r}") from error
 

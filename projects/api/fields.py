@@ -6,10 +6,9 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from agents.models import Agent
+from budgets.services.accounts import HIGHEST_NANOUSD
 from mcc.core import money
 from mcc.core.errors import InvalidInput
-
-MAXIMUM_NANOUSD = 1_000_000 * money.NANOUSD
 
 
 @extend_schema_field(OpenApiTypes.DECIMAL)
@@ -26,7 +25,7 @@ class UsdField(serializers.Field):
             amount = money.nanousd(data)
         except (InvalidInput, OverflowError) as error:
             raise serializers.ValidationError("This is not an amount in USD.") from error
-        if not 0 <= amount <= MAXIMUM_NANOUSD:
+        if not 0 <= amount <= HIGHEST_NANOUSD:
             raise serializers.ValidationError("The amount is out of range.")
         return amount
 

@@ -219,18 +219,10 @@ def _project(request: Request) -> Project:
 
 
 def _raise(request: Request) -> None:
-    limit = request.limit
-    if limit is None:
-        return
-    accounts.set_limit(
-        limit.account,
-        limit.amount_nanousd + requests.amount_of_money(request.answer_text),
-        period=limit.period,
-        action=limit.action,
-        warn_ratio=limit.warn_ratio,
-        user=request.answered_by,
-    )
-    wake_waiting()
+    if request.limit is not None:
+        more = requests.amount_of_money(request.answer_text)
+        accounts.raise_limit(request.limit, more, user=request.answered_by)
+        wake_waiting()
 
 
 def _wait(request: Request) -> None:

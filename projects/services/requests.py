@@ -10,10 +10,11 @@ from django.utils import timezone
 
 from agents.models import Agent, Provider, Run
 from budgets.models import Limit
+from budgets.services.accounts import HIGHEST_NANOUSD
 from mcc.core import audit
 from mcc.core.errors import InvalidInput
 from mcc.core.models import User
-from mcc.core.money import nanousd, usd_string
+from mcc.core.money import nanousd, usd_display, usd_string
 from mcc.core.queue import enqueue
 from projects.errors import RequestClosed
 from projects.models import Issue, Project, PullRequest, Request, Task
@@ -151,9 +152,14 @@ def _require_right(user: User, request: Request) -> None:
 
 def _amount(request: Request, user: User, text: str) -> str:
     """Return the amount in words, when it is one and ``user`` may change the limit that it is for."""
+    amount = amount_of_money(text)
     if request.limit is not None:
         require_account_manager(user, request.limit.account)
-    return f"${usd_string(amount_of_money(text))}"
+        if request.limit.amount_nanousd + amount > HIGHEST_NANOUSD:
+            raise InvalidInput(
+                "So high can no limit be.", fields={"text": [f"A limit is {usd_display(HIGHEST_NANOUSD)} at most."]}
+            )
+    return f"${usd_string(amount)}"
 
 
 def amount_of_money(text: str) -> int:

@@ -106,13 +106,57 @@ def test_one_click_takes_the_proposal_and_another_amount_may_be_said(boss, text,
     assert not issue.blocked
 
 
-@pytest.mark.parametrize("text", ["much", "-1", "0"])
+@pytest.mark.parametrize("text", ["much", "-1", "0", "99999999999", "1e30", "inf", "nan", "1e999999"])
 def test_what_is_no_amount_is_refused(boss, text):
     issue = at_work()
     starve(coding_runs(issue)[0], accounts.set_limit(issue.account, 1, period="total"), NANOUSD)
     look(issue)
     with pytest.raises(InvalidInput):
         requests.answer(Request.objects.get(), user=boss, choice="raise", text=text)
+
+
+def test_an_answer_that_cannot_be_carried_out_holds_up_no_other(boss, caplog):
+    stuck, other = at_work(), at_work(factories.project(coders=3))
+    for issue in (stuck, other):
+        starve(coding_runs(issue)[0], accounts.set_limit(issue.account, NANOUSD, period="total"), 2 * NANOUSD)
+        look(issue)
+    for asked in Request.objects.open():
+        requests.answer(asked, user=boss, choice="raise", text="5")
+    Request.objects.filter(issue=stuck).update(answer_text="as much as it takes")
+
+    tasks.advance_all()
+
+    assert "cannot be carried out" in caplog.text
+    assert other.account.limits.get(active=True).amount_nanousd == 6 * NANOUSD
+    assert status(coding_runs(other)[0]) == "queued"
+
+
+def test_two_answers_about_one_limit_both_count(boss):
+    limit = accounts.set_limit(accounts.global_account(), 3 * NANOUSD, period="monthly")
+    for _ in range(2):
+        issue = at_work(factories.project(coders=3))
+        starve(coding_runs(issue)[0], limit, 4 * NANOUSD)
+        look(issue)
+    for asked in Request.objects.open():
+        requests.answer(asked, user=boss, choice="raise", text="5")
+
+    tasks.advance_all()
+
+    assert Limit.objects.get(pk=limit.pk).amount_nanousd == 13 * NANOUSD
+
+
+def test_a_raise_of_what_was_taken_away_meanwhile_brings_nothing_back(boss):
+    issue = at_work()
+    limit = accounts.set_limit(issue.account, NANOUSD, period="total")
+    starve(coding_runs(issue)[0], limit, 2 * NANOUSD)
+    look(issue)
+    requests.answer(Request.objects.open().get(), user=boss, choice="raise", text="5")
+    accounts.clear_limit(limit)
+
+    tasks.advance_all()
+
+    assert not issue.account.limits.filter(active=True).exists()
+    assert status(coding_runs(issue)[0]) == "queued"
 
 
 def test_a_raise_that_is_too_small_is_asked_about_again(boss):

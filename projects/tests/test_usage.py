@@ -265,6 +265,15 @@ def test_a_place_that_is_none_is_refused(text) -> None:
         usage_lines.page(Posting.objects.all(), text)
 
 
+@pytest.mark.parametrize(
+    ("field", "text"), [("until", "9999-12-31"), ("since", "0001-01-01"), ("run", "9" * 23), ("run", "0")]
+)
+def test_what_no_usage_can_be_is_refused(field, text) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        _ = UsageFilterForm(factories.user(is_superuser=True), {field: text}).filter
+    assert set(refusal.value.fields) == {field}
+
+
 def test_a_filter_says_what_is_wrong_with_it() -> None:
     hidden = factories.issue(factories.project())
     words = {"issue": hidden.key, "project": hidden.project.key, "since": "2031-03-12", "until": "2031-03-01"}

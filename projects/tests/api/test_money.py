@@ -1,5 +1,7 @@
 """Budgets, usage and the stop over REST."""
 
+import time
+
 import pytest
 
 from agents.models import Agent
@@ -26,6 +28,16 @@ def test_limits_are_set_shown_and_removed(cast):
     for amount in ("-1", "much", "1e99", 1.5, True, None):
         assert client.put(path, {"amount_usd": amount}, format="json").status_code == 422, amount
     assert client.put(f"/api/v1/budgets/{account.pk}/limits/hourly/", {"amount_usd": "1"}).status_code == 422
+
+
+@pytest.mark.parametrize("amount", ["1e999999", "1e400000", "9" * 100, "inf", "nan", "-1", "1000000.01"])
+def test_what_no_limit_can_be_is_refused_at_once(cast, amount):
+    path = f"/api/v1/budgets/{cast.project.account_id}/limits/total/"
+    began = time.process_time()
+
+    assert cast.call(cast.alice).put(path, {"amount_usd": amount}).status_code == 422
+
+    assert time.process_time() - began < 1
 
 
 def test_only_an_administrator_limits_the_company(cast):
