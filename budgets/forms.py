@@ -1,3 +1,4 @@
+from collections.abc import Collection
 from decimal import Decimal
 from typing import Any
 
@@ -31,8 +32,12 @@ class LimitForm(forms.Form):
     warn_percent = forms.IntegerField(label="Warn at %", min_value=1, max_value=100, initial=80)
     action = forms.ChoiceField(label="When it is used up", choices=ACTIONS)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (the signature is Django's)
+    def __init__(self, *args: Any, taken: Collection[str] = (), **kwargs: Any) -> None:  # noqa: ANN401 (Django's)
+        """``taken``: for what there is a limit already, which a new one must not replace unasked."""
         super().__init__(*args, **kwargs)
+        period = self.fields["period"]
+        period.choices = [choice for choice in PERIODS if choice[0] not in taken]  # type: ignore[attr-defined]
+        period.error_messages["invalid_choice"] = "There is such a limit already: change it where it stands."
         self.fields["amount_usd"].help_text = f"Days begin at midnight {periods.zone_words()}, weeks on Monday."
 
     @classmethod

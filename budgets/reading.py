@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db.models import Max
+from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 
 from budgets import queries
-from budgets.models import Hold, Reconciliation, Usage
+from budgets.models import Account, Hold, Limit, Reconciliation, Usage
+from budgets.queries import Standing
 from budgets.services.accounts import global_account
 
 SHOWN = 6
@@ -60,6 +61,26 @@ def bill() -> Bill:
         unresolved=list(lost.order_by("created_at")[:SHOWN]),
         is_managed=Reconciliation.objects.filter(source=Reconciliation.Source.ACTIVITY).exists(),
     )
+
+
+def crossed(accounts: QuerySet[Account]) -> list[Standing]:
+    """Return the limits of ``accounts`` of which more is spent than people want to be told of, the fullest first.
+
+    Of issues those only at whose end agents go on: at the end of the others a question is asked. Two queries.
+    """
+    told = Q(limits__active=True) & (Q(limits__action=Limit.Action.WARN) | ~Q(kind=Account.Kind.ISSUE))
+    found = queries.standings_of(accounts.filter(told).distinct())
+    over = [
+        standing
+        for group in found.values()
+        for standing in group
+        if standing.amount_nanousd and standing.ratio >= standing.limit.warn_ratio and not _asks(standing)
+    ]
+    return sorted(over, key=lambda standing: -standing.ratio)
+
+
+def _asks(standing: Standing) -> bool:
+    return standing.blocks and standing.limit.account.kind == Account.Kind.ISSUE
 
 
 def worries() -> Worries:

@@ -90,7 +90,8 @@ def set_limit(request: HttpRequest, pk: int) -> HttpResponse:
     """Set what an account may spend in a period, or change it. The form of a limit that exists has its prefix."""
     user = pages.person(request)
     found = _managed_or_404(user, pk)
-    form = LimitForm(request.POST, prefix=request.POST.get("prefix") or None)
+    prefix = request.POST.get("prefix") or None
+    form = LimitForm(request.POST, prefix=prefix, taken=() if prefix else _taken_periods(found))
     if form.is_valid():
         values = form.cleaned_data
         try:
@@ -142,7 +143,7 @@ def _limits(user: User, found: Account, sent: LimitForm | None = None) -> dict[s
     """Context of ``_limits.html``: each limit with the form that changes it, and the form for a new one."""
     standings = forecasts.with_forecasts([found], queries.standings_of([found]))[found.pk]
     forms = {form.prefix: form for form in [LimitForm.of(standing.limit) for standing in standings]}
-    fresh = LimitForm(initial={"period": _free_period(standings)})
+    fresh = LimitForm(taken=_taken_periods(found))
     if sent is not None:
         forms |= {sent.prefix: sent} if sent.prefix in forms else {}
         fresh = fresh if sent.prefix in forms else sent
@@ -159,9 +160,8 @@ def _limits(user: User, found: Account, sent: LimitForm | None = None) -> dict[s
     }
 
 
-def _free_period(standings: list[queries.Standing]) -> str:
-    taken = {standing.limit.period for standing in standings}
-    return next((period for period in Limit.Period.values if period not in taken), Limit.Period.TOTAL)
+def _taken_periods(account: Account) -> set[str]:
+    return set(account.limits.filter(active=True).values_list("period", flat=True))
 
 
 def _managed(user: User, among: list[int]) -> set[int]:

@@ -27,6 +27,7 @@ NOT_TOLD = {
     )
 }
 """Where the cost is from, when the response did not tell it."""
+MOST_CROSSED = 4
 UNLIMITED = mark_safe('<span class="sub">No limit of its own</span>')
 
 
@@ -111,8 +112,12 @@ def bill_panel(user: User) -> dict[str, Any]:
 
 @register.inclusion_tag("budgets/_worries.html")
 def money_worries(user: User) -> dict[str, Any]:
-    """``{% money_worries request.user %}``: what is wrong with the money, for who decides. Two queries."""
-    return {"worries": reading.worries() if access.decides(user) else None}
+    """``{% money_worries request.user %}``: what is wrong with the money, for who decides; which of the limits that
+    they manage are nearly or quite used up.
+    """
+    crossed = reading.crossed(access.managed_accounts(user))
+    worries = reading.worries() if access.decides(user) else None
+    return {"worries": worries, "crossed": crossed[:MOST_CROSSED], "more": len(crossed[MOST_CROSSED:])}
 
 
 @register.inclusion_tag("budgets/_overruns.html")

@@ -4,6 +4,7 @@ import pytest
 from django.utils import timezone
 
 from agents.models import Message, Provider, Role
+from budgets.services import accounts
 from budgets.tests.factories import spend
 from mcc.core.models import User
 from projects import feed, queries
@@ -149,3 +150,36 @@ def ask(issue: Issue, kind: Request.Kind, **fields) -> Request:
     agent = issue.project.team.filter(role=Role.ARCHITECT).first()
     key = f"{kind}:{issue.pk}"
     return requests.open(kind, issue, key=key, question="Shall it?", options=options, agent=agent, **fields)
+
+
+def test_who_manages_a_limit_is_told_when_it_is_nearly_spent_and_what_comes_then(browse, people, project):
+    accounts.set_limit(project.account, 1_000, period="daily")
+    accounts.set_limit(project.account, 500, period="total", action="warn")
+    own, other = factories.issue(project), factories.issue(project)
+    accounts.set_limit(own.account, 900, period="total")
+    accounts.set_limit(other.account, 100, period="total", action="warn")
+    assert "limit is spent" not in browse(people.owner).get("/").content.decode()
+
+    spend(project.account, own.account, cost=850)
+    spend(project.account, other.account, cost=100)
+
+    page = browse(people.owner).get("/").content.decode()
+    said = [line.split("</p>")[0] for line in page.split("<p>") if "limit is spent" in line]
+    assert len(said) == 3
+    assert "190%" in said[0] and "Agents go on." in said[0]
+    assert "100%" in said[1] and other.key in said[1]
+    assert "95%" in said[2] and "Agents stop and ask you when all of it is." in said[2]
+    assert "limit is spent" not in browse(people.viewer).get("/").content.decode()
+
+
+def test_a_new_limit_replaces_none_unasked(browse, people, project):
+    accounts.set_limit(project.account, 700_000_000, period="daily")
+    client, place = browse(people.owner), f"/budgets/{project.account_id}/"
+    assert '<option value="daily"' not in client.get(place).content.decode().split("Add a limit")[1]
+
+    terms = {"amount_usd": "0.90", "period": "daily", "warn_percent": "80", "action": "block"}
+    answer = client.post(f"{place}limits/", terms)
+
+    assert answer.status_code == 422
+    assert "There is such a limit already" in answer.content.decode()
+    assert project.account.limits.get().amount_nanousd == 700_000_000
