@@ -154,6 +154,11 @@ def models_used(account: Account) -> set[str]:
     return set(DaySpend.objects.filter(account=account).order_by().values_list("model", flat=True).distinct())
 
 
+def answered_by(account: Account) -> set[str]:
+    """Return who ever answered calls on ``account``, as far as it is folded in; behind a broker, who runs the model."""
+    return set(DaySpend.objects.filter(account=account).order_by().values_list("provider", flat=True).distinct())
+
+
 def at_risk_nanousd(account: Account) -> int:
     """Return what calls on ``account`` may still cost that were sent, and whose bill nobody has seen yet."""
     return Hold.objects.open().on([account]).aggregate(total=Sum("amount_nanousd", default=0))["total"]

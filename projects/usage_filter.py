@@ -77,7 +77,9 @@ class UsageFilterForm(forms.Form):
         Agent.objects.select_related("account"), to_field_name="name", required=False, empty_label="Any"
     )
     model = forms.CharField(max_length=200, required=False, widget=forms.TextInput({"list": "usage-models"}))
-    provider = forms.CharField(max_length=100, required=False, widget=forms.TextInput({"list": "usage-providers"}))
+    provider = forms.CharField(
+        label="Answered by", max_length=100, required=False, widget=forms.TextInput({"list": "usage-providers"})
+    )
     since = DayField(label="From")
     until = DayField(label="To")
     outcome = forms.ChoiceField(label="Outcome of the run", choices=OUTCOMES, required=False)

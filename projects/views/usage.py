@@ -6,7 +6,6 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from agents.models import Provider
 from budgets import periods, queries
 from budgets.services.accounts import global_account
 from mcc.core import pages
@@ -66,7 +65,7 @@ def _suggestions() -> dict[str, list[str]]:
     """What the fields for free text offer."""
     return {
         "models": sorted(queries.models_used(global_account())),
-        "providers": list(Provider.objects.order_by("name").values_list("name", flat=True)),
+        "providers": sorted(queries.answered_by(global_account()) - {""}),
     }
 
 

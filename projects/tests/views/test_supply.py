@@ -205,7 +205,10 @@ def test_calls_models_and_providers_link_to_each_other_where_one_may_go(client, 
     assert f'href="{provider}"' in explorer
     for page in (model, reverse("agents:models"), reverse("budgets:overview")):
         assert f'href="{calls}"' in client.get(page).content.decode(), page
-    assert f'href="{reverse("projects:usage")}?provider=acme"' in client.get(provider).content.decode()
+    by_answerer = f'href="{reverse("projects:usage")}?provider=acme"'
+    assert by_answerer not in client.get(provider).content.decode(), "behind a broker others answer"
+    Provider.objects.filter(pk=acme.pk).update(kind=Provider.Kind.OPENAI_COMPATIBLE)
+    assert by_answerer in client.get(provider).content.decode()
 
     client.force_login(factories.user())
     assert f'href="{model}"' not in client.get(reverse("projects:usage")).content.decode()

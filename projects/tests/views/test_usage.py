@@ -8,7 +8,7 @@ import pytest
 from django.test import AsyncClient
 from rest_framework.test import APIClient
 
-from budgets.services import accounts, ledger
+from budgets.services import accounts, ledger, rollups
 from budgets.tests.factories import make_bill, make_hold, spend
 from mcc.core.money import usd_string
 from projects.models import Membership
@@ -147,3 +147,14 @@ def test_who_filters_for_a_bill_hears_who_said_what_it_cost(client, cast) -> Non
     client.force_login(cast["alice"])
 
     assert client.get(f"{PAGE}?source=presumed").context["totals"].generations == 1
+
+
+def test_who_answered_is_suggested_by_the_name_that_finds_the_calls(browse, people, project):
+    hold = make_hold(project.account, provider="ours")
+    ledger.capture(hold, make_bill(10, provider="Acme Upstream"))
+    rollups.fold()
+    client = browse(people.owner)
+
+    page = client.get("/budgets/usage/").content.decode()
+    assert '<option value="Acme Upstream">' in page and '<option value="ours">' not in page
+    assert "1 call" in client.get("/budgets/usage/?provider=Acme+Upstream").content.decode()
