@@ -28,7 +28,7 @@ from agents.tests.workbench import JOT_AND_SUBMIT, QUICK, book, call, finished, 
 from budgets.models import Account, Hold, Usage
 from budgets.services import accounts
 from mcc.core.dbthread import DatabaseThread
-from mcc.core.models import Event
+from mcc.core.models import Event, User
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -39,6 +39,7 @@ def fast_model(settings):
     workbench.TRACES.clear()
     workbench.ANSWERS.clear()
     workbench.STARTED.clear()
+    workbench.RELEASED.clear()
 
 
 @pytest.fixture
@@ -286,6 +287,37 @@ def test_a_stop_kills_a_tool_and_what_it_finished_is_kept(settings):
             accounts.freeze(accounts.global_account())
             until(lambda: status(run) == "queued", 1)
     assert [message.content for message in book(run).results] == ["slept"]
+
+
+def heard_at(requests: list[tuple[float, dict]], words: str) -> float | None:
+    """Return when a model was first asked with the ``words`` of a person in its prompt."""
+    said = (at for at, body in requests if any(one.get("content") == words for one in body["messages"]))
+    return next(said, None)
+
+
+def test_words_of_a_person_reach_a_run_within_a_second_at_its_next_step(settings):
+    settings.MCC_REHEARSAL_LATENCY_S = 0.2
+    person = User.objects.create_user("ada")
+    jots = [call("jot", text=f"note {number}") for number in range(30)]
+    with rehearsed(call("hold_on"), *jots, call("submit_jot")) as order, workbench.overheard() as requests:
+        run = start(order)
+        with hosted():
+            until(workbench.STARTED.is_set)
+            runs.say(run.conversation, "While a tool is at work.", user=person)
+            time.sleep(0.5)
+            assert heard_at(requests, "While a tool is at work.") is None
+            released = time.monotonic()
+            workbench.RELEASED.set()
+            until(lambda: heard_at(requests, "While a tool is at work."), 1)
+            waited_s = [heard_at(requests, "While a tool is at work.") - released]
+            for number in range(5):
+                words, said = f"While you think, {number}.", time.monotonic()
+                runs.say(run.conversation, words, user=person)
+                until(lambda: heard_at(requests, words), 2)  # noqa: B023 - asked in this turn of the loop only
+                waited_s.append(heard_at(requests, words) - said)
+            until(lambda: finished(run), 30)
+    assert max(waited_s) < 1, waited_s
+    assert book(run).run.outcome == "submitted"
 
 
 def test_a_cancelled_run_ends_within_a_second(settings, news):

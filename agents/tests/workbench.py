@@ -1,6 +1,7 @@
 """What the tests of runs need: an agent on the rehearsal model, tools that leave traces, a runner in a thread."""
 
 import asyncio
+import json
 import os
 import threading
 import time
@@ -10,9 +11,13 @@ from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 
+import httpx2
+import pytest
+
 from agents.models import Agent, ModelCard, Outcome, Provider, Purpose, Role, Run
 from agents.rehearsal import plays
 from agents.rehearsal.plays import Call, Play, Turn
+from agents.rehearsal.transport import RehearsalTransport
 from agents.runner.control import Clock
 from agents.runner.runner import Runner
 from agents.services import runs
@@ -28,6 +33,7 @@ TRACES: list[tuple[str, str]] = []
 ANSWERS: dict[str, str] = {}
 """What was answered, by key of the call that asked."""
 STARTED = threading.Event()
+RELEASED = threading.Event()
 
 _TEXT = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
 
@@ -79,6 +85,13 @@ def doze(context: ToolContext) -> ToolResult:
     return ToolResult("slept")
 
 
+@tool("hold_on", "Work until somebody lets it end.", {"type": "object", "properties": {}})
+def hold_on(context: ToolContext) -> ToolResult:
+    STARTED.set()
+    RELEASED.wait(20)
+    return ToolResult("released")
+
+
 def make_card(context_tokens: int = 128_000) -> ModelCard:
     provider, _ = Provider.objects.get_or_create(name="rehearsal", defaults={"kind": Provider.Kind.REHEARSAL})
     price = Price.objects.create(
@@ -112,6 +125,21 @@ def rehearsed(*turns: Turn, purpose: str = Purpose.IMPLEMENT, order: str = "") -
         yield order
     finally:
         plays.forget(order)
+
+
+@contextmanager
+def overheard() -> Iterator[list[tuple[float, dict]]]:
+    """Listen on the wire to the rehearsal model: gives (when, what) of each request, as it is made."""
+    heard: list[tuple[float, dict]] = []
+    answer = RehearsalTransport.handle_async_request
+
+    async def listen(self: RehearsalTransport, request: httpx2.Request) -> httpx2.Response:
+        heard.append((time.monotonic(), json.loads(await request.aread())))
+        return await answer(self, request)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RehearsalTransport, "handle_async_request", listen)
+        yield heard
 
 
 def start(order: str, agent: Agent | None = None, **options: object) -> Run:
