@@ -18,6 +18,7 @@ from agents.sandbox.types import (
     EntryKind,
     FileSlice,
     Limits,
+    LinesSlice,
     Match,
     OnOutput,
     PathProblem,
@@ -31,6 +32,8 @@ from agents.sandbox.types import (
 
 TOOL_WALL_S = 20.0
 WRITE_MAX = 64 * MIB
+LINES_MAX = 512 * MIB
+"""Of a file whose lines are counted."""
 SEARCH_OUTPUT = 2 * MIB
 """Of the files with their numbers, and of the lines."""
 GLOBS_MAX = 64
@@ -51,6 +54,19 @@ READ = """
 [ -r "$r" ] || no failed
 printf 'ok %s\\n' "$(stat -c %s -- "$r")"
 tail -c "+$(($2 + 1))" -- "$r" 2>/dev/null | head -c "$3"
+"""
+READ_LINES = """
+[ -e "$r" ] || no missing
+[ -f "$r" ] || no not_a_file
+[ -r "$r" ] || no failed
+size=$(stat -c %s -- "$r")
+binary=$(head -c 8192 -- "$r" | tr -dc '\\0' | wc -c)
+printf 'ok %s\n' "$size"
+if [ "$size" -gt "$5" ]; then printf -- '- %s\n' "$binary"; exit 0; fi
+lines=$(wc -l < "$r")
+[ "$size" -eq 0 ] || lines=$((lines + 1 - $(tail -c 1 -- "$r" | wc -l)))
+printf '%s %s\n' "$lines" "$binary"
+tail -n "+$2" -- "$r" 2>/dev/null | head -n "$3" | head -c "$4"
 """
 WRITE = """
 if [ -e "$r" ] || [ -L "$1" ]; then [ "$2" = overwrite ] || no exists; fi
@@ -171,6 +187,13 @@ class FileTools(ABC):
     def read_file(self, path: str, offset: int = 0, limit: int = MIB) -> FileSlice:
         size, data = self._ask(READ, path, str(max(0, offset)), str(max(0, limit)), most=limit)
         return FileSlice(size, data)
+
+    def read_lines(self, path: str, start: int = 1, count: int = 400, limit: int = MIB) -> LinesSlice:
+        numbers = (max(1, start), max(1, count), max(0, limit), LINES_MAX)
+        size, answer = self._ask(READ_LINES, path, *map(str, numbers), most=limit)
+        head, _, data = answer.partition(b"\n")
+        lines, _, nuls = head.decode().partition(" ")
+        return LinesSlice(size, int(lines) if lines.isdigit() else None, nuls.strip() != "0", data)
 
     def write_file(self, path: str, data: bytes, *, overwrite: bool = True) -> None:
         if len(data) > WRITE_MAX:

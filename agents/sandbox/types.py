@@ -168,6 +168,18 @@ class FileSlice(NamedTuple):
     data: bytes
 
 
+class LinesSlice(NamedTuple):
+    """Some lines of a file, as bytes with their ends, and how many ``lines`` the whole has.
+
+    ``lines`` is None when it is too large to be counted; then there are no data.
+    """
+
+    size: int
+    lines: int | None
+    is_binary: bool
+    data: bytes
+
+
 class EntryKind(StrEnum):
     FILE = "file"
     DIRECTORY = "directory"
@@ -302,6 +314,9 @@ class Sandbox(Protocol):
 
     def read_file(self, path: str, offset: int = 0, limit: int = MIB) -> FileSlice:
         """Return ``limit`` bytes of a regular file from ``offset`` on. Raises SandboxPathError."""
+
+    def read_lines(self, path: str, start: int = 1, count: int = 400, limit: int = MIB) -> LinesSlice:
+        """Return ``count`` lines of a file from ``start`` on, ``limit`` bytes at most. Raises SandboxPathError."""
 
     def write_file(self, path: str, data: bytes, *, overwrite: bool = True) -> None:
         """Put a file in its place in one move, with its directories; the mode of an old one is kept.

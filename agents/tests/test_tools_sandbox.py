@@ -129,6 +129,32 @@ def test_a_file_is_shown_with_numbers_and_in_parts(desk):
     part = use(desk, "view", path="./long.txt", start=10, end=12).text.splitlines()
     assert part[:3] == ["    10\tline 10", "    11\tline 11", "    12\tline 12"]
     assert use(desk, "view", path="long.txt", start=5000).text == "long.txt has only 1000 lines."
+    assert use(desk, "view", path="long.txt", start=9, end=8).text == "No lines: end (8) is before start (9)."
+    assert use(desk, "view", path="long.txt", start=1000).text == "  1000\tline 1000"
+
+
+def test_a_range_is_shown_wherever_it_is_in_a_large_file(desk):
+    made = desk.sandbox().sh(
+        "seq -f 'line %.0f of a log that grew very long' 1000000 > log.txt; printf last >> log.txt;"
+        "{ head -c 3M /dev/zero | tr '\\0' x; echo; printf 'two\\fpages\\r\\n'; } > min.js"
+    )
+    assert made.ok
+
+    text = use(desk, "view", path="log.txt", start=999_999).text
+
+    assert text.splitlines() == [
+        "999999\tline 999999 of a log that grew very long",
+        "1000000\tline 1000000 of a log that grew very long",
+        "1000001\tlast",
+    ]
+    middle = use(desk, "view", path="log.txt", start=500_000, end=500_001).text.splitlines()
+    assert middle[1:] == [
+        "500001\tline 500001 of a log that grew very long",
+        "[lines 500000 to 500001 of 1000001 lines; pass start and end to see others]",
+    ]
+    endless = use(desk, "view", path="min.js").text
+    assert len(endless) < 1000 and "more than 1048576 characters" in endless
+    assert use(desk, "view", path="min.js", start=2).text == "     2\ttwo\fpages"
 
 
 def test_directories_binary_files_and_nothing_are_shown_for_what_they_are(desk):

@@ -6,10 +6,10 @@ from typing import Final
 
 from agents.models import Role
 from agents.sandbox.types import (
-    KIB,
     MIB,
     WORKSPACE,
     EntryKind,
+    LinesSlice,
     PathProblem,
     Sandbox,
     SandboxPathError,
@@ -21,6 +21,7 @@ from mcc.core.errors import DomainError
 
 SHOWN_LINES: Final = 400
 SHOWN_CHARS: Final = 16_000
+SHOWN_BYTES: Final = MIB
 LINE_CHARS: Final = 600
 SEARCH_CHARS: Final = 8_000
 LISTED_FILES: Final = 100
@@ -54,15 +55,16 @@ class NotWritable(DomainError):
 def view(context: ToolContext, path: str, start: int = 1, end: int | None = None) -> ToolResult:
     path = inside(path)
     sandbox = context.workplace.sandbox()
+    if end is not None and end < start:
+        return ToolResult(f"No lines: end ({end}) is before start ({start}).", detail={"path": path})
+    count = min(SHOWN_LINES, (end or start + SHOWN_LINES) - start + 1)
     try:
-        size, data = sandbox.read_file(path, limit=EDITABLE_BYTES)
+        found = sandbox.read_lines(path, start, count, SHOWN_BYTES)
     except SandboxPathError as error:
         if error.problem is not PathProblem.NOT_A_FILE:
             raise likely(sandbox, path, error) from None
         return ToolResult(_listing(sandbox, path), detail={"path": path})
-    if b"\0" in data[: 8 * KIB]:
-        return ToolResult(f"{path} is a binary file of {size} bytes.", detail={"path": path})
-    return ToolResult(_numbered(path, data, size, start, end), detail={"path": path})
+    return ToolResult(_numbered(path, found, start), detail={"path": path})
 
 
 @tool(
@@ -206,34 +208,35 @@ def _detail(path: str, before: str, after: str) -> JSON:
     return {"path": path, "added": change.added, "removed": change.removed, "diff": change.text}
 
 
-def _numbered(path: str, data: bytes, size: int, start: int, end: int | None) -> str:
-    lines = data.decode("utf-8", "replace").splitlines()
-    if not lines:
+def _numbered(path: str, found: LinesSlice, start: int) -> str:
+    if found.is_binary:
+        return f"{path} is a binary file of {found.size} bytes."
+    if found.lines is None:
+        return f"{path} is too large to be shown by lines ({found.size} bytes): `run` a command that reads a part."
+    if not found.lines:
         return f"{path} is empty."
-    if start > len(lines):
-        if size > len(data):
-            return f"Only the first {len(lines)} lines of {path} can be read here: `run` sed -n to see others."
-        return f"{path} has only {len(lines)} lines."
-    if end is not None and end < start:
-        return f"No lines: end ({end}) is before start ({start})."
-    last = min(len(lines), end or len(lines), start + SHOWN_LINES - 1)
+    if start > found.lines:
+        return f"{path} has only {found.lines} line{'s' * (found.lines > 1)}."
+    lines = found.data.decode("utf-8", "replace").removesuffix("\n").split("\n")
     shown: list[str] = []
     room = SHOWN_CHARS
-    for number in range(start, last + 1):
-        line = f"{number:>6}\t{_cut(lines[number - 1])}"
-        room -= len(line) + 1
+    for number, line in enumerate(lines, start):
+        numbered = f"{number:>6}\t" + _cut(line.removesuffix("\r"))
+        room -= len(numbered) + 1
         if room < 0 and shown:
             break
-        shown.append(line)
+        shown.append(numbered)
     last = start + len(shown) - 1
-    if last < len(lines) or size > len(data):
-        more = f"{len(lines)} lines" if size == len(data) else f"{size} bytes"
-        shown.append(f"[lines {start} to {last} of {more}; pass start and end to see others]")
+    if last < found.lines or len(found.data) >= SHOWN_BYTES:
+        shown.append(f"[lines {start} to {last} of {found.lines} lines; pass start and end to see others]")
     return "\n".join(shown)
 
 
 def _cut(line: str) -> str:
-    return line if len(line) <= LINE_CHARS else f"{line[:LINE_CHARS]}… ({len(line)} characters)"
+    if len(line) <= LINE_CHARS:
+        return line
+    more = "more than " if len(line.encode()) >= SHOWN_BYTES - LINE_CHARS else ""
+    return f"{line[:LINE_CHARS]}… ({more}{len(line)} characters)"
 
 
 def _listing(sandbox: Sandbox, path: str) -> str:

@@ -102,6 +102,21 @@ def test_a_sparse_terabyte_costs_only_what_is_asked_for(make_sandbox):
     assert sandbox.read_file("sparse", offset=(1 << 40) - 5, limit=100) == (1 << 40, b"\0" * 5)
 
 
+def test_lines_are_counted_as_far_as_that_is_reasonable(make_sandbox):
+    sandbox = make_sandbox(file_size=1 << 41)
+    sandbox.sh("printf 'a\\nb' > f; : > empty; printf 'x\\n' > huge; truncate -s 1T huge; yes | head -c 9000 > text")
+    sandbox.sh("truncate -s 1T text")
+
+    assert sandbox.read_lines("f") == (3, 2, False, b"a\nb")
+    assert sandbox.read_lines("f", start=2, count=1, limit=1) == (3, 2, False, b"b")
+    assert sandbox.read_lines("f", start=3) == (3, 2, False, b"")
+    assert sandbox.read_lines("empty") == (0, 0, False, b"")
+    assert sandbox.read_lines("huge") == (1 << 40, None, True, b"")
+    assert sandbox.read_lines("text") == (1 << 40, None, False, b"")
+    assert _problem(sandbox.read_lines, "/etc/passwd") is PathProblem.OUTSIDE
+    assert _problem(sandbox.read_lines, "") is PathProblem.NOT_A_FILE
+
+
 @pytest.mark.parametrize(
     "name", ["-rf", "--", "a b", "new\nline", "ends\n", "$(id)", "'", '"', "*", "tab\t", "ü", "\\n", ".hidden"]
 )
