@@ -39,12 +39,14 @@ class Work:
 
 @dataclass(frozen=True)
 class AgentCard:
-    """An agent with its open work and its cost in nano-dollars. ``works_elsewhere``: on what the reader may not see."""
+    """An agent with its open work and its cost in nano-dollars, None for who may not see it. ``works_elsewhere``: on
+    what the reader may not see.
+    """
 
     agent: Agent
     work: list[Work]
-    today_nanousd: int
-    total_nanousd: int
+    today_nanousd: int | None
+    total_nanousd: int | None
     works_elsewhere: bool = False
 
     @property
@@ -67,14 +69,14 @@ class AgentCard:
 def cards(user: User, agents: Iterable[Agent] | None = None) -> list[AgentCard]:
     """Return ``agents``, or all, with what ``user`` may see of their work.
 
-    About six queries, however many agents; one more if any is paused.
+    About seven queries, however many agents; one more if any is paused.
     """
     if agents is None:
         agents = Agent.objects.select_related("model__provider", "account").order_by("-active", "pk")
     agents = list(agents)
     accounts = [agent.account for agent in agents]
     _tell_who_stopped(accounts)
-    today, total = queries.totals(accounts, since=periods.today()), queries.totals(accounts)
+    today, total = _costs(accounts) if access.sees_company(user) else ({}, {})
     opened = Run.objects.filter(agent__in=agents, status__in=Run.OPEN)
     seen = list(visible(opened, user).select_related("conversation").order_by("pk"))
     now = doing_now(seen)
@@ -86,8 +88,8 @@ def cards(user: User, agents: Iterable[Agent] | None = None) -> list[AgentCard]:
         AgentCard(
             agent,
             [Work(run, now[run.pk]) for run in seen if run.agent_id == agent.pk],
-            today[agent.account_id],
-            total[agent.account_id],
+            today.get(agent.account_id),
+            total.get(agent.account_id),
             agent.pk in elsewhere,
         )
         for agent in agents
@@ -100,6 +102,10 @@ def _tell_who_stopped(accounts: Iterable[Account]) -> None:
     if frozen:
         for stop in Freeze.objects.filter(account__in=frozen, thawed_at=None).select_related("user"):
             frozen[stop.account_id].stop = stop
+
+
+def _costs(accounts: list[Account]) -> tuple[dict[int, int], dict[int, int]]:
+    return queries.totals(accounts, since=periods.today()), queries.totals(accounts)
 
 
 def visible(runs: QuerySet[Run], user: User) -> QuerySet[Run]:

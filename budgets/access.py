@@ -49,6 +49,11 @@ def visible_accounts(user: User) -> QuerySet[Account]:
     return _rights.visible_accounts(user)
 
 
+def sees_company(user: User) -> bool:
+    """Whether ``user`` may see what the company and its agents spend. At most one query."""
+    return user.is_superuser or visible_accounts(user).filter(kind=Account.Kind.GLOBAL).exists()
+
+
 def managed_accounts(user: User) -> QuerySet[Account]:
     return _rights.managed_accounts(user)
 

@@ -26,7 +26,8 @@ class LimitForm(forms.Form):
         label="Amount in $",
         min_value=0,
         max_value=HIGHEST_USD,
-        decimal_places=4,
+        decimal_places=9,
+        widget=forms.NumberInput({"step": "any"}),
     )
     period = forms.ChoiceField(label="Every", choices=PERIODS)
     warn_percent = forms.IntegerField(label="Warn at %", min_value=1, max_value=100, initial=80)

@@ -33,9 +33,11 @@ OWNED = (Account.Kind.PROJECT, Account.Kind.ISSUE, Account.Kind.AGENT)
 @require_GET
 def overview(request: HttpRequest) -> HttpResponse:
     """The company's money, then that of projects, agents, kinds of agents and issues: a few of each, or, with
-    ``?kind=project``, all of one kind in pages.
+    ``?kind=project``, all of one kind in pages. Nothing for who is in no project.
     """
     user = pages.person(request)
+    if not access.sees_company(user):
+        return render(request, "budgets/overview.html")
     visible = access.visible_accounts(user)
     kind = request.GET.get("kind", "")
     shared: dict[str, Any] = {"stopped": _stopped(user, visible), "kind": kind}

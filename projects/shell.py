@@ -14,7 +14,7 @@ from django.urls import NoReverseMatch, reverse
 from agents import supply
 from agents.models import Run
 from agents.supply import SuspendedProvider
-from budgets import periods, queries
+from budgets import access, periods, queries
 from budgets.models import Account, Limit
 from budgets.services import accounts
 from mcc.core import pages
@@ -171,6 +171,11 @@ class Shell:
     @cached_property
     def _company(self) -> Account:
         return accounts.global_account()
+
+    @cached_property
+    def sees_company(self) -> bool:
+        """Whether the reader may see what the company spends."""
+        return access.sees_company(self.user)
 
     @cached_property
     def today(self) -> Today:

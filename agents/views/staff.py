@@ -99,6 +99,7 @@ def _page(request: HttpRequest, agent: Agent, form: AgentForm) -> HttpResponse:
         "agent": agent,
         "card": roster.cards(user, [agent])[0],
         "standings": queries.standings(agent.account),
+        "sees_cost": access.sees_company(user),
         "runs": Paginator(runs.order_by("-pk"), RUNS_SHOWN).get_page(request.GET.get("page")),
         "form": form,
         "may_change": access.decides(user),

@@ -46,8 +46,13 @@ def usd_string(amount_nanousd: int) -> str:
 
 
 def usd_display(amount_nanousd: int) -> str:
-    """Return what people read: ``$18.42``; below ten cents four places, so that a cheap call is not ``$0.00``."""
-    amount = usd(amount_nanousd)
-    sign = "-" if amount < 0 else ""
-    places = 2 if amount == 0 or abs(amount) >= Decimal("0.1") else 4
-    return f"{sign}${abs(amount):,.{places}f}"
+    """Return what people read: ``$18.42``; below ten cents four places, so that a cheap call is not ``$0.00``.
+
+    What four places would call nothing is written out.
+    """
+    amount = abs(usd(amount_nanousd))
+    sign = "-" if amount_nanousd < 0 else ""
+    if 0 < amount < Decimal("0.0001"):
+        return f"{sign}${usd_string(abs(amount_nanousd))}"
+    places = 2 if amount == 0 or amount >= Decimal("0.1") else 4
+    return f"{sign}${amount:,.{places}f}"

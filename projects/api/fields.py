@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from decimal import Decimal
 
 from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
@@ -27,6 +28,8 @@ class UsdField(serializers.Field):
             raise serializers.ValidationError("This is not an amount in USD.") from error
         if not 0 <= amount <= HIGHEST_NANOUSD:
             raise serializers.ValidationError("The amount is out of range.")
+        if money.usd(amount) != Decimal(data):
+            raise serializers.ValidationError("Nine decimal places are the finest there are.")
         return amount
 
 

@@ -11,8 +11,9 @@ from rest_framework.utils.serializer_helpers import ReturnDict
 
 from agents.models import Agent, Message, Run
 from agents.services import staff
-from budgets import queries
+from budgets import access, queries
 from mcc.core.errors import NotAllowed
+from mcc.core.models import User
 from projects.api.endpoint import Endpoint, caller
 from projects.api.serializers import AgentChanges, AgentOut, MessageOut, RunOut
 from projects.models import Issue
@@ -46,7 +47,8 @@ class AgentList(Endpoint):
 
     @extend_schema(operation_id="agents_list", responses=AgentOut(many=True))
     def get(self, request: Request) -> Response:
-        return self.paged(Agent.objects.select_related("model", "account").prefetch_related("fallbacks"), _agents)
+        agents = Agent.objects.select_related("model", "account").prefetch_related("fallbacks")
+        return self.paged(agents, lambda page: _agents(caller(request), page))
 
 
 class AgentDetail(Endpoint):
@@ -55,7 +57,7 @@ class AgentDetail(Endpoint):
 
     @extend_schema(operation_id="agents_retrieve")
     def get(self, request: Request, pk: int) -> Response:
-        return Response(_agents([_agent(pk)])[0])
+        return Response(_agents(caller(request), [_agent(pk)])[0])
 
     @extend_schema(operation_id="agents_update", request=AgentChanges)
     def patch(self, request: Request, pk: int) -> Response:
@@ -67,15 +69,15 @@ class AgentDetail(Endpoint):
         now: dict[str, Any] = {name: getattr(agent, name) for name in staff.CHANGEABLE}
         now["fallbacks"] = list(agent.fallbacks.all())
         staff.change(agent, user=user, **now | given.validated_data)
-        return Response(_agents([_agent(pk)])[0])
+        return Response(_agents(user, [_agent(pk)])[0])
 
 
 def _agent(pk: int) -> Agent:
     return get_object_or_404(Agent.objects.select_related("model__provider", "account"), pk=pk)
 
 
-def _agents(rows: Sequence[Agent]) -> list[ReturnDict[str, object]]:
-    costs = queries.totals([agent.account for agent in rows])
+def _agents(user: User, rows: Sequence[Agent]) -> list[ReturnDict[str, object]]:
+    costs = queries.totals([agent.account for agent in rows]) if access.sees_company(user) else None
     return [AgentOut(row, context={"costs": costs}).data for row in rows]
 
 

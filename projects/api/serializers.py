@@ -250,8 +250,10 @@ class AgentOut(serializers.ModelSerializer):
         )  # fmt: skip
 
     @extend_schema_field(str)
-    def get_cost_usd(self, agent: Agent) -> str:
-        return shown(self.context["costs"].get(agent.account_id, 0))
+    def get_cost_usd(self, agent: Agent) -> str | None:
+        """What it spent; null for who is in no project."""
+        costs = self.context["costs"]
+        return None if costs is None else shown(costs.get(agent.account_id, 0))
 
 
 class AgentChanges(serializers.Serializer):

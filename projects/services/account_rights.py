@@ -1,21 +1,21 @@
 """Whose money a person may see and limit. Accounts know nobody; their owners do."""
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, Q, QuerySet
 
 from agents.models import Agent
 from budgets.models import Account
 from mcc.core.errors import NotAllowed
 from mcc.core.models import User
-from projects.models import Issue, Project
+from projects.models import Issue, Membership, Project
 
 
 def visible_accounts(user: User) -> QuerySet[Account]:
-    """The company's, the agents' and those of the projects and issues that ``user`` may see."""
+    """Those of the projects and issues that ``user`` may see; the company's and the agents', who are in any project."""
     if user.is_superuser:
         return Account.objects.all()
+    shared = Q(kind__in=[Account.Kind.GLOBAL, Account.Kind.AGENT_TYPE]) | Q(pk__in=Agent.objects.values("account"))
     return Account.objects.filter(
-        Q(kind__in=[Account.Kind.GLOBAL, Account.Kind.AGENT_TYPE])
-        | Q(pk__in=Agent.objects.values("account"))
+        (shared & Exists(Membership.objects.filter(user=user)))
         | Q(pk__in=Project.objects.visible_to(user).values("account"))
         | Q(pk__in=Issue.objects.visible_to(user).values("account"))
     )

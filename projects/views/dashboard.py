@@ -5,7 +5,7 @@ from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
 from agents import supply
-from budgets import spending
+from budgets import access, spending
 from budgets.services import accounts
 from mcc.core import live, pages
 from projects import feed, queries
@@ -21,7 +21,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     context = {
         "live_address": live.address("company"),
         "dashboard": queries.dashboard(user),
-        "company": spending.rows([accounts.global_account()])[0],
+        "company": spending.rows([accounts.global_account()])[0] if access.sees_company(user) else None,
         "failing": supply.failing_models(),
         "rehearses": supply.only_rehearses(),
         "happenings": feed.latest(projects),

@@ -30,7 +30,9 @@ def test_limits_are_set_shown_and_removed(cast):
     assert client.put(f"/api/v1/budgets/{account.pk}/limits/hourly/", {"amount_usd": "1"}).status_code == 422
 
 
-@pytest.mark.parametrize("amount", ["1e999999", "1e400000", "9" * 100, "inf", "nan", "-1", "1000000.01"])
+@pytest.mark.parametrize(
+    "amount", ["1e999999", "1e400000", "9" * 100, "inf", "nan", "-1", "1000000.01", "1e-12", "3.0000000001"]
+)
 def test_what_no_limit_can_be_is_refused_at_once(cast, amount):
     path = f"/api/v1/budgets/{cast.project.account_id}/limits/total/"
     began = time.process_time()
@@ -38,6 +40,21 @@ def test_what_no_limit_can_be_is_refused_at_once(cast, amount):
     assert cast.call(cast.alice).put(path, {"amount_usd": amount}).status_code == 422
 
     assert time.process_time() - began < 1
+
+
+def test_who_is_in_no_project_is_told_no_money(cast):
+    agent = cast.project.team.first()
+    spend(agent.account, accounts.global_account(), cost=7)
+
+    def told(user):
+        call = cast.call(user)
+        agents = [call.get(f"/api/v1/agents/{agent.pk}/").json(), *call.get("/api/v1/agents/").json()["results"]]
+        return {each["cost_usd"] for each in agents if each["id"] == agent.pk}, len(
+            call.get("/api/v1/budgets/").json()["results"]
+        )
+
+    assert told(cast.vic)[0] == {"0.000000007"}
+    assert told(cast.charlie) == ({None}, 0)
 
 
 def test_only_an_administrator_limits_the_company(cast):

@@ -172,6 +172,18 @@ def test_who_manages_a_limit_is_told_when_it_is_nearly_spent_and_what_comes_then
     assert "limit is spent" not in browse(people.viewer).get("/").content.decode()
 
 
+def test_who_is_in_no_project_sees_no_money_of_the_company(browse, people, project):
+    agent, company = project.team.first(), accounts.global_account()
+    spend(agent.account, project.account, company, cost=7_770_000_000)
+    pages = ("/", "/budgets/", "/budgets/usage/", "/agents/", f"/agents/{agent.name}/", f"/projects/{project.key}/")
+    places = (f"/budgets/{company.pk}/", f"/budgets/{agent.account_id}/")
+
+    assert [page for page in pages if "$7.77" not in browse(people.viewer).get(page).content.decode()] == []
+    assert [browse(people.viewer).get(place).status_code for place in places] == [200, 200]
+    assert [page for page in pages if "$7.77" in browse(people.stranger).get(page).content.decode()] == []
+    assert [browse(people.stranger).get(place).status_code for place in places] == [404, 404]
+
+
 def test_a_new_limit_replaces_none_unasked(browse, people, project):
     accounts.set_limit(project.account, 700_000_000, period="daily")
     client, place = browse(people.owner), f"/budgets/{project.account_id}/"
@@ -183,3 +195,20 @@ def test_a_new_limit_replaces_none_unasked(browse, people, project):
     assert answer.status_code == 422
     assert "There is such a limit already" in answer.content.decode()
     assert project.account.limits.get().amount_nanousd == 700_000_000
+
+
+def test_a_limit_as_fine_as_the_api_takes_it_can_be_changed_on_its_page_and_is_not_called_nothing(
+    browse, people, project
+):
+    limit = accounts.set_limit(project.account, 70, period="daily")
+    client, place, prefix = browse(people.owner), f"/budgets/{project.account_id}/", f"limit-{limit.pk}"
+    page = client.get(place).content.decode()
+    assert "$0.00000007" in page and 'step="any"' in page and 'value="0.00000007"' in page
+
+    said = {"amount_usd": "3.000010001", "period": "daily", "warn_percent": "70", "action": "block"}
+    answer = client.post(
+        f"{place}limits/", {"prefix": prefix} | {f"{prefix}-{key}": each for key, each in said.items()}
+    )
+
+    assert answer.status_code == 302
+    assert project.account.limits.get(active=True).amount_nanousd == 3_000_010_001

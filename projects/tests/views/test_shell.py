@@ -130,7 +130,7 @@ def test_the_list_of_agents_says_who_paused_one_in_one_query(client, people, pro
     page = client.get("/agents/").content.decode()
     assert page.count(f"Paused by {people.owner.name}") == page.count(": too hot") == len(team)
     fresh = list(Agent.objects.filter(pk__in=[agent.pk for agent in team]).select_related("account"))
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(6):
         roster.cards(people.viewer, fresh)
 
 
