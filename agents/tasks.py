@@ -15,7 +15,7 @@ from agents.sandbox import reaping
 from agents.services import catalogue, reconcile, runs, suspensions, walls
 from budgets.services import reconciling, sweep
 from mcc.core import worker
-from mcc.core.errors import ProviderError
+from mcc.core.errors import InvalidInput, ProviderError
 from mcc.core.tasks import purge
 
 logger = logging.getLogger(__name__)
@@ -79,8 +79,8 @@ def reconcile_days() -> None:
             continue
         days = reconciling.days_to_compare(provider.name)
         try:
-            found = client.activity(manager, settings.OPENROUTER_KEY_HASH) if days else []
-        except ProviderError as error:
+            found = client.activity(manager, _hash_of_ours(provider, manager)) if days else []
+        except (InvalidInput, ProviderError) as error:
             logger.warning("the bills of %s could not be read: %s", provider, error)
             continue
         for day in days:
@@ -89,6 +89,10 @@ def reconcile_days() -> None:
                 if line.day == day:
                     theirs[line.model, line.upstream] += line.cost_nanousd
             reconciling.compare_day(provider.name, day, theirs)
+
+
+def _hash_of_ours(provider: Provider, manager: Endpoint) -> str:
+    return walls.hash_of(manager, client.key(Endpoint.of(provider)).label)
 
 
 def refresh_catalogue() -> None:

@@ -55,7 +55,7 @@ def build(provider: Provider, period: str, *, user: User | None) -> None:
     amount = standing.amount_nanousd
     if period == Limit.Period.TOTAL:
         amount = key.billed_nanousd + max(0, standing.amount_nanousd - standing.spent_nanousd)
-    key_hash = _hash_of(manager, key.label)
+    key_hash = hash_of(manager, key.label)
     # An order whose answer gets lost may have been obeyed: until it is confirmed, nobody knows what is set there.
     Provider.objects.filter(pk=provider.pk).update(wall_nanousd=None)
     client.limit_key(manager, key_hash, amount, RESETS.get(period, ""))
@@ -118,11 +118,16 @@ def _note(provider: Provider, **fields: object) -> None:
     provider.save(update_fields=list(fields))
 
 
-def _hash_of(manager: Endpoint, label: str) -> str:
-    """Return how the provider's list of keys names ours: as the operator said, or the only one with its label."""
-    if settings.OPENROUTER_KEY_HASH:
+def hash_of(manager: Endpoint, label: str) -> str:
+    """Return how the provider's list of keys names ours: as the operator said, or the only one with its label.
+
+    What the operator said is of one account; there may be providers at others. Blocks. Raises InvalidInput,
+    ProviderError.
+    """
+    listed = client.hashes(manager)
+    if settings.OPENROUTER_KEY_HASH in (key_hash for key_hash, _ in listed if key_hash):
         return str(settings.OPENROUTER_KEY_HASH)
-    same = [key_hash for key_hash, its_label in client.hashes(manager) if key_hash and label and its_label == label]
+    same = [key_hash for key_hash, its_label in listed if key_hash and label and its_label == label]
     if len(same) != 1:
         raise InvalidInput(
             f"{len(same) or 'None'} of the account's keys could be ours: set OPENROUTER_KEY_HASH to the hash of ours."

@@ -355,7 +355,7 @@ def test_the_bill_of_a_past_day_is_read_with_a_management_key_only(fake, run, mo
     tasks.reconcile_days()
     assert not Reconciliation.objects.exists()
 
-    fake.keys = {"sk-manager"}
+    fake.manager = "sk-manager"
     monkeypatch.setenv("OPENROUTER_MANAGEMENT_KEY", "sk-manager")
     tasks.reconcile_days()
     tasks.reconcile_days()

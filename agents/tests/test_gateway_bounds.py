@@ -121,3 +121,8 @@ def test_pauses_double_and_end():
     assert patience.pause_s(4, None) is None
     assert patience.pause_s(1, 30) == 30
     assert patience.pause_s(1, 61) is None
+
+
+def test_callers_that_fail_together_do_not_come_back_together():
+    pauses = {Patience(first_pause_s=1).pause_s(1, None) for _ in range(50)}
+    assert len(pauses) > 40

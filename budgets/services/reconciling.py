@@ -28,11 +28,12 @@ Lines = Mapping[tuple[str, str], int]
 def compare(provider: str, theirs_nanousd: int, *, at: datetime | None = None) -> Reconciliation:
     """Write down how what ``provider`` billed since midnight UTC compares with what was charged for calls sent since.
 
-    Calls whose cost nobody here knows yet may explain why theirs is more, charges that were presumed why it is less.
+    Calls whose cost nobody here knows yet may explain why theirs is more, charges that were presumed why it is less,
+    and calls that were under way at midnight both.
     Listeners hear ``bill_differs`` after commit when that is not enough. ``at`` is now, except in tests.
     """
     day = (at or timezone.now()).astimezone(UTC).date()
-    return _write(provider, Source.KEY, day, theirs_nanousd, usages=_usages(provider, day), straddling=0)
+    return _write(provider, Source.KEY, day, theirs_nanousd)
 
 
 @transaction.atomic
@@ -40,18 +41,14 @@ def compare_day(provider: str, day: date, theirs: Lines) -> Reconciliation:
     """Write down how the bill of a UTC day that is over compares with the book, model by model. Once: again it gives
     back what was written.
 
-    A call that was under way at midnight may be on either day's bill. Tells as ``compare`` does.
+    Tells as ``compare`` does, by the same slack.
     """
     known = Reconciliation.objects.filter(provider=provider, day=day, source=Source.ACTIVITY).first()
     if known is not None:
         return known
-    usages = _usages(provider, day)
-    straddling = _cost(Usage.objects.filter(hold__provider=provider).filter(_over_midnight(day)))
-    row = _write(provider, Source.ACTIVITY, day, sum(theirs.values()), usages=usages, straddling=straddling)
-    ours = {
-        (line["model_used"], line["provider"]): line["total"]
-        for line in usages.order_by().values("model_used", "provider").annotate(total=Sum("cost_nanousd"))
-    }
+    row = _write(provider, Source.ACTIVITY, day, sum(theirs.values()))
+    lines = _usages(provider, day).order_by().values("model_used", "provider").annotate(total=Sum("cost_nanousd"))
+    ours = {(line["model_used"], line["provider"]): line["total"] for line in lines}
     ReconciliationLine.objects.bulk_create(
         ReconciliationLine(
             reconciliation=row,
@@ -74,15 +71,9 @@ def days_to_compare(provider: str, *, days: int = 7, today: date | None = None) 
     return [day for day in past if day not in compared and _sent(provider, day).exists()]
 
 
-def _write(
-    provider: str,
-    source: Reconciliation.Source,
-    day: date,
-    theirs_nanousd: int,
-    *,
-    usages: QuerySet[Usage],
-    straddling: int,
-) -> Reconciliation:
+def _write(provider: str, source: Reconciliation.Source, day: date, theirs_nanousd: int) -> Reconciliation:
+    usages = _usages(provider, day)
+    straddling = _cost(Usage.objects.filter(hold__provider=provider).filter(_over_midnight(day)))
     ours = _cost(usages)
     pending = _sent(provider, day).open()
     unknown = pending.aggregate(total=Sum("amount_nanousd", default=0))["total"]

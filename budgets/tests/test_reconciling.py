@@ -115,6 +115,14 @@ def test_a_call_over_midnight_may_be_on_either_days_bill():
     assert early.verdict == "equal"
 
 
+def test_a_call_over_midnight_may_be_billed_to_the_key_today():
+    late = datetime(2031, 3, 11, 23, 59, 50, tzinfo=UTC)
+    sent(late, 3 * DOLLAR, settled=late + timedelta(seconds=30))
+    morning = late + timedelta(minutes=10)
+    assert reconciling.compare("acme", 3 * DOLLAR, at=morning).verdict == "equal"
+    assert reconciling.compare("acme", 4 * DOLLAR, at=morning).verdict == "off"
+
+
 def test_only_days_that_are_over_with_calls_and_without_a_check_are_asked_about():
     for days in (0, 1, 2, 9):
         sent(NOON - timedelta(days=days), DOLLAR)

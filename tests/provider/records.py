@@ -37,7 +37,10 @@ def tell(server: "Server", path: str) -> Told:
             return 200, {"data": [_listed(server), {"hash": "0815", "label": "sk-or-v1-aaa...bbb", "limit": None}]}
         case "activity":
             day = date.fromisoformat(query["date"]) if "date" in query else None
-            return 200, {"data": server.books.activity(day)}
+            rows = server.books.activity(day)
+            whole = [] if "api_key_hash" in query else [{**row, "model": "of/another-key"} for row in rows]
+            known = query.get("api_key_hash", HASH) == HASH
+            return 200, {"data": rows + whole if known else []}
         case "models":
             return 200, {"data": server.cards}
         case "books":
