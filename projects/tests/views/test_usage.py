@@ -158,3 +158,16 @@ def test_who_answered_is_suggested_by_the_name_that_finds_the_calls(browse, peop
     page = client.get("/budgets/usage/").content.decode()
     assert '<option value="Acme Upstream">' in page and '<option value="ours">' not in page
     assert "1 call" in client.get("/budgets/usage/?provider=Acme+Upstream").content.decode()
+
+
+def test_the_filter_offers_the_providers_that_answered_and_finds_their_calls(client, cast):
+    hold = make_hold(cast["ours"].account, amount=50, provider="broker")
+    ledger.capture(hold, make_bill(7, provider="Behind It"))
+    rollups.fold()
+    client.force_login(cast["root"])
+
+    page = client.get(PAGE, {"provider": "Behind It"})
+
+    assert "Behind It" in page.context["providers"]
+    assert "broker" not in page.context["providers"]
+    assert page.context["totals"].cost_nanousd == 7
