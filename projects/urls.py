@@ -41,6 +41,7 @@ projects = [
     path("messages/<int:pk>/output/", run.output, name="output"),
     path("checks/<int:pk>/log/", pull_request.check_log, name="check_log"),
     path("budgets/usage/", usage.explorer, name="usage"),
+    path("budgets/usage/<int:pk>/", usage.call, name="usage_call"),
     path("budgets/usage.csv", usage.export, name="usage_csv"),
     path("projects/new/", settings.new, name="new"),
     path("projects/<str:key>/", project.overview, name="project"),

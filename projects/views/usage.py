@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from django.shortcuts import render
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET
 
-from budgets import periods, queries
+from budgets import access, periods, queries
 from budgets.services.accounts import global_account
 from mcc.core import pages
 from mcc.core.errors import InvalidInput
@@ -67,6 +68,20 @@ def _suggestions() -> dict[str, list[str]]:
         "models": sorted(queries.models_used(global_account())),
         "providers": sorted(queries.answered_by(global_account()) - {""}),
     }
+
+
+@require_GET
+def call(request: HttpRequest, pk: int) -> HttpResponse:
+    """Lead to the message that a call paid for; to its run, or to all calls, when it brought none."""
+    seen = access.visible_postings(pages.person(request)).filter(usage=pk)
+    lines, _ = usage_lines.page(seen, size=1)
+    if not lines:
+        raise Http404
+    line = lines[0]
+    if line.run is None:
+        return redirect("projects:usage")
+    place = f"#message-{line.message}" if line.message else ""
+    return redirect(reverse("projects:run", args=[line.run]) + place)
 
 
 @require_GET

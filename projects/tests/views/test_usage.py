@@ -8,6 +8,7 @@ import pytest
 from django.test import AsyncClient
 from rest_framework.test import APIClient
 
+from agents.models import Charge, Conversation, Message, Run
 from budgets.services import accounts, ledger, rollups
 from budgets.tests.factories import make_bill, make_hold, spend
 from mcc.core.money import usd_string
@@ -96,6 +97,23 @@ def test_calls_that_nobody_can_price_yet_stand_apart(client, cast) -> None:
     assert page.context["risk"].amount_nanousd == 5_000_000_000
     assert "$5.00 at risk" in page.content.decode()
     assert page.context["totals"].generations == 2
+
+
+def test_a_call_leads_to_the_message_that_it_paid_for_from_whatever_lists_it(client, cast) -> None:
+    issue, agent = cast["issue"], cast["ours"].team.first()
+    talk = Conversation.objects.create(title="talk", agent=agent)
+    run = Run.objects.create(agent=agent, model=agent.model, conversation=talk)
+    usage = spend(issue.account, cast["ours"].account, agent.account)
+    Charge.objects.create(usage=usage, run=run)
+    message = Message.objects.create(conversation=talk, run=run, step=1, role="assistant", usage=usage)
+    client.force_login(cast["vic"])
+    link = f"{PAGE}{usage.pk}/"
+
+    for page in ("/budgets/", f"/budgets/{issue.account_id}/"):
+        assert f'href="{link}" data-row' in client.get(page).content.decode()
+    assert client.get(link).url == f"/runs/{run.pk}/#message-{message.pk}"
+    client.force_login(cast["charlie"])
+    assert client.get(link).status_code == 404
 
 
 def test_older_calls_are_on_the_next_page(client, cast) -> None:

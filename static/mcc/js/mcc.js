@@ -3,6 +3,7 @@ import './theme.js';
 import './toasts.js';
 import './dialogs.js';
 import './keys.js';
+import './rows.js';
 import './palette.js';
 import './tips.js';
 import './copy.js';
