@@ -41,20 +41,24 @@ class Change:
         return self.user.name if self.user else "Mission Control"
 
 
-def changes(account: Account, most: int = SHOWN) -> list[Change]:
-    """Return the latest changes of the limits of ``account``, newest first."""
+def changes(account: Account, page: int = 1) -> list[Change]:
+    """Return the changes of the limits of ``account``, newest first, twenty a page."""
     entries = AuditEntry.objects.filter(subject=f"budgets.account:{account.pk}", action__in=[SET, CLEARED])
     return [
         Change(entry.at, entry.user, entry.detail["period"], _terms(entry.detail["from"]), _terms(entry.detail["to"]))
-        for entry in entries.select_related("user").order_by("-pk")[:most]
+        for entry in entries.select_related("user").order_by("-pk")[_part(page)]
         if "to" in entry.detail
     ]
 
 
-def alerts(account: Account, most: int = SHOWN) -> Sequence[Alert]:
-    """Return the thresholds of ``account`` that were crossed, newest first."""
+def alerts(account: Account, page: int = 1) -> Sequence[Alert]:
+    """Return the thresholds of ``account`` that were crossed, newest first, twenty a page."""
     rows = Alert.objects.filter(bucket__limit__account=account).select_related("bucket__limit")
-    return list(rows.order_by("-pk")[:most])
+    return list(rows.order_by("-pk")[_part(page)])
+
+
+def _part(page: int) -> slice:
+    return slice((page - 1) * SHOWN, page * SHOWN)
 
 
 def _terms(said: dict[str, Any] | None) -> Terms | None:

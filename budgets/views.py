@@ -72,7 +72,19 @@ def account(request: HttpRequest, pk: int) -> HttpResponse:
     """One account: its limits, its days, and each generation that it paid for."""
     user = pages.person(request)
     found = get_object_or_404(access.visible_accounts(user), pk=pk)
-    return render(request, "budgets/account.html", _account(user, found))
+    return render(request, "budgets/account.html", _account(user, found) | _history(found, request.GET.get("page", "")))
+
+
+def _history(found: Account, page: str) -> dict[str, Any]:
+    """What was told and what was changed, twenty of each a page."""
+    number = int(page) if page.isascii() and page.isdecimal() and 0 < len(page) < 7 and int(page) else 1
+    following = number + 1
+    return {
+        "alerts": history.alerts(found, number),
+        "changes": history.changes(found, number),
+        "newer": number - 1,
+        "older": following if history.changes(found, following) or history.alerts(found, following) else 0,
+    }
 
 
 def _account(user: User, found: Account) -> dict[str, Any]:
@@ -157,9 +169,7 @@ def _limits(user: User, found: Account, sent: LimitForm | None = None) -> dict[s
         "others": len(standings) > 1,
         "all_set": len(standings) == len(Limit.Period),
         "sent": sent,
-        "changes": history.changes(found),
-        "alerts": history.alerts(found),
-    }
+    } | _history(found, "")
 
 
 def _taken_periods(account: Account) -> set[str]:

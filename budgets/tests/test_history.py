@@ -35,6 +35,20 @@ def test_each_change_says_who_and_from_what_to_what(root) -> None:
     assert history.changes(make_account()) == []
 
 
+def test_the_history_of_limits_goes_back_to_its_beginning(root, client) -> None:
+    account = make_account("project")
+    for amount in range(1, 24):
+        accounts.set_limit(account, amount * 1_000_000_000, period="daily", user=root)
+    client.force_login(root)
+    place = f"/budgets/{account.pk}/"
+
+    first, second = (client.get(f"{place}{page}").content.decode() for page in ("", "?page=2"))
+
+    assert "to $23.00," in first and "set a daily limit: $1.00" not in first and f'href="{place}?page=2#' in first
+    assert "set a daily limit: $1.00," in second and f'href="{place}?page=1#' in second and "page=3" not in second
+    assert client.get(f"{place}?page=9e9").status_code == client.get(f"{place}?page={'9' * 30}").status_code == 200
+
+
 def test_the_page_the_admin_and_the_api_write_the_same_line(root, client) -> None:
     account = make_account("project")
     client.force_login(root)
