@@ -266,7 +266,9 @@ def test_a_limit_that_is_changed_on_its_page_wakes_who_waited_at_once(
 
     with django_capture_on_commit_callbacks(execute=True):
         if how == "raised":
-            form = {"amount_usd": "3", "period": "total", "action": "block", "warn_percent": "80"}
+            prefix = f"limit-{limit.pk}"
+            terms = {"amount_usd": "3", "period": "total", "action": "block", "warn_percent": "80"}
+            form = {"prefix": prefix} | {f"{prefix}-{name}": value for name, value in terms.items()}
             answered = client.post(f"/budgets/{issue.account_id}/limits/", form)
         else:
             answered = client.post(f"/budgets/limits/{limit.pk}/remove/")
