@@ -151,12 +151,16 @@ def dearest(asked: Asked, most: int | None) -> tuple[dict[int, Totals], Totals]:
 
 def models_used(account: Account) -> set[str]:
     """Return the names of all models that ``account`` ever paid for, as far as it is folded in."""
-    return set(DaySpend.objects.filter(account=account).order_by().values_list("model", flat=True).distinct())
+    return _ever(account, "model")
 
 
 def answered_by(account: Account) -> set[str]:
     """Return who ever answered calls on ``account``, as far as it is folded in; behind a broker, who runs the model."""
-    return set(DaySpend.objects.filter(account=account).order_by().values_list("provider", flat=True).distinct())
+    return _ever(account, "provider")
+
+
+def _ever(account: Account, field: str) -> set[str]:
+    return set(DaySpend.objects.filter(account=account).order_by().values_list(field, flat=True).distinct())
 
 
 def at_risk_nanousd(account: Account) -> int:

@@ -72,7 +72,7 @@ def account(request: HttpRequest, pk: int) -> HttpResponse:
     """One account: its limits, its days, and each generation that it paid for."""
     user = pages.person(request)
     found = get_object_or_404(access.visible_accounts(user), pk=pk)
-    return render(request, "budgets/account.html", _account(user, found) | _history(found, request.GET.get("page", "")))
+    return render(request, "budgets/account.html", _account(user, found, request.GET.get("page", "")))
 
 
 def _history(found: Account, page: str) -> dict[str, Any]:
@@ -87,9 +87,9 @@ def _history(found: Account, page: str) -> dict[str, Any]:
     }
 
 
-def _account(user: User, found: Account) -> dict[str, Any]:
+def _account(user: User, found: Account, page: str = "") -> dict[str, Any]:
     row = spending.rows([found])[0]
-    return _limits(user, found) | {
+    return _limits(user, found, page=page) | {
         "row": row,
         "chart": spending.chart([found], title=f"Cost of {found.name} per day", limit=row.first),
         "stopped": _stopped(user, Account.objects.filter(pk=found.pk)),
@@ -153,11 +153,11 @@ def _answer(request: HttpRequest, user: User, found: Account, form: LimitForm) -
     return render(request, name, context, status=422)
 
 
-def _limits(user: User, found: Account, sent: LimitForm | None = None) -> dict[str, Any]:
+def _limits(user: User, found: Account, sent: LimitForm | None = None, page: str = "") -> dict[str, Any]:
     """Context of ``_limits.html``: each limit with the form that changes it, and the form for a new one."""
     standings = forecasts.with_forecasts([found], queries.standings_of([found]))[found.pk]
     forms = {form.prefix: form for form in [LimitForm.of(standing.limit) for standing in standings]}
-    fresh = LimitForm(taken=_taken_periods(found))
+    fresh = LimitForm(taken={standing.limit.period for standing in standings})
     if sent is not None:
         forms |= {sent.prefix: sent} if sent.prefix in forms else {}
         fresh = fresh if sent.prefix in forms else sent
@@ -169,7 +169,7 @@ def _limits(user: User, found: Account, sent: LimitForm | None = None) -> dict[s
         "others": len(standings) > 1,
         "all_set": len(standings) == len(Limit.Period),
         "sent": sent,
-    } | _history(found, "")
+    } | _history(found, page)
 
 
 def _taken_periods(account: Account) -> set[str]:

@@ -24,7 +24,6 @@ ALLOW, FAIL = "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO"
 EQUAL, GREATER, AT_LEAST, MASKED = "SCMP_CMP_EQ", "SCMP_CMP_GT", "SCMP_CMP_GE", "SCMP_CMP_MASKED_EQ"
 ARCHITECTURES = {"x86_64": "SCMP_ARCH_X86_64", "aarch64": "SCMP_ARCH_AARCH64"}
 LOW_WORD = 0xFFFFFFFF
-IOCTLS = (seccomp.TIOCSTI, seccomp.TIOCLINUX, *seccomp.RESERVING)
 
 Json = dict[str, object]
 
@@ -38,7 +37,7 @@ def seccomp_profile(machine: str | None = None) -> str:
         _rule(sorted(seccomp.UNSUPPORTED), errno.EOPNOTSUPP),
         *(_rule(["clone"], errno.EPERM, 0, MASKED, flag, flag) for flag in _bits(seccomp.NAMESPACE_FLAGS)),
         # Masked: the kernel looks at 32 bits of these two, the filter at 64.
-        *(_rule(["ioctl"], errno.EPERM, 1, MASKED, LOW_WORD, code) for code in IOCTLS),
+        *(_rule(["ioctl"], errno.EPERM, 1, MASKED, LOW_WORD, code) for code in seccomp.IOCTLS),
         *(
             _rule([name], errno.EPERM, index, MASKED, seccomp.DEVICE_BIT, seccomp.DEVICE_BIT)
             for name, index in (("mknod", 1), ("mknodat", 2))

@@ -116,6 +116,8 @@ NAMESPACE_FLAGS = 0x7E020000  # CLONE_NEW: NS, CGROUP, UTS, IPC, USER, PID, NET
 DEVICE_BIT = 0x2000  # in S_IFCHR and S_IFBLK, not in those of files, FIFOs and sockets
 TIOCSTI, TIOCLINUX = 0x5412, 0x541C
 RESERVING = (0x40305828, 0x4030582A, 0x40305839)  # FS_IOC_RESVSP, _RESVSP64, _ZERO_RANGE: fallocate by another name
+IOCTLS = (TIOCSTI, TIOCLINUX, *RESERVING)
+"""Those that are refused."""
 SOL_SOCKET, BUFFER_SIZES = 1, (7, 8)  # SO_SNDBUF, SO_RCVBUF
 FAMILIES = (1, 2, 10, 16)  # AF_UNIX, AF_INET, AF_INET6, AF_NETLINK
 SHARED_SEGMENT_MAX = 64 * 1024
@@ -140,7 +142,7 @@ def program(machine: str | None = None) -> bytes:
     for numbers in UNSUPPORTED.values():
         lines += _case(numbers[column], [_fail(errno.EOPNOTSUPP)])
     lines += _case(CLONE[column], _unless(0, JUMP_BITS, [NAMESPACE_FLAGS], errno.EPERM))
-    lines += _case(IOCTL[column], _unless(1, JUMP_EQUAL, [TIOCSTI, TIOCLINUX, *RESERVING], errno.EPERM))
+    lines += _case(IOCTL[column], _unless(1, JUMP_EQUAL, list(IOCTLS), errno.EPERM))
     lines += _case(MKNOD[column], _unless(1, JUMP_BITS, [DEVICE_BIT], errno.EPERM))
     lines += _case(MKNODAT[column], _unless(2, JUMP_BITS, [DEVICE_BIT], errno.EPERM))
     lines += _case(SOCKET[column], _known_family())

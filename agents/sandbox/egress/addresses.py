@@ -20,33 +20,35 @@ def is_public(text: str) -> bool:
     """Whether the address ``text`` is one of the public internet: not of this machine, a private network, a cloud's
     metadata service, a carrier's NAT (100.64/10), nor one of these wrapped into IPv6.
     """
-    try:
-        address = ip_address(text)
-    except ValueError:  # a zone, as in fe80::1%eth0
+    address = _read(text)
+    if address is None:
         return False
-    if isinstance(address, IPv6Address):
-        wrapped = _wrapped(address)
-        if wrapped is not None:
-            return _is_public(wrapped)
-        if address not in GLOBAL_UNICAST or address.teredo is not None:
-            return False
-    return _is_public(address)
+    if isinstance(address, IPv6Address) and (address not in GLOBAL_UNICAST or address.teredo is not None):
+        return False
+    return address.is_global and not (
+        address.is_multicast or address.is_reserved or address.is_private or address.is_unspecified
+    )
 
 
 def is_of_a_network(text: str) -> bool:
     """Whether the address ``text`` is public or of a private network: not of this machine, nor of the link, nor where
     a cloud's metadata service is. For names that the operator vouches for.
     """
+    address = _read(text)
+    if isinstance(address, IPv6Address):
+        return is_public(text) or (address in UNIQUE_LOCAL and address not in METADATA)
+    return address is not None and not any(address in network for network in NO_NETWORKS)
+
+
+def _read(text: str) -> IPv4Address | IPv6Address | None:
+    """Return the address ``text``, out of its wrapping; None when it is none."""
     try:
         address = ip_address(text)
     except ValueError:
-        return False
+        return None
     if isinstance(address, IPv6Address):
-        wrapped = _wrapped(address)
-        if wrapped is None:
-            return is_public(text) or (address in UNIQUE_LOCAL and address not in METADATA)
-        address = wrapped
-    return not any(address in network for network in NO_NETWORKS)
+        return _wrapped(address) or address
+    return address
 
 
 def _wrapped(address: IPv6Address) -> IPv4Address | None:
@@ -58,9 +60,3 @@ def _wrapped(address: IPv6Address) -> IPv4Address | None:
     if address in SIX_TO_FOUR:
         return address.sixtofour
     return None
-
-
-def _is_public(address: IPv4Address | IPv6Address) -> bool:
-    return address.is_global and not (
-        address.is_multicast or address.is_reserved or address.is_private or address.is_unspecified
-    )
