@@ -22,7 +22,9 @@ STATES = ("all", "usable", "off")
 
 @dataclass(frozen=True)
 class ModelLine:
-    """A model with what the company paid for its answers, ever, and the agents that work with it."""
+    """A model with what the company paid, ever, for calls of it at its provider, whatever the name that answered, and
+    the agents that work with it.
+    """
 
     card: ModelCard
     totals: Totals
@@ -46,8 +48,14 @@ def models(
 def lines(cards: Iterable[ModelCard]) -> list[ModelLine]:
     """Return ``cards`` with their costs and agents. Three queries."""
     cards = list(cards)
-    paid = queries.sums(Asked([accounts.global_account().pk]), by="model")
+    paid = queries.sums_of_each(Asked([accounts.global_account().pk]), "endpoint", "model_asked")
     users: dict[int, list[Agent]] = {card.pk: [] for card in cards}
     for agent in Agent.objects.filter(model__in=cards).order_by("name"):
         users[agent.model_id].append(agent)
-    return [ModelLine(card, paid.get(card.name, Totals()), users[card.pk]) for card in cards]
+    return [ModelLine(card, paid.get((card.provider.name, card.name), Totals()), users[card.pk]) for card in cards]
+
+
+def cost_of(provider: Provider) -> Totals:
+    """Return what the company paid, ever, for calls at ``provider``. One query."""
+    asked = Asked([accounts.global_account().pk], equal={"endpoint": provider.name})
+    return sum(queries.sums(asked, by="account").values(), Totals())

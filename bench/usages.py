@@ -45,10 +45,10 @@ WRITTEN = (
     "SELECT n, n, at, model, model, 'acme', input, output, 0, 0, 0, cost, source, 0 FROM bench_one",
     "INSERT INTO budgets_posting (usage_id, account_id, amount_nanousd, at) SELECT n, account_id, cost, at "
     "FROM bench_paid",
-    f"INSERT INTO budgets_dayspend (account_id, day, model, provider, source, {', '.join(MEASURES)}) "  # noqa: S608
-    "SELECT account_id, day, model, 'acme', source, SUM(cost), COUNT(*), SUM(input), 0, SUM(output), 0 "
-    "FROM bench_paid GROUP BY account_id, day, model, source "
-    "ON CONFLICT (account_id, day, model, provider, source) DO UPDATE SET "
+    f"INSERT INTO budgets_dayspend (account_id, day, model, provider, source, model_asked, endpoint, "  # noqa: S608
+    f"{', '.join(MEASURES)}) SELECT account_id, day, model, 'acme', source, model, 'acme', SUM(cost), COUNT(*), "
+    "SUM(input), 0, SUM(output), 0 FROM bench_paid GROUP BY account_id, day, model, source "
+    "ON CONFLICT (account_id, day, model, provider, source, model_asked, endpoint) DO UPDATE SET "
     f"{', '.join(f'{name} = budgets_dayspend.{name} + excluded.{name}' for name in MEASURES)}",
 )
 INDEXES = {

@@ -136,8 +136,13 @@ def sums(asked: Asked, *, by: By) -> dict[Any, Totals]:
     """Return what ``asked`` came to by ``by``. One query, over the sums (per day, or of everything where that is what
     is asked) and what is not folded in yet: quick, however many usages there are.
     """
-    found: dict[Any, Totals] = {}
-    for key, values in summed.measures(asked, by):
+    return {key: totals for (key,), totals in sums_of_each(asked, by).items()}
+
+
+def sums_of_each(asked: Asked, *by: By) -> dict[tuple[Any, ...], Totals]:
+    """Do what `sums` does for what has several things in common: the keys have a value for each of ``by``."""
+    found: dict[tuple[Any, ...], Totals] = {}
+    for key, values in summed.measures(asked, *by):
         totals = Totals(*values)
         found[key] = found[key] + totals if key in found else totals
     return found
@@ -149,18 +154,12 @@ def dearest(asked: Asked, most: int | None) -> tuple[dict[int, Totals], Totals]:
     return {account: Totals(*values) for account, values in rows}, Totals(*whole)
 
 
-def models_used(account: Account) -> set[str]:
-    """Return the names of all models that ``account`` ever paid for, as far as it is folded in."""
-    return _ever(account, "model")
-
-
-def answered_by(account: Account) -> set[str]:
-    """Return who ever answered calls on ``account``, as far as it is folded in; behind a broker, who runs the model."""
-    return _ever(account, "provider")
-
-
-def _ever(account: Account, field: str) -> set[str]:
-    return set(DaySpend.objects.filter(account=account).order_by().values_list(field, flat=True).distinct())
+def ever(account: Account, *names: By) -> dict[str, set[str]]:
+    """Return all that ``account`` ever paid for, as far as it is folded in, by the names of it: models that answered or
+    were asked for, who answered, which endpoints were called. One query.
+    """
+    rows = list(DaySpend.objects.filter(account=account).order_by().values_list(*names).distinct())
+    return {name: {row[place] for row in rows} - {""} for place, name in enumerate(names)}
 
 
 def at_risk_nanousd(account: Account) -> int:

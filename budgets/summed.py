@@ -12,16 +12,26 @@ from typing import Any, Literal
 from mcc.core import handwritten
 from mcc.core.handwritten import marks
 
-By = Literal["account", "day", "model"]
+By = Literal["account", "day", "model", "provider", "model_asked", "endpoint"]
 MEASURES = ("amount_nanousd", "generations", "input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens")
 READY, FRESH = (
-    {"account": "account_id", "day": "day", "model": "model", "provider": "provider", "source": "source"},
+    {
+        "account": "account_id",
+        "day": "day",
+        "model": "model",
+        "provider": "provider",
+        "source": "source",
+        "model_asked": "model_asked",
+        "endpoint": "endpoint",
+    },
     {
         "account": "waits.account_id",
         "day": "waits.day",
         "model": "used.model_used",
         "provider": "used.provider",
         "source": "used.cost_source",
+        "model_asked": "used.model_asked",
+        "endpoint": "sent.provider",
     },
 )
 """How the columns of the sums are called, and those of what waits."""
@@ -29,7 +39,7 @@ ADDED_UP = ", ".join(f"SUM({name}) AS {name}" for name in MEASURES)
 COUNTED = "SUM(waits.amount_nanousd), COUNT(*), " + ", ".join(f"SUM(used.{name})" for name in MEASURES[2:])
 WAITING = (
     "budgets_unfolded waits JOIN budgets_posting posted ON posted.id = waits.posting_id "
-    "JOIN budgets_usage used ON used.id = posted.usage_id"
+    "JOIN budgets_usage used ON used.id = posted.usage_id JOIN budgets_hold sent ON sent.id = used.hold_id"
 )
 
 
@@ -90,12 +100,18 @@ def amounts_by_day(accounts: Collection[int], since: date) -> list[tuple[int, da
     return [(account, _day(day), int(amount)) for account, day, amount in found]
 
 
-def measures(asked: Asked, by: By) -> list[tuple[Any, list[int]]]:
-    """Return keys and their MEASURES, in parts that are to be added up."""
-    sql, values = _parts(asked, by)
-    key = _day if by == "day" else lambda value: value
+def measures(asked: Asked, *by: By) -> list[tuple[tuple[Any, ...], list[int]]]:
+    """Return keys, with a value for each of ``by``, and their MEASURES, in parts that are to be added up."""
+    sql, values = _parts(asked, *by)
+    size = len(by)
     # Sums of integers are numerics on PostgreSQL.
-    return [(key(row[0]), [int(value) for value in row[1:]]) for row in handwritten.rows(sql, values)]
+    return [
+        (
+            tuple(_day(value) if name == "day" else value for name, value in zip(by, row[:size], strict=True)),
+            [int(value) for value in row[size:]],
+        )
+        for row in handwritten.rows(sql, values)
+    ]
 
 
 def dearest(asked: Asked, most: int | None) -> tuple[list[tuple[int, list[int]]], list[int]]:
@@ -103,7 +119,7 @@ def dearest(asked: Asked, most: int | None) -> tuple[list[tuple[int, list[int]]]
     sql, values = _parts(asked, "account")
     whole = ", ".join(f"SUM(SUM({name})) OVER ()" for name in MEASURES)
     found = handwritten.rows(
-        f"SELECT key, {ADDED_UP}, {whole} FROM ({sql}) parts GROUP BY key ORDER BY 2 DESC, 1"
+        f"SELECT account, {ADDED_UP}, {whole} FROM ({sql}) parts GROUP BY account ORDER BY 2 DESC, 1"
         + ("" if most is None else f" LIMIT {most:d}"),
         values,
     )
@@ -112,14 +128,16 @@ def dearest(asked: Asked, most: int | None) -> tuple[list[tuple[int, list[int]]]
     return [(row[0], row[1:size]) for row in rows], rows[0][size:] if rows else [0] * len(MEASURES)
 
 
-def _parts(asked: Asked, by: By) -> tuple[str, list[object]]:
-    """Return what is ready and what waits, with columns called ``key`` and as the MEASURES."""
-    ever = by == "account" and asked.is_all
+def _parts(asked: Asked, *by: By) -> tuple[str, list[object]]:
+    """Return what is ready and what waits, with columns that are called as ``by`` and as the MEASURES."""
+    ever = by == ("account",) and asked.is_all
+    keys, fresh_keys = (", ".join(names[name] for name in by) for names in (READY, FRESH))
+    named = ", ".join(f"{READY[name]} AS {name}" for name in by)
     (ready, values), (fresh, others) = asked.where(READY), asked.where(FRESH)
     sql = (
-        f"SELECT {READY[by]} AS key, {ADDED_UP} FROM {'budgets_totalspend' if ever else 'budgets_dayspend'} "
-        f"WHERE {ready} GROUP BY {READY[by]} UNION ALL "
-        f"SELECT {FRESH[by]}, {COUNTED} FROM {WAITING} WHERE {fresh} GROUP BY {FRESH[by]}"
+        f"SELECT {named}, {ADDED_UP} FROM {'budgets_totalspend' if ever else 'budgets_dayspend'} "
+        f"WHERE {ready} GROUP BY {keys} UNION ALL "
+        f"SELECT {fresh_keys}, {COUNTED} FROM {WAITING} WHERE {fresh} GROUP BY {fresh_keys}"
     )
     return sql, [*values, *others]
 

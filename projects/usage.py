@@ -8,7 +8,7 @@ answer quickly however many rows there are. Both are the same number (``projects
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, Final, cast
 
 from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import TruncDate
@@ -17,7 +17,7 @@ from agents.models import Agent, Charge, Outcome, Run
 from budgets import access, periods, queries
 from budgets.models import Account, Hold, Posting, Usage
 from budgets.queries import SUMS, Totals
-from budgets.summed import Asked
+from budgets.summed import Asked, By
 from mcc.core.models import User
 from projects.models import Issue, Project
 from projects.usage_filter import GOING_ON, NO_RUN, UsageFilter
@@ -29,7 +29,9 @@ KINDS = {
     "agent": Account.Kind.AGENT,
     "role": Account.Kind.AGENT_TYPE,
 }
-GROUPINGS = ("day", *KINDS, "model", "outcome")
+NAMED: Final[tuple[By, ...]] = ("model", "model_asked", "endpoint", "provider")
+"""Groupings of which the sums and the filter have a column of the same name."""
+GROUPINGS = ("day", *KINDS, *NAMED, "outcome")
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,13 @@ def _paid(user: User, asked: UsageFilter) -> QuerySet[Posting]:
 
 def _told(asked: UsageFilter, usage: str = "") -> Q:
     """Return what is asked of a usage itself, in words that begin with ``usage``."""
-    equal = {"model_used": asked.model, "provider": asked.provider, "cost_source": asked.source}
+    equal = {
+        "model_used": asked.model,
+        "provider": asked.provider,
+        "cost_source": asked.source,
+        "model_asked": asked.model_asked,
+        "hold__provider": asked.endpoint,
+    }
     told = Q(**{f"{usage}{name}": value for name, value in equal.items() if value})
     if asked.outcome == NO_RUN:
         return told & Q(**{f"{usage}charge": None})
@@ -142,8 +150,8 @@ def _summed(user: User, asked: UsageFilter) -> Asked | None:
 
 
 def _of(asked: UsageFilter, *, accounts: Collection[int] = (), kind: str = "") -> Asked:
-    equal = {"model": asked.model, "provider": asked.provider, "source": asked.source}
-    return Asked(accounts, kind, asked.since, asked.until, {name: value for name, value in equal.items() if value})
+    equal = {name: getattr(asked, name) for name in (*NAMED, "source") if getattr(asked, name)}
+    return Asked(accounts, kind, asked.since, asked.until, equal)
 
 
 def sums(user: User, asked: UsageFilter, by: str, most: int | None = None) -> Sums:
@@ -172,8 +180,8 @@ def _quick_groups(user: User, asked: UsageFilter, by: str, most: int | None) -> 
     summed = _summed(user, asked)
     if summed is None:
         return None
-    if by == "day" or by == "model":
-        groups: dict[Any, Totals] = queries.sums(summed, by="day" if by == "day" else "model")
+    if by == "day" or by in NAMED:
+        groups: dict[Any, Totals] = queries.sums(summed, by=cast(By, by))
         return groups, sum(groups.values(), Totals())
     if by in KINDS and user.is_superuser and not asked.accounts:
         dearest, theirs = queries.dearest(_of(asked, kind=KINDS[by]), most)
@@ -192,6 +200,9 @@ def _read_groups(user: User, asked: UsageFilter, by: str) -> tuple[dict[Any, Tot
         key = {
             "day": TruncDate("at", tzinfo=periods.zone()),
             "model": F("usage__model_used"),
+            "model_asked": F("usage__model_asked"),
+            "endpoint": F("usage__hold__provider"),
+            "provider": F("usage__provider"),
             "outcome": F("usage__charge__run__outcome"),
         }
         rows = rows.annotate(key=key[by])
@@ -203,8 +214,8 @@ def _names(by: str, keys: list[Any]) -> dict[Any, tuple[str, str]]:
     """Return what the groups are called, and how the filter calls them."""
     if by == "day":
         return {key: (f"{key.day} {key:%b %Y}", key.isoformat()) for key in keys}
-    if by == "model":
-        return {key: (key, key) for key in keys}
+    if by in NAMED:
+        return {key: (key or "None", key) for key in keys}
     if by == "outcome":
         return {key: (Outcome(key).label, key) if key else ("Not over yet", GOING_ON) for key in keys}
     return {**_account_names(by, keys), **_owner_names(by, keys)}
@@ -242,8 +253,10 @@ def open_holds(user: User, asked: UsageFilter) -> QuerySet[Hold]:
     holds = holds.on(access.payers(user))
     for account in asked.accounts:
         holds = holds.on([account])
-    if asked.model:
-        holds = holds.filter(model=asked.model)
+    for model in filter(None, (asked.model, asked.model_asked)):
+        holds = holds.filter(model=model)
+    if asked.endpoint:
+        holds = holds.filter(provider=asked.endpoint)
     if asked.since:
         holds = holds.filter(created_at__gte=periods.midnight(asked.since))
     if asked.until:

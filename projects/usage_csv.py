@@ -17,8 +17,8 @@ from projects.usage_lines import UsageLine
 
 COLUMNS = (
     "at", "settled_at", "project", "issue", "agent", "role", "purpose", "outcome", "model_asked", "model_used",
-    "provider", "input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens", "cost_usd",
-    "held_usd", "cost_source", "generation_id", "reference", "run", "message",
+    "provider", "endpoint", "input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens",
+    "cost_usd", "held_usd", "cost_source", "generation_id", "reference", "run", "message",
 )  # fmt: skip
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """With what a spreadsheet takes a text for a formula. Such a text gets an apostrophe in front."""
@@ -62,6 +62,7 @@ def _cells(line: UsageLine) -> list[object]:
         usage.model_asked,
         usage.model_used,
         usage.provider,
+        usage.hold.provider,
         usage.input_tokens,
         usage.cached_tokens,
         usage.cache_write_tokens,

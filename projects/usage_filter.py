@@ -33,9 +33,18 @@ class DayField(forms.DateField):
         super().__init__(label=label, validators=DAYS, required=False, widget=written)
 
 
+def name_field(name: str, label: str, most: int) -> forms.CharField:
+    """A name in the book; the page suggests those that there are, in a list called after the field."""
+    written = forms.TextInput({"list": f"usage-{name}"})
+    return forms.CharField(label=label, max_length=most, required=False, widget=written)
+
+
 @dataclass(frozen=True)
 class UsageFilter:
-    """What is asked for; empty fields ask for nothing. ``since`` and ``until`` are days, both included."""
+    """What is asked for; empty fields ask for nothing. ``since`` and ``until`` are days, both included.
+
+    ``model`` and ``provider`` answered; ``model_asked`` was asked for, at our provider of the name ``endpoint``.
+    """
 
     project: Project | None = None
     issue: Issue | None = None
@@ -43,6 +52,8 @@ class UsageFilter:
     account: Account | None = None
     model: str = ""
     provider: str = ""
+    model_asked: str = ""
+    endpoint: str = ""
     since: date | None = None
     until: date | None = None
     outcome: str = ""
@@ -76,10 +87,10 @@ class UsageFilterForm(forms.Form):
     agent = forms.ModelChoiceField(
         Agent.objects.select_related("account"), to_field_name="name", required=False, empty_label="Any"
     )
-    model = forms.CharField(max_length=200, required=False, widget=forms.TextInput({"list": "usage-models"}))
-    provider = forms.CharField(
-        label="Answered by", max_length=100, required=False, widget=forms.TextInput({"list": "usage-providers"})
-    )
+    endpoint = name_field("endpoint", "Provider", 100)
+    model_asked = name_field("model_asked", "Model asked for", 200)
+    model = name_field("model", "Model that answered", 200)
+    provider = name_field("provider", "Answered by", 100)
     since = DayField(label="From")
     until = DayField(label="To")
     outcome = forms.ChoiceField(label="Outcome of the run", choices=OUTCOMES, required=False)

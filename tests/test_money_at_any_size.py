@@ -22,7 +22,7 @@ from tests.work import work
 pytestmark = pytest.mark.django_db
 
 FEW, MANY = 2_000, 30_000
-SUMMED = ("day", "issue", "agent")
+SUMMED = ("day", "issue", "agent", "model_asked", "endpoint")
 """Where the sums are ready. What became of a run is read from the usages."""
 
 
@@ -47,6 +47,9 @@ def test_what_is_asked_about_money_does_not_read_the_history(client) -> None:
         "usage at a provider": partial(_page, client, "projects:usage", provider="acme", by="model"),
         "usage of a project by source": partial(_page, client, "projects:usage", account=project.pk, source="response"),
         "usage at a provider that there is not": partial(_page, client, "projects:usage", provider="none"),
+        "usage asked of one": partial(
+            _page, client, "projects:usage", endpoint="acme", model_asked="acme/0", by="model"
+        ),
         "a sweep": lambda: sweep.sweep(lambda _: None),
     }
 

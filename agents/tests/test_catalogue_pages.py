@@ -1,17 +1,22 @@
 """The pages of providers and models, and secrets planted through them that must not come up anywhere."""
 
 import logging
+import re
 from pathlib import Path
 
 import pytest
 from django.conf import settings
 from django.db import connection
 from django.urls import reverse
+from django.utils import timezone
 
 from agents.models import ModelCard, Provider
 from agents.services import catalogue, providers
 from agents.tests.calls import make_card, make_run
 from agents.tests.test_catalogue import card as listed
+from budgets.models import PriceVersion
+from budgets.services import ledger, rollups
+from budgets.tests.factories import make_bill, make_hold
 from mcc.core.models import AuditEntry, User
 
 PLANTED = "sk-planted-through-a-page-4711"
@@ -159,3 +164,40 @@ def test_a_person_decides_how_a_model_changes_files_and_a_refresh_does_not_undo_
     page = admin_client.get(at("model", ModelCard.objects.get(name="acme/large").pk)).content.decode()
     assert "Use replacements" in page
     assert AuditEntry.objects.filter(action="agents.let_patch").count() == 2
+
+
+@pytest.mark.django_db
+def test_a_model_and_a_provider_tell_what_their_own_calls_cost_whatever_name_answered(admin_client, acme):
+    large, small = make_card(acme), make_card(acme, "small")
+    other = Provider.objects.create(name="other", kind="openai_compatible")
+    same = ModelCard.objects.create(provider=other, name=large.name, price=large.price)
+    for card, cost, answered in (
+        (large, 3, large.name),
+        (large, 40, "dated"),
+        (small, 500, "dated"),
+        (same, 6_000, "x"),
+    ):
+        hold = make_hold(provider=card.provider.name, model=card.name, amount=cost)
+        ledger.capture(hold, make_bill(cost, model_used=answered, provider="who ran it"))
+
+    for folded in (0, rollups.fold()):
+        cost = {card: admin_client.get(at("model", card.pk)).context["line"].totals for card in (large, small, same)}
+        of_all = {row.card: row.totals for row in admin_client.get(at("models"), {"state": "all"}).context["lines"]}
+        theirs = [admin_client.get(at("provider", each.pk)).context["cost"] for each in (acme, other)]
+        assert {card: totals.cost_nanousd for card, totals in cost.items()} == {large: 43, small: 500, same: 6_000}
+        assert {card: of_all[card] for card in cost} == cost, folded
+        assert [each.cost_nanousd for each in theirs] == [543, 6_000]
+    page = admin_client.get(at("model", large.pk)).content.decode()
+    link = re.search(r'href="(/budgets/usage/[^"]*)"', page).group(1).replace("&amp;", "&")
+    assert admin_client.get(link).context["totals"].cost_nanousd == 43
+
+
+@pytest.mark.django_db
+def test_the_page_of_a_provider_tells_the_prices_that_ended(admin_client, acme):
+    now, card = timezone.now(), make_card(acme)
+    PriceVersion.objects.create(price=card.price, valid_from=now, valid_until=now, **card.price.amounts)
+
+    page = admin_client.get(at("provider", acme.pk)).content.decode()
+
+    assert "No price has changed yet." not in page
+    assert "$15.00" in page

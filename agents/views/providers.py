@@ -12,7 +12,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from agents import supply
+from agents import catalogue_lists, supply
 from agents.catalogue_forms import KeyForm, ManagementKeyForm, NewModelForm, NewProviderForm, ProviderForm
 from agents.endpoint import Endpoint
 from agents.models import Agent, ModelCard, Provider
@@ -225,12 +225,11 @@ def _page(provider: Provider) -> dict[str, Any]:
         "key_source": endpoint.key_source,
         "is_set_outside": endpoint.has_key_of_environment,
         "health": health.last(provider),
+        "cost": catalogue_lists.cost_of(provider),
         "callable": callable_,
         "ruled_out": provider.models.count() - callable_,
         "agents": Agent.objects.filter(model__provider=provider).order_by("name"),
-        "changes": ended.select_related("price")
-        .prefetch_related("price__cards")
-        .order_by("-valid_until")[:CHANGES_SHOWN],
+        "ended": ended.select_related("price").order_by("-valid_until")[:CHANGES_SHOWN],
         "address_form": ProviderForm(provider=provider),
         "key_form": KeyForm(),
         "management_form": ManagementKeyForm(),

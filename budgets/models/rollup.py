@@ -17,15 +17,19 @@ class Calendar(models.Model):
 
 
 class DaySpend(models.Model):
-    """What one account paid for one model at one provider on one day, by who said what it cost, as far as it is folded
-    in. Days are those of the holds, in the zone of the Calendar.
+    """What one account paid on one day for one model, by who answered, what was asked of which endpoint, and who said
+    what it cost, as far as it is folded in. Days are those of the holds, in the zone of the Calendar.
     """
 
     # Its constraint has an index that begins with the account.
     account = models.ForeignKey(Account, models.PROTECT, db_index=False, related_name="day_spends")
     day = models.DateField()
     model = models.CharField(max_length=200, help_text="the model that answered")
-    provider = models.CharField(max_length=100, blank=True)
+    provider = models.CharField(
+        max_length=100, blank=True, help_text="who answered; behind a broker, who runs the model"
+    )
+    model_asked = models.CharField(max_length=200, help_text="the model that was asked for")
+    endpoint = models.CharField(max_length=100, blank=True, help_text="name of the provider that was called")
     source = models.CharField(max_length=10, choices=Usage.Source.choices)
     amount_nanousd = models.BigIntegerField(default=0)
     generations = models.PositiveBigIntegerField(default=0)
@@ -36,7 +40,10 @@ class DaySpend(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["account", "day", "model", "provider", "source"], name="day_spend_once")
+            models.UniqueConstraint(
+                fields=["account", "day", "model", "provider", "source", "model_asked", "endpoint"],
+                name="day_spend_once",
+            )
         ]
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Adds the postings up by account, day, model, provider and source, so that pages need not.
+"""Adds the postings up by account, day, model, who answered, what was asked and source, so that pages need not.
 
 A charge writes its postings and, in the same transaction, an Unfolded for each. ``fold`` adds those up and deletes them
 in one transaction: each posting is in a DaySpend or is Unfolded, never both and never neither. Readers ask for both at
@@ -8,8 +8,7 @@ Days are those of one time zone, which the Calendar names: whatever zone a proce
 it, and ``follow_zone`` changes it, with all days at once.
 """
 
-from datetime import date
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from django.db import connection, transaction
@@ -24,8 +23,17 @@ BATCH: Final = 5_000
 FOLD: Final = 0x6D636364
 """The advisory lock of whoever folds ("mccd"): one at a time."""
 
-Key = tuple[int, date, str, str, str]
-"""Account, day, model, provider, source."""
+TOLD: Final = {
+    "model": "usage__model_used",
+    "provider": "usage__provider",
+    "source": "usage__cost_source",
+    "model_asked": "usage__model_asked",
+    "endpoint": "usage__hold__provider",
+}
+"""Where a posting finds what the columns of its DaySpend say."""
+
+Key = tuple[Any, ...]
+"""Account, day, and a value for each of TOLD."""
 
 
 @transaction.atomic
@@ -81,24 +89,26 @@ def _alone() -> None:
 
 def _added_up(postings: QuerySet[Posting], zone: str) -> dict[Key, dict[str, int]]:
     day = TruncDate("at", tzinfo=ZoneInfo(zone))
-    told = (F("usage__model_used"), F("usage__provider"), F("usage__cost_source"))
-    rows = postings.order_by().values_list("account", day, *told)
+    rows = postings.order_by().values_list("account", day, *(F(name) for name in TOLD.values()))
     sums = rows.annotate(
         Sum("amount_nanousd"),
         Count("pk"),
         *(Sum(f"usage__{name}") for name in MEASURES[2:]),
     )
-    return {row[:5]: dict(zip(MEASURES, row[5:], strict=True)) for row in sums}
+    size = 2 + len(TOLD)
+    return {row[:size]: dict(zip(MEASURES, row[size:], strict=True)) for row in sums}
 
 
 def _add(sums: dict[Key, dict[str, int]]) -> None:
     """Add to the rows that are there and make those that are not. The caller is alone, so nobody adds meanwhile."""
     there = DaySpend.objects.filter(account__in={key[0] for key in sums}, day__in={key[1] for key in sums})
-    rows = {(row.account_id, row.day, row.model, row.provider, row.source): row for row in there}
+    rows: dict[Key, DaySpend] = {
+        (row.account_id, row.day, *(getattr(row, name) for name in TOLD)): row for row in there
+    }
     for key, added in sums.items():
-        account, day, model, provider, source = key
         if key not in rows:
-            rows[key] = DaySpend(account_id=account, day=day, model=model, provider=provider, source=source)
+            account, day, *told = key
+            rows[key] = DaySpend(account_id=account, day=day, **dict(zip(TOLD, told, strict=True)))
         _raise(rows[key], added)
     changed = [rows[key] for key in sums]
     DaySpend.objects.bulk_update([row for row in changed if row.pk], MEASURES, batch_size=200)

@@ -40,9 +40,8 @@ def make_bill(cost_nanousd: int, **fields: object) -> Bill:
 
 
 def make_hold(*accounts_held: Account, amount: int = 10, reference: str = "", **options: object) -> Hold:
-    return ledger.hold(
-        accounts_held, amount, reference=reference or f"run:{next(numbers)}/step:1", model="acme/large", **options
-    )
+    asked = {"model": "acme/large"} | options
+    return ledger.hold(accounts_held, amount, reference=reference or f"run:{next(numbers)}/step:1", **asked)
 
 
 def spend(*accounts_held: Account, cost: int = 10, **options: object) -> Usage:

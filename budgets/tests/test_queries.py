@@ -186,3 +186,24 @@ def test_sums_that_did_not_say_at_which_provider_are_split(settings) -> None:
     assert sorted(DaySpend.objects.values_list(*told)) == before
     assert len({row[3:5] for row in before}) == 3
     assert audit.differences() == []
+
+
+def test_sums_that_did_not_say_what_was_asked_are_split_and_joined_again() -> None:
+    account, waiting = make_account(), make_account()
+    asked = [("acme/large", "broker"), ("acme/small", "broker"), ("acme/small", "other"), ("acme/small", "")]
+    for model, provider in asked * 2:
+        ledger.capture(make_hold(account, model=model, provider=provider), make_bill(7))
+    rollups.fold()
+    spend(account, waiting, cost=5)
+    told = ("account", "day", "model", "provider", "source", "model_asked", "endpoint", *summed.MEASURES)
+    before = sorted(DaySpend.objects.values_list(*told))
+    refill = import_module("budgets.migrations.0021_add_up_by_what_was_asked")
+
+    refill.join(apps, connection.schema_editor())
+    joined = list(DaySpend.objects.filter(account=account).values_list("model_asked", "endpoint", "amount_nanousd"))
+    refill.split(apps, connection.schema_editor())
+
+    assert joined == [("", "", 7 * 8)]
+    assert sorted(DaySpend.objects.values_list(*told)) == before
+    assert sorted(row[5:7] for row in before if row[0] == account.pk) == sorted(asked)
+    assert audit.differences() == []

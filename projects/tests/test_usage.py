@@ -27,7 +27,7 @@ from projects.usage_filter import UsageFilter, UsageFilterForm
 pytestmark = pytest.mark.django_db
 
 START = datetime(2031, 3, 10, 12, tzinfo=UTC)
-MODELS, PROVIDERS = ("acme/large", "acme/small"), ("acme", "other")
+MODELS, PROVIDERS, ENDPOINTS = ("acme/large", "acme/small"), ("acme", "other"), ("broker", "ours", "")
 
 
 class Company:
@@ -52,7 +52,8 @@ class Company:
         issue = data.draw(st.sampled_from([None, *(each for each in self.issues if each.project == project)]))
         owners = [owner.account for owner in (project, issue, agent) if owner]
         at = START + timedelta(hours=data.draw(st.integers(0, 100)))
-        hold = make_hold(*owners, accounts.agent_type_account(agent.role), amount=50, at=at)
+        called = {name: data.draw(st.sampled_from(of)) for name, of in (("model", MODELS), ("provider", ENDPOINTS))}
+        hold = make_hold(*owners, accounts.agent_type_account(agent.role), amount=50, at=at, **called)
         bill = make_bill(
             data.draw(st.integers(0, 60)),
             model_used=data.draw(st.sampled_from(MODELS)),
@@ -88,6 +89,8 @@ class Company:
             account=maybe([accounts.global_account(), accounts.agent_type_account(self.agents[0].role)]),
             model=maybe(MODELS) or "",
             provider=maybe(PROVIDERS) or "",
+            model_asked=maybe(MODELS) or "",
+            endpoint=maybe(ENDPOINTS) or "",
             since=since,
             until=maybe([date(2031, 3, 12), date(2031, 3, 13)]),
             outcome=maybe([*Outcome.values, "open", "none"]) or "",
@@ -110,6 +113,8 @@ class Company:
             and {account.pk for account in asked.accounts} <= payers
             and asked.model in ("", each.model_used)
             and asked.provider in ("", each.provider)
+            and asked.model_asked in ("", each.model_asked)
+            and asked.endpoint in ("", each.hold.provider)
             and asked.source in ("", each.cost_source)
             and asked.outcome in ("", ended)
             and asked.run in (None, run and run.pk)
@@ -235,6 +240,9 @@ def test_calls_whose_cost_nobody_knows_stand_apart_with_what_they_may_cost() -> 
     assert set(usage.open_holds(owner, UsageFilter())) == {hold, lost}
     assert usage.open_holds(owner, UsageFilter(project=theirs)).count() == 0
     assert usage.open_holds(owner, UsageFilter(model="acme/none")).count() == 0
+    assert usage.open_holds(owner, UsageFilter(model_asked="acme/none")).count() == 0
+    assert usage.open_holds(owner, UsageFilter(endpoint="none")).count() == 0
+    assert usage.open_holds(owner, UsageFilter(model_asked="acme/large")).count() == 2
     assert usage.open_holds(owner, UsageFilter(source="response")).count() == 0
     assert usage.open_holds(factories.user(is_superuser=True), UsageFilter()).count() == 3
 

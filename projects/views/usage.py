@@ -16,6 +16,8 @@ from projects import usage, usage_csv, usage_lines
 from projects.usage_filter import UsageFilterForm, query
 
 GROUPS_SHOWN, HOLDS_SHOWN = 60, 10
+WORDS = {"model_asked": "model asked", "endpoint": "provider", "provider": "answered by"}
+"""What people call a grouping whose name is not what they call it."""
 
 
 @require_GET
@@ -25,7 +27,9 @@ def explorer(request: HttpRequest) -> HttpResponse:
     form = UsageFilterForm(user, request.GET)
     by = request.GET.get("by", "")
     by = by if by in usage.GROUPINGS else "day"
-    context = {"form": form, "by": by, "given": form.given, "zone": periods.zone_words()} | _suggestions()
+    context = {"form": form, "by": by, "by_words": WORDS.get(by, by), "given": form.given, "zone": periods.zone_words()}
+    # What the fields for free text offer.
+    context["names"] = {name: sorted(each) for name, each in queries.ever(global_account(), *usage.NAMED).items()}
     try:
         found = _found(user, form, by, request.GET.get("before", ""))
     except InvalidInput:
@@ -39,7 +43,7 @@ def _found(user: User, form: UsageFilterForm, by: str, before: str) -> dict[str,
     lines, following = usage_lines.page(usage.recent(user, asked, before), before)
     return {
         "totals": sums.totals,
-        "groupings": [(name, query(given, by=name)) for name in usage.GROUPINGS],
+        "groupings": [(name, WORDS.get(name, name), query(given, by=name)) for name in usage.GROUPINGS],
         "groups": [(group, _narrowed(given, by, group)) for group in sums.groups],
         "highest": sums.highest_nanousd,
         "others": sums.others,
@@ -60,14 +64,6 @@ def _narrowed(given: dict[str, str], by: str, group: usage.Group) -> str:
         return ""
     names = {"day": ("since", "until"), "role": ("account",)}
     return query(given, **dict.fromkeys(names.get(by, (by,)), group.value), by=by)
-
-
-def _suggestions() -> dict[str, list[str]]:
-    """What the fields for free text offer."""
-    return {
-        "models": sorted(queries.models_used(global_account())),
-        "providers": sorted(queries.answered_by(global_account()) - {""}),
-    }
 
 
 @require_GET

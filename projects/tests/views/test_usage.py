@@ -174,18 +174,35 @@ def test_who_answered_is_suggested_by_the_name_that_finds_the_calls(browse, peop
     client = browse(people.owner)
 
     page = client.get("/budgets/usage/").content.decode()
-    assert '<option value="Acme Upstream">' in page and '<option value="ours">' not in page
+    suggested = page[page.index('<datalist id="usage-provider">') :].split("</datalist>")[0]
+    assert '<option value="Acme Upstream">' in suggested and '<option value="ours">' not in suggested
     assert "1 call" in client.get("/budgets/usage/?provider=Acme+Upstream").content.decode()
 
 
-def test_the_filter_offers_the_providers_that_answered_and_finds_their_calls(client, cast):
-    hold = make_hold(cast["ours"].account, amount=50, provider="broker")
-    ledger.capture(hold, make_bill(7, provider="Behind It"))
-    rollups.fold()
+def test_calls_are_found_by_what_was_asked_and_by_what_answered(client, cast):
+    hold = make_hold(cast["ours"].account, amount=50, provider="broker", model="acme/auto")
+    ledger.capture(hold, make_bill(7, provider="Behind It", model_used="acme/auto-2031-03-01"))
+    waiting = make_hold(cast["ours"].account, amount=50, provider="broker", model="acme/auto")
     client.force_login(cast["root"])
+    api = APIClient()
+    api.force_authenticate(cast["root"])
+    asked = {
+        "endpoint": "broker",
+        "model_asked": "acme/auto",
+        "model": "acme/auto-2031-03-01",
+        "provider": "Behind It",
+    }
 
-    page = client.get(PAGE, {"provider": "Behind It"})
-
-    assert "Behind It" in page.context["providers"]
-    assert "broker" not in page.context["providers"]
-    assert page.context["totals"].cost_nanousd == 7
+    for folded in (0, rollups.fold()):
+        for name, value in asked.items():
+            page = client.get(PAGE, {name: value, "by": name})
+            assert page.context["totals"].cost_nanousd == 7, (name, folded)
+            assert [(group.label, group.value) for group, _ in page.context["groups"]] == [(value, value)]
+            assert folded == 0 or value in page.context["names"][name]
+            assert api.get(API, {name: value}).json()["results"][0]["cost_usd"] == usd_string(7)
+            groups = api.get(API, {"group_by": name}).json()["groups"]
+            assert [group["totals"]["cost_usd"] for group in groups if group["value"] == value] == [usd_string(7)]
+    assert client.get(PAGE, {"model_asked": "acme/auto", "endpoint": "other"}).context["totals"].generations == 0
+    assert client.get(PAGE, {"endpoint": "broker"}).context["risk"].amount_nanousd == waiting.amount_nanousd
+    [row] = exported(client, "?endpoint=broker")
+    assert [row[name] for name in ("endpoint", "model_asked", "model_used", "provider")] == list(asked.values())
