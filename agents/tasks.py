@@ -1,21 +1,18 @@
 """Jobs of the engine; the schedules call them."""
 
 import logging
-from collections import Counter
 from datetime import timedelta
 
 from django.conf import settings
 from django.utils import timezone
 
-from agents import client
-from agents.endpoint import Endpoint
 from agents.models import Artifact, Provider
 from agents.runner import claims
 from agents.sandbox import reaping
-from agents.services import catalogue, reconcile, runs, suspensions, walls
-from budgets.services import reconciling, sweep
+from agents.services import bills, catalogue, reconcile, runs, suspensions, walls
+from budgets.services import sweep
 from mcc.core import worker
-from mcc.core.errors import InvalidInput, ProviderError
+from mcc.core.errors import ProviderError
 from mcc.core.tasks import purge
 
 logger = logging.getLogger(__name__)
@@ -61,38 +58,13 @@ def sweep_holds() -> None:
 
 
 def reconcile_bills() -> None:
-    """Hold the books against the bills of those providers that tell what they billed today."""
-    for provider in Provider.objects.filter(active=True, kind=Provider.Kind.OPENROUTER):
-        try:
-            key = client.key(Endpoint.of(provider))
-        except ProviderError as error:
-            logger.warning("nobody knows what %s billed today: %s", provider, error)
-        else:
-            reconciling.compare(provider.name, key.billed_today_nanousd)
+    """Hold the books of today against the bills so far."""
+    bills.compare_today()
 
 
 def reconcile_days() -> None:
-    """Hold the books of past days against the bills, model by model, where a management key lets us read them."""
-    for provider in Provider.objects.filter(active=True, kind=Provider.Kind.OPENROUTER):
-        manager = Endpoint.managing(provider)
-        if manager is None:
-            continue
-        days = reconciling.days_to_compare(provider.name)
-        try:
-            found = client.activity(manager, _hash_of_ours(provider, manager)) if days else []
-        except (InvalidInput, ProviderError) as error:
-            logger.warning("the bills of %s could not be read: %s", provider, error)
-            continue
-        for day in days:
-            theirs: Counter[tuple[str, str]] = Counter()
-            for line in found:
-                if line.day == day:
-                    theirs[line.model, line.upstream] += line.cost_nanousd
-            reconciling.compare_day(provider.name, day, theirs)
-
-
-def _hash_of_ours(provider: Provider, manager: Endpoint) -> str:
-    return walls.hash_of(manager, client.key(Endpoint.of(provider)).label)
+    """Hold the books of the last days against their bills, as both are by now."""
+    bills.compare_days()
 
 
 def refresh_catalogue() -> None:

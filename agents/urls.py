@@ -16,6 +16,7 @@ urlpatterns = [
     path("models/<int:pk>/switch/", models.switch, name="switch_model"),
     path("providers/", providers.index, name="providers"),
     path("providers/new/", providers.new, name="new_provider"),
+    path("providers/compare/", providers.compare, name="compare_bills"),
     path("providers/<int:pk>/", providers.detail, name="provider"),
     path("providers/<int:pk>/address/", providers.change, name="change_provider"),
     path("providers/<int:pk>/key/", providers.set_key, name="set_key"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, date, timedelta
 
 from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
@@ -10,8 +10,10 @@ from django.utils import timezone
 from budgets import queries
 from budgets.models import Account, Hold, Limit, Reconciliation, Usage
 from budgets.queries import Standing
+from budgets.services import reconciling
 from budgets.services.accounts import global_account
 
+Source = Reconciliation.Source
 SHOWN = 6
 RECENT = timedelta(days=30)
 LONG = timedelta(hours=1)
@@ -19,12 +21,21 @@ WEEK = timedelta(days=7)
 
 
 @dataclass(frozen=True)
+class Check:
+    """How the bill of one day compares with the book by now, and what was found before."""
+
+    newest: Reconciliation
+    earlier: Sequence[Reconciliation]
+    """The newest of them first; of today none, which is compared each hour."""
+
+
+@dataclass(frozen=True)
 class Bill:
     """The last checks, and what the book itself is not sure of."""
 
-    checks: Sequence[Reconciliation]
+    checks: Sequence[Check]
     off: Sequence[Reconciliation]
-    """Of the newest of each kind, those that differ."""
+    """Of the newest of each day, those that differ."""
     presumed: Sequence[Usage]
     """Charged at the hold in the last 30 days, for nobody could say what they cost."""
     unresolved: Sequence[Hold]
@@ -43,23 +54,39 @@ class Worries:
     """Of the last seven days."""
 
 
-def last_checks() -> list[Reconciliation]:
-    """Return the newest check of each provider and kind, the newest first. One query."""
-    newest = Reconciliation.objects.order_by().values("provider", "source").annotate(newest=Max("pk"))
-    return list(Reconciliation.objects.filter(pk__in=newest.values("newest")))
+def checks() -> list[Check]:
+    """Return the checks of the last days, the latest day first: of the day that is not over the newest, of each before
+    all that there were. Of every provider; three queries.
+    """
+    first = timezone.now().astimezone(UTC).date() - timedelta(days=reconciling.DAYS)
+    rows = Reconciliation.objects.filter(day__gte=first)
+    newest = rows.filter(source=Source.KEY).order_by().values("provider").annotate(newest=Max("pk"))
+    found = [Check(row, ()) for row in Reconciliation.objects.filter(pk__in=newest.values("newest"))]
+    days: dict[tuple[date, str], list[Reconciliation]] = {}
+    for row in rows.filter(source=Source.ACTIVITY).prefetch_related("lines"):
+        days.setdefault((row.day, row.provider), []).append(row)
+    return [
+        *found,
+        *(Check(each[0], each[1:]) for _, each in sorted(days.items(), key=lambda day: day[0], reverse=True)),
+    ]
+
+
+def off(found: Sequence[Check]) -> list[Reconciliation]:
+    """Return those that differ by now."""
+    return [check.newest for check in found if check.newest.is_off]
 
 
 def bill() -> Bill:
-    """Five queries."""
-    now = timezone.now()
+    """Seven queries."""
+    now, found = timezone.now(), checks()
     presumed = Usage.objects.filter(at__gte=now - RECENT, cost_source=Usage.Source.PRESUMED).select_related("hold")
     lost = Hold.objects.open().filter(state=Hold.State.UNRESOLVED, created_at__lt=now - LONG)
     return Bill(
-        checks=list(Reconciliation.objects.all()[:SHOWN]),
-        off=[check for check in last_checks() if check.is_off],
+        checks=found,
+        off=off(found),
         presumed=list(presumed.order_by("-at")[:SHOWN]),
         unresolved=list(lost.order_by("created_at")[:SHOWN]),
-        is_managed=Reconciliation.objects.filter(source=Reconciliation.Source.ACTIVITY).exists(),
+        is_managed=Reconciliation.objects.filter(source=Source.ACTIVITY).exists(),
     )
 
 
@@ -84,6 +111,6 @@ def _asks(standing: Standing) -> bool:
 
 
 def worries() -> Worries:
-    """Three queries."""
+    """Four queries."""
     calls, amount = queries.overruns(global_account(), timezone.now() - WEEK)
-    return Worries([check for check in last_checks() if check.is_off], calls, amount)
+    return Worries(off(checks()), calls, amount)

@@ -63,13 +63,12 @@ def time_zone() -> Finding:
 
 @check("Bill")
 def bill() -> Finding:
-    newest = reading.last_checks()
-    if not newest:
-        return ok("no provider was asked yet")
-    for last in newest:
-        if last.is_off:
-            ours, theirs = usd_display(last.ours_nanousd), usd_display(last.theirs_nanousd)
-            text = f"{last.provider} billed {theirs} on {last.day}, {ours} is booked"
-            return warn(text, "Is the API key used by something else too? Give Mission Control a key of its own.")
-    last = newest[0]
+    found = reading.checks()
+    if not found:
+        return ok("no provider was asked in the last days")
+    for last in reading.off(found):
+        ours, theirs = usd_display(last.ours_nanousd), usd_display(last.theirs_nanousd)
+        text = f"{last.provider} billed {theirs} on {last.day}, {ours} is booked"
+        return warn(text, "Is the API key used by something else too? Give Mission Control a key of its own.")
+    last = found[0].newest
     return ok(f"{last.provider} billed {usd_display(last.theirs_nanousd)} on {last.day}, as booked")

@@ -13,7 +13,7 @@ from django.utils import timezone
 from bench import usages
 from budgets import queries, reading, vitals
 from budgets.models import Hold
-from budgets.services import accounts, buckets, ledger, sweep
+from budgets.services import accounts, buckets, ledger, reconciling, sweep
 from mcc.core.models import User
 from projects import usage
 from projects.usage_filter import UsageFilter
@@ -33,9 +33,12 @@ def test_what_is_asked_about_money_does_not_read_the_history(client) -> None:
     groups = usages.company(agents=6, projects=3, issues=10)
     company, project = accounts.global_account(), groups[3][0]
     today = timezone.now() - timedelta(hours=1)
+    quiet = today.date() + timedelta(days=30)
     asked = {
         "the page's unresolved holds and presumed charges": reading.bill,
         "what failed in the last days": reading.worries,
+        "the bill of a day with few calls": partial(reconciling.compare_day, "acme", quiet, {}),
+        "days to compare": partial(reconciling.days_to_compare, "acme", today=quiet),
         "open calls": lambda: usage.risk(user, UsageFilter()),
         "open calls of a project": lambda: list(usage.open_holds(user, UsageFilter(account=project))),
         "at risk when the company is stopped": lambda: queries.at_risk_nanousd(company),

@@ -365,3 +365,7 @@ def test_the_bill_of_a_past_day_is_read_with_a_management_key_only(fake, run, mo
     assert (row.ours_nanousd, row.theirs_nanousd) == (4_100_000, 500_000_000)
     line = row.lines.get()
     assert (line.ours_nanousd, line.theirs_nanousd) == (4_100_000, 500_000_000)
+
+    fake.books.enter("gen-that-was-billed-late", Decimal("0.5"), at=yesterday)
+    tasks.reconcile_days()
+    assert [row.theirs_nanousd for row in Reconciliation.objects.all()] == [1_000_000_000, 500_000_000]

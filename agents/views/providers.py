@@ -16,7 +16,7 @@ from agents import catalogue_lists, supply
 from agents.catalogue_forms import KeyForm, ManagementKeyForm, NewModelForm, NewProviderForm, ProviderForm
 from agents.endpoint import Endpoint
 from agents.models import Agent, ModelCard, Provider
-from agents.services import cards, catalogue, debut, health, providers, suspensions, walls
+from agents.services import bills, cards, catalogue, debut, health, providers, suspensions, walls
 from budgets.models import PriceVersion
 from mcc.core import pages
 from mcc.core.errors import InvalidInput, ProviderError
@@ -185,6 +185,20 @@ def refresh(request: HttpRequest, pk: int) -> HttpResponse:
     else:
         messages.success(request, f"{done.callable} models can be called; {done.prices.changed} prices changed.")
     return _to(request, provider)
+
+
+@require_POST
+def compare(request: HttpRequest) -> HttpResponse:
+    """Hold the books of the last days against their bills, as both are by now."""
+    pages.administrator(request)
+    bills.compare_today()
+    if found := bills.compare_days():
+        off = sum(row.is_off for row in found)
+        text = f"{off} differ{'s' if off == 1 else ''}" if off else "none differs"
+        messages.success(request, f"{len(found)} day{'' if len(found) == 1 else 's'} compared: {text}.")
+    else:
+        messages.success(request, "Only today was compared: no bill of a past day could be read.")
+    return pages.go(request, reverse("budgets:overview"))
 
 
 @require_http_methods(["GET", "POST"])

@@ -5,7 +5,9 @@ from mcc.core.models import AppendOnly
 
 
 class Reconciliation(AppendOnly):
-    """Our book of one UTC day held against the provider's bill, as both were at one moment."""
+    """Our book of one UTC day held against the provider's bill, as both were at one moment. Of a day the newest counts:
+    the others say how it came to that.
+    """
 
     class Source(models.TextChoices):
         KEY = "key", "what the key was billed today so far"
@@ -27,11 +29,9 @@ class Reconciliation(AppendOnly):
 
     class Meta:
         ordering = ["-pk"]
-        indexes = [models.Index(fields=["provider", "-id"])]
-        constraints = [
-            models.UniqueConstraint(
-                fields=["provider", "day"], condition=Q(source="activity"), name="reconciliation_once_per_day"
-            )
+        indexes = [
+            models.Index(fields=["provider", "-id"]),
+            models.Index(fields=["day"], condition=Q(source="activity"), name="reconciliation_of_day"),
         ]
 
     def __str__(self) -> str:

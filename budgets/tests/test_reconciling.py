@@ -34,7 +34,7 @@ def compare(**theirs: int) -> Reconciliation:
     return reconciling.compare_day("acme", DAY, {(f"acme/{model}", "Acme"): cost for model, cost in theirs.items()})
 
 
-def test_a_day_is_compared_model_by_model_and_once():
+def test_a_day_is_compared_model_by_model():
     sent(NOON, DOLLAR)
     sent(NOON, DOLLAR, model="acme/small")
     sent(NOON - timedelta(days=1), 7 * DOLLAR)
@@ -50,8 +50,6 @@ def test_a_day_is_compared_model_by_model_and_once():
     )
     lines = [(line.model, line.upstream, line.ours_nanousd, line.theirs_nanousd) for line in row.lines.all()]
     assert lines == [("acme/large", "Acme", DOLLAR, DOLLAR), ("acme/small", "Acme", DOLLAR, DOLLAR)]
-    assert compare(large=9 * DOLLAR) == row
-    assert Reconciliation.objects.count() == 1
 
 
 @pytest.mark.parametrize(
@@ -87,7 +85,35 @@ def test_an_alarm_is_told_after_commit_and_shown(django_capture_on_commit_callba
     assert (finding.level, "billed $2.00 on 2031-03-11, $1.00 is booked" in finding.text) == ("warn", True)
 
     reconciling.compare_day("acme", DAY + timedelta(days=1), {})
-    assert reading.bill().off == [], "the newest check of a kind speaks"
+    assert reading.bill().off == [row], "a day that is right makes no other right"
+
+
+def test_what_was_said_of_a_day_stays_and_the_newest_counts(django_capture_on_commit_callbacks):
+    heard = []
+
+    def hear(reconciliation, **kwargs):
+        heard.append(reconciliation)
+
+    bill_differs.connect(hear)
+    with django_capture_on_commit_callbacks(execute=True):
+        sent(NOON, DOLLAR)
+        early = compare(large=DOLLAR)
+        late_bill = compare(large=3 * DOLLAR)
+        assert compare(large=3 * DOLLAR) == late_bill, "the same is said, and told, once"
+        other_lines = compare(large=2 * DOLLAR, small=DOLLAR)
+        assert (reading.bill().off, reading.worries().off) == ([other_lines], [other_lines])
+        sent(NOON, 2 * DOLLAR, settled=NOON + timedelta(days=2))
+        now = compare(large=2 * DOLLAR, small=DOLLAR)
+    bill_differs.disconnect(hear)
+
+    assert [row.verdict for row in (early, late_bill, other_lines, now)] == ["equal", "off", "off", "equal"]
+    assert (early.ours_nanousd, now.ours_nanousd) == (DOLLAR, 3 * DOLLAR)
+    [check] = reading.checks()
+    assert (check.newest, list(check.earlier)) == (now, [other_lines, late_bill, early])
+    assert list(Reconciliation.objects.all()) == [now, other_lines, late_bill, early]
+    assert reading.bill().off == reading.worries().off == []
+    assert vitals.bill().level == "ok"
+    assert heard == [late_bill, other_lines]
 
 
 def test_a_call_without_a_bill_may_explain_that_more_was_billed():
@@ -101,7 +127,8 @@ def test_a_presumed_charge_may_explain_that_less_was_billed():
     sent(NOON, DOLLAR)
     lost = sent(NOON, None)
     ledger.lose(lost)
-    ledger.capture(lost, make_bill(2 * DOLLAR, source=Usage.Source.PRESUMED))
+    usage = ledger.capture(lost, make_bill(2 * DOLLAR, source=Usage.Source.PRESUMED))
+    Usage.objects.filter(pk=usage.pk).update(at=NOON + timedelta(days=1))
     row = compare(large=DOLLAR)
     assert (row.verdict, row.presumed_nanousd) == ("equal", 2 * DOLLAR)
 
@@ -123,11 +150,16 @@ def test_a_call_over_midnight_may_be_billed_to_the_key_today():
     assert reconciling.compare("acme", 4 * DOLLAR, at=morning).verdict == "off"
 
 
-def test_only_days_that_are_over_with_calls_and_without_a_check_are_asked_about():
+def test_the_last_days_that_are_over_are_asked_about_again_and_again():
     for days in (0, 1, 2, 9):
         sent(NOON - timedelta(days=days), DOLLAR)
+    sent(NOON - timedelta(days=3), DOLLAR, settled=NOON)
+    ledger.lose(sent(NOON - timedelta(days=5), None))
+    ledger.release(sent(NOON - timedelta(days=6), None))
     reconciling.compare_day("acme", DAY - timedelta(days=2), {})
-    assert reconciling.days_to_compare("acme", today=DAY) == [DAY - timedelta(days=1)]
+    asked = [DAY - timedelta(days=days) for days in (5, 3, 2, 1)]
+    assert reconciling.days_to_compare("acme", today=DAY) == asked
+    assert reconciling.days_to_compare("other", today=DAY) == []
 
 
 def test_what_the_book_is_not_sure_of_is_listed():

@@ -4,7 +4,7 @@ from django.urls import path
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework_simplejwt.views import TokenRefreshView
 
-from projects.api import catalogue, issues, members, money, projects, requests, runs, stops, tokens, usage
+from projects.api import bills, catalogue, issues, members, money, projects, requests, runs, stops, tokens, usage
 
 urlpatterns = [
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
@@ -34,6 +34,7 @@ urlpatterns = [
     path("providers/<int:pk>/debut/", catalogue.ProviderDebut.as_view()),
     path("providers/<int:pk>/wall/", catalogue.ProviderWall.as_view()),
     path("providers/<int:pk>/refresh/", catalogue.ProviderRefresh.as_view()),
+    path("bills/", bills.Bills.as_view()),
     path("budgets/", money.BudgetList.as_view()),
     path("budgets/<int:pk>/", money.BudgetDetail.as_view()),
     path("budgets/<int:pk>/limits/<str:period>/", money.BudgetLimit.as_view()),
