@@ -44,10 +44,14 @@ def park(
     needs_nanousd: int | None = None,
     short_of: int | None = None,
 ) -> None:
-    """Let the run wait for somebody, without a lease. ``run_waiting`` is sent after commit.
+    """Let the run wait for somebody, without a lease, unless somebody wants it cancelled.
 
-    ``short_of`` is the key of the limit that refused what the run needs.
+    ``short_of`` is the key of the limit that refused what the run needs. ``run_waiting`` is sent after commit.
     """
+    lease.fence()
+    if Run.objects.filter(pk=lease.run_id, control=Run.Control.CANCEL).exists():
+        finish_cancelled(lease, worked_ms)
+        return
     lease.fence(
         status=Run.Status.WAITING,
         waits_for=waits_for,

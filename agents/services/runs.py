@@ -113,10 +113,13 @@ def wake(run: Run) -> bool:
 @transaction.atomic
 def cancel(run: Run, *, reason: str) -> None:
     """End ``run`` without a result. One that is being driven ends within a second; a finished one is left alone."""
-    asleep = Run.objects.filter(pk=run.pk, status__in=[Run.Status.QUEUED, Run.Status.WAITING])
-    if not conclude(asleep, Outcome.CANCELLED, reason):
-        running = Run.objects.filter(pk=run.pk, status=Run.Status.RUNNING)
-        running.update(control=Run.Control.CANCEL, outcome_detail=reason)
+    row = Run.objects.filter(pk=run.pk)
+    # Under its lock: it must not lie down between a look at whether it sleeps and the wish to whoever drives it.
+    status = row.select_for_update(of=("self",)).values_list("status", flat=True).get()
+    if status == Run.Status.RUNNING:
+        row.update(control=Run.Control.CANCEL, outcome_detail=reason)
+    elif status != Run.Status.FINISHED:
+        conclude(row, Outcome.CANCELLED, reason)
 
 
 @transaction.atomic

@@ -7,6 +7,7 @@ from django.db import connection
 from django_q.models import OrmQ
 
 from agents.models import Message, Purpose, Run
+from agents.runner import claims, states
 from agents.services import runs
 from agents.services.runs import AgentInactive, RunOpen
 from agents.tests import workbench
@@ -150,3 +151,14 @@ def test_every_run_has_limits_of_steps_time_and_cost(settings):
 
     settings.MCC_RUN_COST_USD = "0"
     assert start("order").cost_limit_nanousd is None
+
+
+def test_a_cancel_that_comes_while_a_run_lies_down_is_not_lost():
+    run = start("order")
+    [lease] = claims.claim("me", 1)
+    runs.cancel(run, reason="enough")
+
+    states.park(lease, "answer", 0)
+
+    run.refresh_from_db()
+    assert (run.status, run.outcome, run.outcome_detail) == ("finished", "cancelled", "enough")
