@@ -62,7 +62,20 @@ class BreakerOpen(CallFailed):
     """Calls of the model are kept away for ``retry_after_s``: it failed again and again. Nothing was sent."""
 
 
+class ComeBackLater(CallFailed):
+    """No model of the agent answers now, and the first of their providers that will said when: ``until``."""
+
+    def __init__(self, detail: str, *, provider_id: int, until: datetime, retry_after_s: float) -> None:
+        super().__init__(detail, retry_after_s=retry_after_s)
+        self.provider_id = provider_id
+        self.until = until
+
+
 class ProviderSuspended(DomainError):
-    """Nobody can call that provider until a person has put something right there."""
+    """Nobody can call that provider until a person has put something right there, or its period is over."""
 
     code = "provider_suspended"
+
+    def __init__(self, detail: str, *, provider_id: int) -> None:
+        super().__init__(detail)
+        self.provider_id = provider_id

@@ -7,7 +7,7 @@ Some refusals concern everybody who calls that provider, not this call: no key, 
 import math
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -39,6 +39,8 @@ EXCLUDED = {
     "max_price": "none is as cheap as the list says, so its models must be listed anew",
     "data_collection": "none promises to keep nothing of what it is sent, and MCC_DATA_COLLECTION denies the others",
 }
+FARTHEST = timedelta(days=366)
+"""A later time that a provider tells means nothing to anybody who waits."""
 MOST_CHARS = 500
 TOO_LONG = re.compile(
     r"context.{0,12}(length|window|size)|maximum context|too many (input |prompt )?tokens(?! per)"
@@ -100,21 +102,27 @@ def no_stream(endpoint: str, content_type: str) -> CallFailed:
 
 
 def retry_after_s(headers: Mapping[str, str], error: JSON) -> float | None:
-    """Return the seconds that the provider asks us to wait. ``Retry-After`` is a number or a date (RFC 9110).
+    """Return the seconds that the provider asks us to wait, a year at most. None: it does not say, or no sense.
 
-    OpenRouter's own limit tells the moment instead, in milliseconds (``X-RateLimit-Reset``).
+    ``Retry-After`` is a number or a date (RFC 9110). OpenRouter's own limit tells the moment instead, in milliseconds
+    (``X-RateLimit-Reset``).
     """
+    wish_s = _wish_s(headers, error)
+    return None if wish_s is None else min(max(0.0, wish_s), FARTHEST.total_seconds())
+
+
+def _wish_s(headers: Mapping[str, str], error: JSON) -> float | None:
     wish = headers.get("retry-after") or an_object(error.get("availability")).get("retry_after")
     if wish is None and headers.get("x-ratelimit-remaining") == "0":
         reset_ms = _number(headers.get("x-ratelimit-reset"))
-        return None if reset_ms is None else max(0.0, reset_ms / 1_000 - datetime.now(UTC).timestamp())
+        return None if reset_ms is None else reset_ms / 1_000 - datetime.now(UTC).timestamp()
     if (seconds := _number(wish)) is not None:
-        return max(0.0, seconds)
+        return seconds
     try:
         moment = parsedate_to_datetime(str(wish))
     except (ValueError, OverflowError):
         return None
-    return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+    return (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
 
 
 def _suspends(status: int, error: JSON) -> Suspension | None:
@@ -214,9 +222,10 @@ def _number(value: object) -> float | None:
 
 
 def _moment(value: object) -> datetime | None:
-    """Return the moment that ``value`` writes (ISO 8601), in UTC."""
+    """Return the moment that ``value`` writes (ISO 8601), in UTC, if it lies within the next year."""
     try:
         moment = datetime.fromisoformat(str(value))
-    except ValueError:
+        moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    return moment if timedelta() < moment - datetime.now(UTC) <= FARTHEST else None

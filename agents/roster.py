@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Max, QuerySet
+from django.utils import timezone
 
 from agents import doing
-from agents.models import Agent, Message, Run
+from agents.models import Agent, Message, Provider, Run
 from budgets import access, periods, queries
 from budgets.models import Account, Freeze
 from mcc.core.models import User
@@ -119,7 +121,7 @@ def visible(runs: QuerySet[Run], user: User) -> QuerySet[Run]:
 def doing_now(runs: Iterable[Run]) -> dict[int, str]:
     """Return one line for each run: the tool call it is at (``pytest -q``), what it waits for, or what it does.
 
-    One query: reads the last answer of each model.
+    One query: reads the last answer of each model. Another one if any waits for a provider.
     """
     runs = list(runs)
     last = (
@@ -129,12 +131,26 @@ def doing_now(runs: Iterable[Run]) -> dict[int, str]:
         .annotate(at=Max("pk"))
     )
     calls = dict(Message.objects.filter(pk__in=last.values("at")).values_list("run", "tool_calls"))
-    return {run.pk: _line(run, calls.get(run.pk) or []) for run in runs}
+    awaited = Provider.objects.in_bulk({run.awaited_id for run in runs if run.awaited_id})
+    return {run.pk: _line(run, calls.get(run.pk) or [], awaited.get(run.awaited_id)) for run in runs}
 
 
-def _line(run: Run, calls: list[dict[str, Any]]) -> str:
-    if run.status == Run.Status.WAITING:
+def _wait(run: Run, awaited: Provider | None) -> str:
+    """Return for whom ``run`` waits, and until when if anybody knows: ``waits for OpenRouter until 14:05 UTC``."""
+    if awaited is None:
         return WAITS.get(run.waits_for, "waits")
+    until = run.rests_until or awaited.resets_at
+    return f"waits for {awaited}{f' until {_clock(until)}' if until else ''}"
+
+
+def _clock(moment: datetime) -> str:
+    local, today = timezone.localtime(moment), timezone.localdate()
+    return f"{local:%H:%M %Z}" if local.date() == today else f"{local:%a %-d %b, %H:%M %Z}"
+
+
+def _line(run: Run, calls: list[dict[str, Any]], awaited: Provider | None) -> str:
+    if run.status == Run.Status.WAITING:
+        return _wait(run, awaited)
     if run.status == Run.Status.QUEUED:
         return "is next in line"
     if not calls:

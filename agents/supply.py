@@ -6,8 +6,8 @@ from datetime import datetime
 from django.conf import settings
 from django.utils import timezone
 
-from agents.models import Agent, Breaker, ModelCard, Provider, Run
-from agents.services.suspensions import PROVIDER
+from agents.models import Agent, Breaker, ModelCard, Provider
+from agents.services import suspensions
 
 Kind = Provider.Suspension
 WHAT_TO_DO = {
@@ -82,7 +82,7 @@ def suspended_providers() -> list[SuspendedProvider]:
     providers = list(Provider.objects.filter(active=True, suspended_at__isnull=False).order_by("pk"))
     if not providers:
         return []
-    waiting = Run.objects.filter(status=Run.Status.WAITING, waits_for=PROVIDER).count()
+    waiting = suspensions.waiting_for_a_lift().count()
     return [SuspendedProvider(provider, waiting) for provider in providers]
 
 

@@ -38,6 +38,7 @@ projects = [
     path("issues/<str:key>/<str:tab>/", issue.show, name="issue_tab"),
     path("requests/<int:pk>/", request.answer, name="answer"),
     path("runs/<int:pk>/", run.show, name="run"),
+    path("runs/<int:pk>/go-on/", run.go_on, name="go_on"),
     path("messages/<int:pk>/output/", run.output, name="output"),
     path("checks/<int:pk>/log/", pull_request.check_log, name="check_log"),
     path("budgets/usage/", usage.explorer, name="usage"),

@@ -4,8 +4,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
-from agents.errors import BreakerOpen, CallFailed, ProviderSuspended
+from django.utils import timezone
+
+from agents.errors import BreakerOpen, CallFailed, ComeBackLater, ProviderSuspended
 from agents.gateway import settlements
 from agents.gateway.attempt import Attempt, to_the_end
 from agents.gateway.call import Completion, ModelCall, OnText, Patience, Store
@@ -25,11 +28,13 @@ async def complete(call: ModelCall, *, db: DatabaseThread, on_text: OnText, stor
 
     Cancel the task to stop: the stream is closed at once and its money stays on hold until the provider's record of
     the generation is read. Raises BudgetExceeded, AccountFrozen, ModelUnavailable, ProviderSuspended, CallFailed (a
-    ProviderError), and LeaseLost when ``store`` does or when somebody else makes this very attempt.
+    ProviderError; ComeBackLater when any of the models will answer at a time that was told), and LeaseLost when
+    ``store`` does or when somebody else makes this very attempt.
     """
     call = call.without_secrets()
     models, accounts = _prepare(call) if is_prepared(call) else await db.run(_prepare, call)
     is_first = call.is_new
+    later: ComeBackLater | None = None
     for model in models:
         is_last = model is models[-1]
 
@@ -42,10 +47,33 @@ async def complete(call: ModelCall, *, db: DatabaseThread, on_text: OnText, stor
         try:
             return await _persist(model, attempt, call.patience, db=db, is_last=is_last)
         except (CallFailed, ProviderSuspended) as failure:
-            if is_last or (isinstance(failure, CallFailed) and failure.too_long):
+            if isinstance(failure, CallFailed) and failure.too_long:
+                raise
+            later = _sooner(later, _told(failure, model, call.patience))
+            if is_last and later:
+                raise later from failure
+            if is_last:
                 raise
             logger.warning("%s: %s failed for good, next model: %s", call.reference_prefix, model.model, failure)
     raise AssertionError("unreachable")
+
+
+def _told(failure: CallFailed | ProviderSuspended, model: Candidate, patience: Patience) -> ComeBackLater | None:
+    """Return when to come back to ``model``, if its provider said so. What we keep away from ourselves says nothing."""
+    if isinstance(failure, ProviderSuspended | BreakerOpen) or failure.permanent or not failure.retry_after_s:
+        return None
+    # Who said a short time again and again is given a longer one.
+    wait_s = max(failure.retry_after_s, patience.longest_pause_s)
+    return ComeBackLater(
+        failure.detail,
+        provider_id=model.provider_id,
+        until=timezone.now() + timedelta(seconds=wait_s),
+        retry_after_s=failure.retry_after_s,
+    )
+
+
+def _sooner(one: ComeBackLater | None, other: ComeBackLater | None) -> ComeBackLater | None:
+    return min((each for each in (one, other) if each), key=lambda each: each.until, default=None)
 
 
 def _prepare(call: ModelCall) -> tuple[list[Candidate], list[Account]]:

@@ -2,15 +2,17 @@
 
 queued ──claim──> running ──outcome──> finished
                     |  ^
-        ask, money ──>|  |<── answer
+ ask, money, provider ──>|  |<── answer, money, the clock
                    waiting
 """
+
+from datetime import datetime
 
 from django.db import models
 from django.db.models import Q
 
 from agents.models.agent import Agent
-from agents.models.catalogue import ModelCard
+from agents.models.catalogue import ModelCard, Provider
 from agents.models.conversation import Conversation
 from budgets.models import Account, Limit
 
@@ -84,6 +86,12 @@ class Run(models.Model):
     short_of = models.ForeignKey(
         Limit, models.SET_NULL, null=True, related_name="+", help_text="waits for budget: the limit that refused it"
     )
+    awaited = models.ForeignKey(
+        Provider, models.SET_NULL, null=True, related_name="+", help_text="waits for provider: for which one"
+    )
+    rested_s = models.PositiveIntegerField(
+        default=0, help_text="of waits until times that providers named, since a model last answered"
+    )
     outcome = models.CharField(max_length=12, choices=Outcome.choices, blank=True)
     outcome_detail = models.TextField(blank=True)
     priority = models.SmallIntegerField(default=0)
@@ -104,7 +112,9 @@ class Run(models.Model):
 
     lease_owner = models.CharField(max_length=120, blank=True)
     lease_epoch = models.PositiveIntegerField(default=0, help_text="fencing token: raised by every claim")
-    lease_until = models.DateTimeField(null=True)
+    lease_until = models.DateTimeField(
+        null=True, help_text="queued: not to be taken before; waiting: woken by the clock then, if it is set"
+    )
     put_down_at = models.DateTimeField(null=True, help_text="when its runner last gave it back, nothing of it running")
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True)
@@ -138,6 +148,11 @@ class Run(models.Model):
     @property
     def is_open(self) -> bool:
         return self.status != self.Status.FINISHED
+
+    @property
+    def rests_until(self) -> datetime | None:
+        """When the clock wakes it; None for one that does not wait, or waits for somebody."""
+        return self.lease_until if self.status == self.Status.WAITING else None
 
     @property
     def worked_s(self) -> float:

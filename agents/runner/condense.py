@@ -8,7 +8,7 @@ from django.db import transaction
 from agents import condensing, window
 from agents.condensing import Notes
 from agents.context import JSON, History
-from agents.errors import CallFailed
+from agents.errors import CallFailed, ComeBackLater
 from agents.gateway import Completion, ModelCall, Store
 from agents.models import Condensation, Run, Rung
 from agents.record import record
@@ -39,7 +39,8 @@ async def condense(
 ) -> None:
     """Replace what ``cut`` says by the model's own notes, or by a list when it cannot be asked. Costs a call.
 
-    ``history`` is to be read anew afterwards. Raises what ``complete`` does, but no failure of the provider.
+    ``history`` is to be read anew afterwards. Raises what ``complete`` does, but of failures of the provider only
+    ComeBackLater: the model's own notes are worth that wait, and the next step could not be taken before either.
     """
     plain = condensing.plain_notes(history, cut.until)
 
@@ -53,6 +54,8 @@ async def condense(
             continue
         try:
             await complete(call, store_answer)
+        except ComeBackLater:
+            raise
         except ProviderError as failure:
             why_not = condensing.NO_MODEL
             if isinstance(failure, CallFailed) and failure.too_long:
@@ -85,7 +88,7 @@ def store(lease: Lease, run: Run, history: History, notes: Notes, cut: Cut, usag
     What they replace stays in the table. The pinned block is written down anew: what people decided since the order
     was given must not be lost with the calls that asked them.
     """
-    changes: JSON = {}
+    changes: JSON = {} if usage is None else {"rested_s": 0}
     told: list[News] = []
     model = run.model
     if cut.circle is not None:

@@ -14,7 +14,7 @@ from agents.runner import claims
 from agents.runner.claims import LEASE_S, Wish
 from agents.runner.drive import Drive
 from agents.runner.resting import Stop
-from agents.services import outages
+from agents.services import outages, runs
 from budgets.services import ledger
 from mcc.core.dbthread import DatabaseThread
 
@@ -58,6 +58,7 @@ class Control:
             every(self._clock.beat_s, self.beat),
             every(self._clock.wishes_s, self.grant_wishes),
             every(self._clock.supply_s, self.look_at_supply),
+            every(self._clock.poll_s, self.wake),
             every(self._clock.fence_s / 10, self.fence),
         ]
 
@@ -92,6 +93,10 @@ class Control:
         """Keep in mind which models and providers are in trouble, so that no call has to ask."""
         if self._drives:
             await self._wishes.run(outages.look)
+
+    async def wake(self) -> None:
+        """Let runs go on that waited until now. One query; also while there is no room for them."""
+        await self._beats.run(runs.wake_due)
 
     async def fence(self) -> None:
         """Stop everything when nobody can say that it is still ours."""

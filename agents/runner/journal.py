@@ -48,7 +48,7 @@ def store_answer(
 
     Runs in the transaction that charges for the answer.
     """
-    lease.fence(add={"worked_ms": worked_ms, **spent_of(usage)}, step=run.step + 1, crashes=0)
+    lease.fence(add={"worked_ms": worked_ms, **spent_of(usage)}, step=run.step + 1, crashes=0, rested_s=0)
     message = Message(
         conversation_id=run.conversation_id,
         run=run,

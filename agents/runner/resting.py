@@ -6,11 +6,12 @@ import time
 from enum import StrEnum
 from typing import Final
 
-from agents.errors import Interrupted, LeaseLost, ModelUnavailable, NotReady, ProviderSuspended
+from agents.errors import ComeBackLater, Interrupted, LeaseLost, ModelUnavailable, NotReady, ProviderSuspended
 from agents.guards import Ending
 from agents.models import Outcome
 from agents.runner import states
 from agents.runner.claims import Lease
+from agents.runner.states import Wait
 from agents.sandbox.types import SandboxError, SandboxUnavailable
 from agents.services import suspensions
 from budgets.errors import AccountFrozen, BudgetExceeded
@@ -54,7 +55,7 @@ class Rest:
             case asyncio.CancelledError() | Interrupted():
                 await self._put_down(stop)
             case Parked():
-                await self._db.run(states.park, self._lease, reason.waits_for, self.worked_ms())
+                await self._wait(Wait(reason.waits_for))
             case BudgetExceeded():
                 await self._wait_for_money(reason)
             case AccountFrozen() | NotReady():
@@ -64,21 +65,31 @@ class Rest:
                 await self.finish(Ending(Outcome.SANDBOX, str(reason)))
             case SandboxError():
                 await self._crash(reason, Outcome.SANDBOX)
-            case ProviderSuspended():
-                await self._db.run(states.park, self._lease, suspensions.PROVIDER, self.worked_ms(), why=reason.detail)
-            case ProviderError() | ModelUnavailable():
-                await self.finish(Ending(Outcome.PROVIDER, reason.detail))
+            case ProviderSuspended() | ProviderError() | ModelUnavailable():
+                await self._without_a_model(reason)
             case LeaseLost() | SystemExit() | KeyboardInterrupt():
                 raise reason
             case _:
                 await self._crash(reason, Outcome.CRASHED)
 
+    async def _without_a_model(self, reason: ProviderSuspended | ProviderError | ModelUnavailable) -> None:
+        match reason:
+            case ProviderSuspended():
+                await self._wait(Wait(suspensions.PROVIDER, reason.detail, awaited=reason.provider_id))
+            case ComeBackLater():
+                logger.info("run %s waits until %s: %s", self._lease.run_id, reason.until, reason.detail)
+                await self._db.run(states.rest, self._lease, reason, self.worked_ms())
+            case _:
+                await self.finish(Ending(Outcome.PROVIDER, reason.detail))
+
     async def _wait_for_money(self, refusal: BudgetExceeded) -> None:
         logger.info("run %s waits for money: %s", self._lease.run_id, refusal.detail)
         needs = refusal.needed_nanousd
         why = f"The next call needs {usd_display(needs)}. {refusal.detail}"
-        needed = {"needs_nanousd": needs, "short_of": refusal.limit.pk}
-        await self._db.run(states.park, self._lease, "budget", self.worked_ms(), why=why, **needed)
+        await self._wait(Wait("budget", why, needs_nanousd=needs, short_of=refusal.limit.pk))
+
+    async def _wait(self, wait: Wait) -> None:
+        await self._db.run(states.park, self._lease, wait, self.worked_ms())
 
     async def _put_down(self, stop: Stop | None) -> None:
         if stop is not Stop.LOST:

@@ -1,8 +1,9 @@
 """Circuit breakers: whom to keep away from a model that fails, and when one caller may try again.
 
 What counts as a failure: whatever is worth another try. A 429 that says when to come back does not: that model is well,
-and whoever was told waits as told. One without a word does, for then to stay away is all that can be done. Neither does
-a refusal for good: the provider answered.
+and whoever was told waits as told. One without a word does, for then to stay away is all that can be done. Nor does
+what asks for a long pause, whatever its status: whoever was told rests until then. Nor a refusal for good: the provider
+answered.
 """
 
 import logging
@@ -30,6 +31,8 @@ PROBE_S: Final = 60.0
 TRY_S: Final = 1.0
 """How soon to look again while somebody tries."""
 TRIES: Final = 8
+LONG_S: Final = 60.0
+"""A longer pause is no matter of tries: those who are asked for it are gone until then."""
 
 
 def admit(card_id: int) -> bool:
@@ -82,7 +85,8 @@ def let_go(card_id: int) -> None:
 
 def is_fault(failure: CallFailed) -> bool:
     """Say whether a failure speaks against the model, and not against our request, our credit or our haste."""
-    told_when = failure.status == 429 and failure.retry_after_s is not None
+    pause_s = failure.retry_after_s
+    told_when = pause_s is not None and (failure.status == 429 or pause_s > LONG_S)
     return not failure.permanent and not told_when and failure.status != 402
 
 

@@ -102,12 +102,28 @@ def say(conversation: Conversation, text: str, *, user: User | None = None, agen
 def wake(run: Run) -> bool:
     """Let a waiting run go on. Says whether it was waiting; anything else is left alone."""
     waiting = Run.objects.filter(pk=run.pk, status=Run.Status.WAITING)
-    forget = {"waits_for": "", "needs_nanousd": None, "short_of": None, "outcome_detail": ""}
+    forget = {"waits_for": "", "needs_nanousd": None, "short_of": None, "awaited": None, "outcome_detail": ""}
     if not waiting.update(status=Run.Status.QUEUED, lease_until=None, **forget):
         return False
     announce(run)
     worker.doorbell("runner")
     return True
+
+
+def wake_due() -> int:
+    """Let the runs go on that waited until a time which has come; return how many."""
+    due = Run.objects.filter(status=Run.Status.WAITING, lease_until__lte=timezone.now())
+    return sum(wake(run) for run in due.order_by("pk"))
+
+
+@transaction.atomic
+def go_on(run: Run) -> bool:
+    """Let a run go on that waits until a time, before it has come. False: it does not wait for one.
+
+    Whoever wishes that has seen what is the matter, so what it waited for until now does not count any more.
+    """
+    resting = Run.objects.filter(pk=run.pk, status=Run.Status.WAITING, lease_until__isnull=False)
+    return bool(resting.update(rested_s=0)) and wake(run)
 
 
 @transaction.atomic
@@ -133,7 +149,7 @@ def conclude(runs: QuerySet[Run], outcome: Outcome, detail: str = "", **changes:
         return False
     changes |= {"status": Run.Status.FINISHED, "outcome": outcome, "waits_for": ""}
     changes["outcome_detail"] = redaction.redact(detail)
-    changes |= {"needs_nanousd": None, "short_of": None}
+    changes |= {"needs_nanousd": None, "short_of": None, "awaited": None}
     changes |= {"finished_at": timezone.now(), "lease_owner": "", "lease_until": None}
     Run.objects.filter(pk=run.pk).update(**changes)
     announce(run)

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from agents import client
@@ -25,7 +25,8 @@ from mcc.core.models import User
 logger = logging.getLogger(__name__)
 
 PROVIDER: Final = "provider"
-"""What a run waits for whose models are all at suspended providers (``Run.waits_for``)."""
+"""What a run waits for whose models cannot be called (``Run.waits_for``): until a suspension is lifted, or, where the
+provider said when to come back, until then."""
 BLIND_TRIAL: Final = timedelta(minutes=30)
 """After so long a provider that tells nobody how it stands is tried: a call that is refused costs nothing."""
 Kind = Provider.Suspension
@@ -53,7 +54,7 @@ def require_usable(provider_id: int) -> None:
     """Raise ProviderSuspended if the provider is. One query."""
     provider = Provider.objects.filter(pk=provider_id, suspended_at__isnull=False).first()
     if provider is not None:
-        raise ProviderSuspended(f"{provider.name} cannot be used: {provider.suspended_why}")
+        raise ProviderSuspended(f"{provider.name} cannot be used: {provider.suspended_why}", provider_id=provider.pk)
 
 
 def lift(provider: Provider, *, user: User | None = None) -> bool:
@@ -70,6 +71,7 @@ def lift(provider: Provider, *, user: User | None = None) -> bool:
         transaction.on_commit(partial(supply_changed.send_robust, Provider))
     provider.refresh_from_db()
     wake_waiting()
+    _wake_resting(provider)
     return True
 
 
@@ -102,12 +104,25 @@ def wake_waiting() -> int:
     Also by the clock: a run may lie down in the moment in which the suspension is lifted.
     """
     usable = Provider.objects.filter(active=True, suspended_at=None)
-    waiting = Run.objects.filter(status=Run.Status.WAITING, waits_for=PROVIDER)
+    waiting = waiting_for_a_lift()
     able = waiting.filter(
         Q(model__provider__in=usable, model__active=True)
         | Q(agent__fallbacks__provider__in=usable, agent__fallbacks__active=True)
     )
     return sum(runs.wake(run) for run in able.distinct())
+
+
+def _wake_resting(provider: Provider) -> None:
+    """Let the runs go on that were told elsewhere to come back later and have a model at ``provider``."""
+    resting = Run.objects.filter(status=Run.Status.WAITING, lease_until__isnull=False).exclude(awaited=provider)
+    able = resting.filter(Q(model__provider=provider) | Q(agent__fallbacks__provider=provider))
+    for run in able.distinct():
+        runs.go_on(run)
+
+
+def waiting_for_a_lift() -> QuerySet[Run]:
+    """Return the runs that wait for a provider which did not say to them when to come back."""
+    return Run.objects.filter(status=Run.Status.WAITING, waits_for=PROVIDER, lease_until=None)
 
 
 def _is_over(provider: Provider) -> bool | None:

@@ -74,6 +74,7 @@ def test_failures_far_apart_are_not_in_a_row(card):
         (CallFailed("in flight", status=402), False),
         (CallFailed("400", status=400, permanent=True), False),
         (CallFailed("503 with a word", status=503, retry_after_s=3), True),
+        (CallFailed("503 for long", status=503, retry_after_s=3_600), False),
         (CallFailed("broken off"), True),
     ],
 )

@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from django.utils import timezone
 
 from agents import condensing, context
 from agents.context import History
@@ -300,6 +301,13 @@ def test_a_pinned_block_larger_than_the_window_costs_no_call():
     assert not Usage.objects.exists()
 
 
+def in_a_small_window(provider) -> Run:
+    card = calls.make_card(provider)
+    card.context_tokens = 6_000
+    card.save()
+    return start("Do it.", workbench.make_agent(card=card, max_tokens=300), step_limit=20)
+
+
 def test_a_model_that_cannot_condense_is_done_without(fake, acme):
     """It refuses each call for notes: then a list stands for what is gone, and costs nothing."""
     usual = narrow(1_000_000)
@@ -311,10 +319,7 @@ def test_a_model_that_cannot_condense_is_done_without(fake, acme):
             usual(answered)
 
     fake.usual = mode
-    card = calls.make_card(acme)
-    card.context_tokens = 6_000
-    card.save()
-    run = start("Do it.", workbench.make_agent(card=card, max_tokens=300), step_limit=20)
+    run = in_a_small_window(acme)
     with hosted():
         until(lambda: finished(run), 30)
 
@@ -322,6 +327,28 @@ def test_a_model_that_cannot_condense_is_done_without(fake, acme):
     made = Condensation.objects.first()
     assert (made.notes_are, made.usage) == (condensing.NO_MODEL, None)
     assert "jot" in made.record
+
+
+def test_notes_are_worth_the_wait_that_a_provider_asks_for(fake, acme):
+    usual, refused_before = narrow(1_000_000), []
+
+    def mode(answered: Answer) -> None:
+        if answered.body["trace"]["mcc_purpose"] == "condense" and not refused_before:
+            refused_before.append(answered)
+            answered.refuse(429, {"message": "come back later"}, {"Retry-After": "3600"})
+        else:
+            usual(answered)
+
+    fake.usual = mode
+    run = in_a_small_window(acme)
+    with hosted():
+        until(lambda: workbench.status(run) == "waiting", 30)
+        assert not Condensation.objects.exists()
+        Run.objects.update(lease_until=timezone.now())
+        until(lambda: finished(run), 30)
+
+    assert book(run).run.outcome == "limit_steps"
+    assert Condensation.objects.first().usage is not None
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from agents.runner.cuts import Cut
 from agents.runner.deltas import Deltas
 from agents.runner.drive import Drive
 from agents.runner.resting import Stop
+from agents.runner.states import Wait
 from agents.runner.turns import Threads
 from agents.services import runs
 from agents.signals import run_finished, run_waiting
@@ -181,7 +182,7 @@ def test_whoever_lost_the_lease_writes_nothing():
     for write in (
         lambda: reading.load(old),
         lambda: states.release(old, 5),
-        lambda: states.park(old, "answer", 5),
+        lambda: states.park(old, Wait("answer"), 5),
         lambda: states.finish_cancelled(old, 5),
         lambda: states.crashed(old, ValueError(), Outcome.CRASHED, 5),
         lambda: condense.store(old, run, History(run.conversation), Notes("x"), Cut(1), None),

@@ -8,6 +8,7 @@ from django_q.models import OrmQ
 
 from agents.models import Message, Purpose, Run
 from agents.runner import claims, states
+from agents.runner.states import Wait
 from agents.services import runs
 from agents.services.runs import AgentInactive, RunOpen
 from agents.tests import workbench
@@ -158,7 +159,7 @@ def test_a_cancel_that_comes_while_a_run_lies_down_is_not_lost():
     [lease] = claims.claim("me", 1)
     runs.cancel(run, reason="enough")
 
-    states.park(lease, "answer", 0)
+    states.park(lease, Wait("answer"), 0)
 
     run.refresh_from_db()
     assert (run.status, run.outcome, run.outcome_detail) == ("finished", "cancelled", "enough")

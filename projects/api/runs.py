@@ -17,6 +17,7 @@ from mcc.core.models import User
 from projects.api.endpoint import Endpoint, caller
 from projects.api.serializers import AgentChanges, AgentOut, MessageOut, RunOut
 from projects.models import Issue
+from projects.services import resting
 from projects.services.account_rights import decides
 
 
@@ -26,6 +27,18 @@ class RunDetail(Endpoint):
 
     @extend_schema(operation_id="runs_retrieve")
     def get(self, request: Request, pk: int) -> Response:
+        return Response(RunOut(_run(request, pk)).data)
+
+
+class RunGoOn(Endpoint):
+    """Let a run try now that waits until a time which its provider named. Twice does no harm."""
+
+    queryset = Run.objects.none()
+    serializer_class = RunOut
+
+    @extend_schema(operation_id="runs_go_on", request=None)
+    def post(self, request: Request, pk: int) -> Response:
+        resting.wake(_run(request, pk), user=caller(request))
         return Response(RunOut(_run(request, pk)).data)
 
 
@@ -83,4 +96,4 @@ def _agents(user: User, rows: Sequence[Agent]) -> list[ReturnDict[str, object]]:
 
 def _run(request: Request, pk: int) -> Run:
     mine = Run.objects.filter(assignment__issue__in=Issue.objects.visible_to(caller(request)))
-    return get_object_or_404(mine.select_related("agent", "model", "assignment"), pk=pk)
+    return get_object_or_404(mine.select_related("agent", "model", "assignment", "awaited"), pk=pk)

@@ -294,6 +294,10 @@ class RunOut(serializers.ModelSerializer):
     model = serializers.CharField(source="model.name")
     issue = serializers.IntegerField(source="assignment.issue_id")
     task = serializers.IntegerField(source="assignment.task_id", allow_null=True)
+    awaited = serializers.CharField(source="awaited.name", allow_null=True, help_text="the provider that it waits for")
+    waits_until = serializers.DateTimeField(
+        source="rests_until", allow_null=True, help_text="when the clock wakes it, as that provider said; else null"
+    )
     cost_usd = UsdField(source="cost_nanousd")
     window = serializers.SerializerMethodField()
     rungs = RungOut(many=True, help_text="where it did not get on, oldest first")
@@ -301,9 +305,9 @@ class RunOut(serializers.ModelSerializer):
     class Meta:
         model = Run
         fields = (
-            "id", "agent", "model", "purpose", "issue", "task", "status", "waits_for", "outcome", "outcome_detail",
-            "step", "input_tokens", "output_tokens", "cost_usd", "window", "rungs", "created_at", "started_at",
-            "finished_at",
+            "id", "agent", "model", "purpose", "issue", "task", "status", "waits_for", "awaited", "waits_until",
+            "outcome", "outcome_detail", "step", "input_tokens", "output_tokens", "cost_usd", "window", "rungs",
+            "created_at", "started_at", "finished_at",
         )  # fmt: skip
 
     @extend_schema_field(WindowOut)

@@ -21,6 +21,7 @@ urlpatterns = [
     path("tasks/<int:pk>/", issues.TaskDetail.as_view()),
     path("pull-requests/<int:pk>/", issues.PullRequestDetail.as_view()),
     path("runs/<int:pk>/", runs.RunDetail.as_view()),
+    path("runs/<int:pk>/go-on/", runs.RunGoOn.as_view()),
     path("runs/<int:pk>/messages/", runs.RunMessages.as_view()),
     path("requests/", requests.RequestList.as_view()),
     path("requests/<int:pk>/answer/", requests.RequestAnswer.as_view()),

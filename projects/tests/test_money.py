@@ -9,6 +9,7 @@ from django_q.models import OrmQ
 from agents.models import Run
 from agents.runner import states
 from agents.runner.claims import Lease
+from agents.runner.states import Wait
 from agents.services import runs
 from budgets import periods
 from budgets.models import Limit
@@ -43,7 +44,7 @@ def coding_runs(issue: Issue) -> list[Run]:
 def starve(run: Run, limit: Limit, needs_nanousd: int) -> None:
     """Let ``run`` lie down for want of money, as the runner does."""
     Run.objects.filter(pk=run.pk).update(status="running", lease_owner="here", lease_epoch=1)
-    states.park(Lease(run.pk, "here", 1), "budget", 0, needs_nanousd=needs_nanousd, short_of=limit.pk)
+    states.park(Lease(run.pk, "here", 1), Wait("budget", needs_nanousd=needs_nanousd, short_of=limit.pk), 0)
 
 
 def look(issue: Issue) -> None:

@@ -3,7 +3,8 @@
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.views.decorators.http import require_GET
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods
 
 from agents import caching, roster
 from agents.models import Message, Run
@@ -11,6 +12,7 @@ from mcc.core import live, pages
 from mcc.core.models import User
 from projects import conversation
 from projects.models import Issue
+from projects.services import resting
 
 
 @require_GET
@@ -21,8 +23,27 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
     entry = conversation.entries_of([run], whole=True)[0]
     issue = Issue.objects.filter(assignments__run__conversation=run.conversation).select_related("project").first()
     cached = caching.cached_percent(Run.objects.filter(pk=pk))
-    context = {"entry": entry, "run": run, "issue": issue, "cached_percent": cached, "live_address": address}
+    may_decide = resting.may_wake(run, pages.person(request))
+    context = {
+        "may_decide": may_decide,
+        "entry": entry,
+        "run": run,
+        "issue": issue,
+        "cached_percent": cached,
+        "live_address": address,
+    }
     return render(request, "projects/run.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+def go_on(request: HttpRequest, pk: int) -> HttpResponse:
+    """Let a run try now that waits until a time. GET: the button, for whoever may press it; a part of pages."""
+    user = pages.person(request)
+    run = get_object_or_404(_runs(user), pk=pk)
+    if request.method == "GET":
+        return render(request, "projects/_go_on.html", {"run": run, "may_decide": resting.may_wake(run, user)})
+    resting.wake(run, user=user)
+    return pages.go(request, pages.back(request, reverse("projects:run", args=[pk])))
 
 
 @require_GET

@@ -1,11 +1,13 @@
 """Projects, issues, tasks, pull requests, runs and requests over REST."""
 
+from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 import pytest
+from django.utils import timezone
 from rest_framework.test import APIClient
 
-from agents.models import Run
+from agents.models import Provider, Run
 from projects.models import Issue, IssueStatus, Membership, Project, Request, Vote
 from projects.services import requests
 from projects.tests import factories
@@ -188,6 +190,24 @@ def test_a_run_and_its_journal_can_be_read(cast):
     assert (order["is_order"], order["author"]) == (True, "Mission Control")
     assert cast.call(cast.charlie).get(f"/api/v1/runs/{run.pk}/").status_code == 404
     assert cast.call(cast.charlie).get(f"/api/v1/runs/{run.pk}/messages/").status_code == 404
+
+
+def test_a_run_that_waits_for_its_provider_tells_until_when_and_is_let_go_on(cast):
+    issue = factories.issue(cast.project)
+    factories.scheduling.advance(issue.pk)
+    run, at = Run.objects.get(assignment__issue=issue), timezone.now() + timedelta(hours=1)
+    acme = Provider.objects.create(name="acme", kind="openrouter")
+    Run.objects.update(status="waiting", waits_for="provider", awaited=acme, lease_until=at)
+    path = f"/api/v1/runs/{run.pk}/go-on/"
+
+    shown = cast.call(cast.vic).get(f"/api/v1/runs/{run.pk}/").json()
+    assert (shown["waits_for"], shown["awaited"]) == ("provider", "acme")
+    assert datetime.fromisoformat(shown["waits_until"]) == at
+    assert [cast.call(who).post(path).status_code for who in (cast.vic, cast.charlie)] == [403, 404]
+
+    shown = cast.call(cast.alice).post(path).json()
+    assert (shown["status"], shown["awaited"], shown["waits_until"]) == ("queued", None, None)
+    assert cast.call(cast.alice).post(path).status_code == 200
 
 
 def test_a_request_is_answered_once(cast):
