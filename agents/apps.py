@@ -17,6 +17,7 @@ class AgentsConfig(AppConfig):
         schedules.every_minute("agents.tasks.sweep_holds")
         schedules.every_minute("agents.tasks.reap_sandboxes")
         schedules.every_minutes(5, "agents.tasks.check_suspended")
+        schedules.every_minute("agents.tasks.check_reset")
         schedules.every_minutes(5, "agents.tasks.follow_walls")
         schedules.every_minutes(60, "agents.tasks.reconcile_bills")
         schedules.cron("40 4 * * *", "agents.tasks.reconcile_days")

@@ -2,8 +2,10 @@
 
 import logging
 from datetime import timedelta
+from typing import Final
 
 from django.conf import settings
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from agents.models import Artifact, Provider
@@ -25,12 +27,26 @@ def watch_runs() -> None:
         worker.ring("runner")
 
 
+YOUNG: Final = timedelta(minutes=5)
+"""A suspension that ends before is left to the usual look: a provider that names short times is not asked more."""
+
+
 def check_suspended() -> None:
     """Ask the suspended providers whether they can be called again, and wake whoever waits for one that can."""
-    for provider in Provider.objects.filter(active=True, suspended_at__isnull=False):
+    _check(Provider.objects.filter(suspended_at__isnull=False))
+    suspensions.wake_waiting()
+
+
+def check_reset() -> None:
+    """Ask those whose own time has come, and not some minutes later."""
+    now = timezone.now()
+    _check(Provider.objects.filter(suspended_at__lt=now - YOUNG, resets_at__lte=now))
+
+
+def _check(suspended: QuerySet[Provider]) -> None:
+    for provider in suspended.filter(active=True):
         if suspensions.check(provider):
             logger.info("%s can be called again", provider)
-    suspensions.wake_waiting()
 
 
 def follow_walls() -> None:

@@ -171,6 +171,21 @@ def test_a_budget_is_tried_again_at_its_time(fake, acme, passed):
     assert suspensions.check(acme)
 
 
+@pytest.mark.parametrize(
+    ("suspended_min", "resets_min", "is_lifted"), [(-60, -1, True), (-60, 1, False), (-2, -1, False)]
+)
+def test_the_time_that_a_provider_named_is_not_missed_by_minutes(fake, acme, suspended_min, resets_min, is_lifted):
+    run = make_run(make_card(suspended(acme, "budget")))
+    Run.objects.filter(pk=run.pk).update(status="waiting", waits_for="provider", awaited=acme)
+    moments = {"suspended_at": suspended_min, "resets_at": resets_min}
+    Provider.objects.update(**{name: timezone.now() + timedelta(minutes=at) for name, at in moments.items()})
+
+    tasks.check_reset()
+
+    acme.refresh_from_db()
+    assert (acme.suspended_at is None, status(run)) == (is_lifted, "queued" if is_lifted else "waiting")
+
+
 def test_a_plain_server_is_asked_for_its_models(fake):
     own = suspended(Provider.objects.create(name="own", kind="openai_compatible", base_url=fake.url))
     fake.told["models"] = NO_KEY
