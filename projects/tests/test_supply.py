@@ -1,9 +1,10 @@
 """A provider that nobody can use: one question for each suspension, and what comes of its answers."""
 
 import pytest
+from django.utils import timezone
 
 from agents import tasks
-from agents.models import Provider, Purpose
+from agents.models import Provider, Purpose, Run
 from agents.services import outages
 from agents.tests import workbench
 from agents.tests.calls import make_card
@@ -11,8 +12,8 @@ from agents.tests.workbench import finished, hosted, until
 from mcc.core.errors import InvalidInput, NotAllowed
 from mcc.core.models import AuditEntry, Event
 from projects.errors import RequestClosed
-from projects.models import Request
-from projects.services import answers, supply
+from projects.models import Assignment, Request, Task
+from projects.services import answers, scheduling, supply
 from projects.tests import factories
 from tests.provider import Server, faults, modes
 
@@ -213,3 +214,24 @@ def test_a_question_that_a_dead_process_left_is_closed_by_the_clock(out_of_credi
     supply.ask()
 
     assert not Request.objects.get().is_open
+
+
+def test_who_is_told_to_come_back_rests_without_a_question_and_after_a_day_a_person_is_asked(fake, acme):
+    fake.usual = faults.refusing(429, headers={"Retry-After": "50000"})
+    issue = factories.planned()
+    task, coder = issue.tasks.get(), workbench.make_agent(card=make_card(acme))
+    Task.objects.update(status="coding", assignee=coder)
+    run = workbench.start("work", coder)
+    Assignment.objects.create(run=run, issue=issue, task=task)
+    with hosted():
+        until(lambda: waiting(run))
+        scheduling.advance(issue.pk)
+        assert (waiting(run), Request.objects.count()) == (True, 0)
+
+        Run.objects.update(lease_until=timezone.now())
+        until(lambda: finished(run))
+    scheduling.advance(issue.pk)
+    asked = Request.objects.get()
+    assert (asked.kind, asked.task, asked.run) == ("blocked", task, run)
+    assert "the model provider failed. acme answered 429: no: 429. It asks to come back in 13.9 h" in asked.question
+    assert asked.options[0]["label"] == "Try again"
