@@ -1,8 +1,13 @@
+from typing import Any
+
 from django import forms
 from django.http import QueryDict
 
 from agents.models import Agent, Effort, ModelCard, Role
 from agents.tools import registry
+from budgets.forms import HIGHEST_USD
+from budgets.models import HoldDecision
+from mcc.core.money import nanousd
 
 
 class ModelChoice(forms.ModelChoiceField):
@@ -77,3 +82,28 @@ class HireForm(forms.Form):
         field = self.fields["model"]
         assert isinstance(field, forms.ModelChoiceField)
         field.queryset = ModelCard.objects.callable().select_related("provider").order_by("provider__name", "name")
+
+
+class DecisionForm(forms.Form):
+    """What became of a call that nobody can be asked about."""
+
+    verdict = forms.ChoiceField(label="What you know", choices=HoldDecision.Verdict.choices)
+    amount_usd = forms.DecimalField(
+        label="Amount in $",
+        required=False,
+        min_value=0,
+        max_value=HIGHEST_USD,
+        decimal_places=9,
+        widget=forms.NumberInput({"step": "any"}),
+        help_text="By the provider's own bill, where you charge an amount: at most what is set aside.",
+    )
+    reason = forms.CharField(label="How you know", max_length=300, widget=forms.Textarea({"rows": 2}))
+
+    @property
+    def decision(self) -> dict[str, Any]:
+        amount = self.cleaned_data["amount_usd"]
+        return {
+            "verdict": self.cleaned_data["verdict"],
+            "amount_nanousd": None if amount is None else nanousd(amount),
+            "reason": self.cleaned_data["reason"],
+        }

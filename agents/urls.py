@@ -1,6 +1,6 @@
 from django.urls import path
 
-from agents.views import models, providers, staff
+from agents.views import lost_calls, models, providers, staff
 
 app_name = "agents"
 urlpatterns = [
@@ -9,6 +9,8 @@ urlpatterns = [
     path("agents/providers/<int:pk>/check/", staff.check_provider, name="check_provider"),
     path("agents/<slug:name>/", staff.detail, name="agent"),
     path("agents/<slug:name>/change/", staff.change, name="change"),
+    path("calls/lost/", lost_calls.index, name="lost_calls"),
+    path("calls/lost/<int:pk>/", lost_calls.decide, name="decide_call"),
     path("models/", models.index, name="models"),
     path("models/<int:pk>/", models.detail, name="model"),
     path("models/<int:pk>/change/", models.change, name="change_model"),

@@ -10,6 +10,7 @@ from budgets.models import (
     Alert,
     Bucket,
     Hold,
+    HoldDecision,
     HoldLine,
     Limit,
     Posting,
@@ -147,6 +148,13 @@ class HoldAdmin(ReadOnly, admin.ModelAdmin):
     search_fields = ["reference", "generation_id"]
     inlines = [HoldLineInline]
     show_full_result_count = False
+
+
+@admin.register(HoldDecision)
+class HoldDecisionAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["at", "hold", "verdict", "charged_nanousd", "reason", "user"]
+    list_filter = ["verdict"]
+    list_select_related = ["hold", "user"]
 
 
 @admin.register(Usage)

@@ -48,7 +48,10 @@ def books() -> Finding:
     amount = lost.aggregate(total=Sum("amount_nanousd", default=0))["total"]
     if lost.exists():
         text = f"they balance; nobody knows yet what {lost.count()} lost calls cost, at most {usd_display(amount)}"
-        return warn(text, "Nothing to do: they count in full, and are settled when the provider can tell, or in a day.")
+        return warn(
+            text,
+            "Nothing to do: they count in full, and are settled when the provider tells, or in a day, or by hand.",
+        )
     return ok("they balance")
 
 

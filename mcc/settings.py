@@ -254,6 +254,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "MembershipRole": "projects.models.Membership.Role",
         "AccountKind": "budgets.models.Account.Kind",
+        "DecisionVerdict": "budgets.models.HoldDecision.Verdict",
         "ProviderKind": "agents.models.Provider.Kind",
         "ConnectionKind": "githubsync.models.Connection.Kind",
         "RequestKind": "projects.models.Request.Kind",

@@ -53,6 +53,7 @@ def test_what_is_asked_about_money_does_not_read_the_history(client) -> None:
         "usage asked of one": partial(
             _page, client, "projects:usage", endpoint="acme", model_asked="acme/0", by="model"
         ),
+        "lost calls": partial(_page, client, "agents:lost_calls"),
         "a sweep": lambda: sweep.sweep(lambda _: None),
     }
 

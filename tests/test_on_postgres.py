@@ -21,7 +21,17 @@ LONG = [
     "agents/tests/test_bill.py",
     "agents/tests/test_gateway_killed.py",
 ]
-MONEY = LONG if SOAK else [*LONG, *(f"budgets/tests/test_{name}.py" for name in ("ledger", "sweep", "alerts", "audit"))]
+MONEY = (
+    LONG
+    if SOAK
+    else [
+        *LONG,
+        *(
+            f"budgets/tests/test_{name}.py"
+            for name in ("ledger", "sweep", "alerts", "audit", "deciding", "reconciling")
+        ),
+    ]
+)
 
 SHOWN = [
     *(f"budgets/tests/test_{name}.py" for name in ("queries", "time_zone", "forecasts")),

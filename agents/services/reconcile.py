@@ -6,7 +6,7 @@ from agents.meter import Metered
 from agents.models import Provider
 from budgets.models import Hold, Price, Usage
 from budgets.services import pricing
-from budgets.services.bill import Bill
+from budgets.services.bill import Bill, unexplained
 from budgets.services.sweep import Released
 from mcc.core.money import nanousd
 
@@ -53,14 +53,7 @@ def bill_of(metered: Metered, *, generation_id: str, model: str, provider: str, 
 
 def presumed(hold: Hold) -> Bill:
     """Return the bill of an answer that nobody prices: the hold, the only amount that cannot be too little."""
-    return _bill(
-        Metered(),
-        generation_id=hold.generation_id or "",
-        model=hold.model,
-        provider=hold.provider,
-        cost_nanousd=hold.amount_nanousd,
-        source=Usage.Source.PRESUMED,
-    )
+    return unexplained(hold, hold.amount_nanousd, Usage.Source.PRESUMED)
 
 
 def _bill(

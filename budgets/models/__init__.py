@@ -1,4 +1,5 @@
 from budgets.models.account import Account, Alert, Bucket, Limit
+from budgets.models.decision import HoldDecision
 from budgets.models.freeze import Freeze
 from budgets.models.ledger import Hold, HoldLine, HoldQuerySet, Posting, Usage
 from budgets.models.price import Price, PriceVersion
@@ -13,6 +14,7 @@ __all__ = [
     "DaySpend",
     "Freeze",
     "Hold",
+    "HoldDecision",
     "HoldLine",
     "HoldQuerySet",
     "Limit",

@@ -4,6 +4,9 @@ hold (committed BEFORE the request leaves) ──> SENT ── capture ──> C
                                                 |── release (refused before generation) ──> RELEASED
                                                 |── lost sight of ──> UNRESOLVED (still counts)
                                                                         |── sweep ──> CAPTURED or RELEASED
+                                                                        |── a person decides ──> the same
+
+RELEASED because a person said that nothing was sent ── its bill comes all the same ──> CAPTURED, all of it overrun
 
 Nothing is set aside without being sent: a worker that dies in between leaves what may have been sent, as any other.
 """
@@ -98,6 +101,7 @@ class Usage(AppendOnly):
         GENERATION = "generation", "the provider's record of the generation"
         PRICE_LIST = "price_list", "tokens times list price"
         PRESUMED = "presumed", "nobody could say: charged at the hold"
+        BY_HAND = "by_hand", "a person, by the provider's bill"
 
     hold = models.OneToOneField(Hold, models.PROTECT, related_name="usage")
     generation_id = models.CharField(max_length=200, null=True, unique=True)

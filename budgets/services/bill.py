@@ -1,6 +1,8 @@
+"""What one generation cost."""
+
 from dataclasses import dataclass
 
-from budgets.models import Usage
+from budgets.models import Hold, Usage
 
 
 @dataclass(frozen=True)
@@ -19,3 +21,19 @@ class Bill:
     reasoning_tokens: int
     cost_nanousd: int
     source: Usage.Source
+
+
+def unexplained(hold: Hold, cost_nanousd: int, source: Usage.Source) -> Bill:
+    """Return the bill of a call of which nothing is known but what is to be charged for it."""
+    return Bill(
+        generation_id=hold.generation_id or None,
+        model_used=hold.model,
+        provider=hold.provider,
+        input_tokens=0,
+        output_tokens=0,
+        cached_tokens=0,
+        cache_write_tokens=0,
+        reasoning_tokens=0,
+        cost_nanousd=cost_nanousd,
+        source=source,
+    )

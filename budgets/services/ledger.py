@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from budgets import periods, queries
 from budgets.errors import BudgetExceeded, GenerationReused, HoldNotOpen
-from budgets.models import Account, Bucket, Hold, Usage
+from budgets.models import Account, Bucket, Hold, HoldDecision, Usage
 from budgets.services import admission, alerts, buckets, pricing, statements
 from budgets.services.accounts import global_account
 from budgets.services.admission import Refusal, Wish
@@ -166,21 +166,24 @@ def capture(hold: Hold, bill: Bill, *, savepoint: bool = True) -> Usage:
     """Charge ``bill`` to every account of ``hold``, in the period in which the hold was admitted. Once.
 
     Joins the transaction of the caller. A hold that is charged already gives its Usage back. More than was set aside
-    is charged too: it is spent. Raises HoldNotOpen if the hold was released, GenerationReused; then
-    the caller's transaction can go on, unless it did without the ``savepoint``, which takes two statements.
+    is charged too: it is spent. So is a call that a person gave back and whose bill comes all the same: nothing is set
+    aside for it any more. Raises HoldNotOpen if the hold was released otherwise, GenerationReused; then the caller's
+    transaction can go on, unless it did without the ``savepoint``, which takes two statements.
     """
     with transaction.atomic(savepoint=savepoint):
         return _charge(hold, bill)
 
 
 def _charge(hold: Hold, bill: Bill) -> Usage:
-    rooms = statements.settle(hold, State.CAPTURED, {State.SENT, State.UNRESOLVED}, at=timezone.now())
+    rooms, aside = statements.settle(hold, State.CAPTURED, Hold.OPEN, at=timezone.now()), hold.amount_nanousd
+    if rooms is None:
+        rooms, aside = _settle_what_was_given_back(hold), 0
     if rooms is None:
         if usage := Usage.objects.filter(hold=hold).first():
             return usage
         raise _not_open(hold)
     hold.state = State.CAPTURED
-    overrun = max(0, bill.cost_nanousd - hold.amount_nanousd)
+    overrun = max(0, bill.cost_nanousd - aside)
     usage = Usage(
         hold=hold,
         generation_id=bill.generation_id,
@@ -197,15 +200,21 @@ def _charge(hold: Hold, bill: Bill) -> Usage:
         cost_source=bill.source,
     )
     # A conflict is an answer here, not an error: that would cost a savepoint at every call.
-    if not statements.charge(usage, hold, rooms, periods.day(hold.created_at)):
+    if not statements.charge(usage, hold, rooms, periods.day(hold.created_at), aside):
         raise GenerationReused(bill.generation_id or "")
     _tell(rooms, usage)
     if overrun:
         cost = bill.cost_nanousd
-        logger.warning("%s cost %d nano-dollars, %d were set aside", hold.reference, cost, hold.amount_nanousd)
-        pricing.learn(hold, cost)
+        logger.warning("%s cost %d nano-dollars, %d were set aside", hold.reference, cost, aside)
+        if cost > hold.amount_nanousd:
+            pricing.learn(hold, cost)
         transaction.on_commit(partial(hold_overrun.send_robust, Usage, usage=usage))
     return usage
+
+
+def _settle_what_was_given_back(hold: Hold) -> list[Room] | None:
+    wrong = HoldDecision.objects.filter(hold=hold, verdict=HoldDecision.Verdict.NOTHING_SENT)
+    return statements.settle(hold, State.CAPTURED, {State.RELEASED}, at=timezone.now()) if wrong.exists() else None
 
 
 def _tell(rooms: Sequence[Room], usage: Usage) -> None:

@@ -171,9 +171,9 @@ def free(hold: Hold, rooms: Sequence[Room]) -> None:
         handwritten.together(_add([room.bucket_id for room in rooms], -hold.amount_nanousd))
 
 
-def charge(usage: Usage, hold: Hold, rooms: Sequence[Room], day: date) -> bool:
-    """Write ``usage``, which gets its key, in place of ``hold``: post it to every account, and note that no sum has
-    these postings yet. False: another has its generation, and the transaction must be undone.
+def charge(usage: Usage, hold: Hold, rooms: Sequence[Room], day: date, aside_nanousd: int) -> bool:
+    """Write ``usage``, which gets its key, in place of what ``hold`` has set aside by now: post it to every account,
+    and note that no sum has these postings yet. False: another has its generation, and the transaction must be undone.
     """
     of_hold = "(SELECT id FROM budgets_usage WHERE hold_id = %s)"
     posted = Statement(
@@ -188,7 +188,7 @@ def charge(usage: Usage, hold: Hold, rooms: Sequence[Room], day: date) -> bool:
         [day, hold.pk],
     )
     buckets = [room.bucket_id for room in rooms]
-    freed = [_add(buckets, -hold.amount_nanousd, usage.cost_nanousd)] if buckets else []
+    freed = [_add(buckets, -aside_nanousd, usage.cost_nanousd)] if buckets else []
     done = handwritten.together(*freed, rows.insertion([usage], ignore_conflicts=True), posted, unfolded)
     for room in rooms:
         room.spent_nanousd += usage.cost_nanousd

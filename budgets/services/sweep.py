@@ -4,6 +4,8 @@
     UNRESOLVED                -> CAPTURED or RELEASED as soon as the provider can tell, and after the horizon
                                  CAPTURED as PRESUMED, at the hold: the only amount that cannot be too little
 
+A person may have decided a call without a name before (`budgets.services.deciding`).
+
 Run it as often as you like, in as many processes: every arrow is a compare-and-swap.
 """
 
@@ -18,7 +20,7 @@ from django.utils import timezone
 from budgets.errors import GenerationReused, HoldNotOpen
 from budgets.models import Hold, Usage
 from budgets.services import ledger
-from budgets.services.bill import Bill
+from budgets.services.bill import Bill, unexplained
 from mcc.core.errors import ProviderError
 
 logger = logging.getLogger(__name__)
@@ -75,7 +77,7 @@ def sweep(
         if _claim(hold, now):
             answer = _ask(resolve, hold)
             if answer is None and hold.created_at + timedelta(seconds=horizon_s) <= now:
-                answer = _presumed(hold)
+                answer = unexplained(hold, hold.amount_nanousd, Usage.Source.PRESUMED)
             _settle(hold, answer, swept, charged)
     return swept
 
@@ -99,21 +101,6 @@ def _ask(resolve: Resolve, hold: Hold) -> Bill | Released | None:
     except ProviderError as error:
         logger.warning("%s stays unresolved: %s", hold.reference, error)
         return None
-
-
-def _presumed(hold: Hold) -> Bill:
-    return Bill(
-        generation_id=hold.generation_id,
-        model_used=hold.model,
-        provider=hold.provider,
-        input_tokens=0,
-        output_tokens=0,
-        cached_tokens=0,
-        cache_write_tokens=0,
-        reasoning_tokens=0,
-        cost_nanousd=hold.amount_nanousd,
-        source=Usage.Source.PRESUMED,
-    )
 
 
 def _charge(hold: Hold, bill: Bill, charged: Charged) -> None:

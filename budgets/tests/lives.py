@@ -13,10 +13,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from budgets import periods
 from budgets.errors import AccountFrozen, BudgetExceeded, GenerationReused, HoldNotOpen
-from budgets.models import Account, Hold, Limit, Usage
-from budgets.services import accounts, ledger, rollups
+from budgets.models import Account, Hold, HoldDecision, Limit, Usage
+from budgets.services import accounts, deciding, ledger, rollups
 from budgets.services.sweep import Released, sweep
 from budgets.tests.factories import NOON, make_account, make_bill
+from mcc.core.errors import InvalidInput
+from mcc.core.models import User
 
 State = Hold.State
 AMOUNTS = st.integers(0, 60)
@@ -52,6 +54,13 @@ class Call:
     is_dead: bool = False
     """Its worker crashed: nobody but a sweeper touches it any more."""
     usages: set[int] = field(default_factory=set)
+    was_given_back: bool = False
+    """A person said that nothing was sent."""
+
+    @property
+    def over(self) -> int:
+        """Of its cost, what was not set aside for it."""
+        return max(0, self.cost - (0 if self.was_given_back else self.amount))
 
     @property
     def held(self) -> int:
@@ -81,6 +90,7 @@ class Life(RuleBasedStateMachine):
         self.limits: dict[tuple[int, str], Limit] = {}
         self.frozen: set[int] = set()
         self.disturbed: set[int] = set()
+        self.person = User.objects.create_user("petra")
         self.limit(self.company, Limit.Period.TOTAL, total, Limit.Action.BLOCK)
         self.limit(self.issues[0], period, amount, Limit.Action.BLOCK)
 
@@ -218,7 +228,10 @@ class Life(RuleBasedStateMachine):
     @rule(data=st.data())
     def settle_again(self, data) -> None:
         if call := self.pick(data, State.CAPTURED, State.RELEASED):
-            if call.state == State.RELEASED:
+            if call.was_given_back and call.state == State.RELEASED:
+                self.charge(call, 5)
+                self.disturbed |= {account.pk for account in call.accounts}
+            elif call.state == State.RELEASED:
                 ledger.release(call.row)
                 with pytest.raises(HoldNotOpen):
                     ledger.capture(call.row, make_bill(5))
@@ -262,6 +275,21 @@ class Life(RuleBasedStateMachine):
                 ledger.capture(hold, make_bill(call.amount)) if settle == "capture" else getattr(ledger, settle)(hold)
                 raise Crash
             call.is_dead = True
+
+    @rule(data=st.data(), verdict=st.sampled_from(HoldDecision.Verdict.values))
+    def a_person_decides(self, data, verdict: str) -> None:
+        lost = [call for call in self.calls if call.state == State.UNRESOLVED and call.amount]
+        if not lost:
+            return
+        call = data.draw(st.sampled_from(lost))
+        how = {"reason": "seen in a log", "user": self.person, "amount_nanousd": call.amount, "now": self.now}
+        if call.at >= self.now - deciding.OLD:
+            with pytest.raises(InvalidInput):
+                deciding.decide(call.row, verdict, **how)
+            return
+        deciding.decide(call.row, verdict, charged=lambda usage: call.usages.add(usage.pk), **how)
+        call.was_given_back = verdict == HoldDecision.Verdict.NOTHING_SENT
+        call.state, call.cost = (State.RELEASED, 0) if call.was_given_back else (State.CAPTURED, call.amount)
 
     @rule()
     def a_day_later_nothing_is_left_open(self) -> None:

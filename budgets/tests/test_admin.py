@@ -2,10 +2,11 @@ import pytest
 from django.apps import apps
 from django.contrib import admin
 from django.urls import reverse
+from django.utils import timezone
 
 from budgets.models import Account, Bucket, Limit, Price
-from budgets.services import price_list, reconciling
-from budgets.tests.factories import limited, make_account, make_price, spend
+from budgets.services import deciding, ledger, price_list, reconciling
+from budgets.tests.factories import limited, make_account, make_hold, make_price, spend
 
 pytestmark = pytest.mark.django_db
 WRITABLE = {Account, Limit, Price}
@@ -18,9 +19,12 @@ def address(model, page: str, *keys: int) -> str:
 
 
 @pytest.mark.parametrize("model", READ_ONLY, ids=lambda model: model.__name__)
-def test_nobody_adds_changes_or_deletes_a_line_of_the_books(model, admin_client) -> None:
+def test_nobody_adds_changes_or_deletes_a_line_of_the_books(model, admin_client, admin_user) -> None:
     spend(limited(10), cost=10)
     reconciling.compare("acme", 10)
+    lost = make_hold(at=timezone.now() - 2 * deciding.OLD)
+    ledger.lose(lost)
+    deciding.decide(lost, "nothing_sent", reason="seen in a log", user=admin_user)
     row = model.objects.first()
 
     assert admin_client.get(address(model, "changelist")).status_code == 200

@@ -4,7 +4,20 @@ from django.urls import path
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework_simplejwt.views import TokenRefreshView
 
-from projects.api import bills, catalogue, issues, members, money, projects, requests, runs, stops, tokens, usage
+from projects.api import (
+    bills,
+    catalogue,
+    issues,
+    lost_calls,
+    members,
+    money,
+    projects,
+    requests,
+    runs,
+    stops,
+    tokens,
+    usage,
+)
 
 urlpatterns = [
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
@@ -39,6 +52,8 @@ urlpatterns = [
     path("budgets/", money.BudgetList.as_view()),
     path("budgets/<int:pk>/", money.BudgetDetail.as_view()),
     path("budgets/<int:pk>/limits/<str:period>/", money.BudgetLimit.as_view()),
+    path("lost-calls/", lost_calls.LostCallList.as_view()),
+    path("lost-calls/<int:pk>/decide/", lost_calls.LostCallDecide.as_view()),
     path("usage/", usage.UsageList.as_view()),
     path("stop/", stops.Stop.as_view()),
 ]

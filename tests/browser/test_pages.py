@@ -76,6 +76,7 @@ def addresses(office) -> list[str]:
         "/budgets/",
         "/budgets/1/",
         "/budgets/usage/",
+        "/calls/lost/",
         "/budgets/usage/?by=issue&agent=coder-1",
         "/budgets/usage/?model=none",
         "/accounts/password/change/",

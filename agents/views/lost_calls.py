@@ -1,0 +1,45 @@
+"""Calls whose cost no record tells, and what a person says became of them. For administrators only."""
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.vary import vary_on_headers
+
+from agents.forms import DecisionForm
+from agents.services import lost_calls
+from budgets.errors import HoldNotOpen
+from budgets.models import Hold, HoldDecision
+from budgets.services import deciding
+from mcc.core import pages
+from mcc.core.errors import InvalidInput
+
+CALLS_SHOWN, DECISIONS_SHOWN = 50, 20
+
+
+@require_GET
+def index(request: HttpRequest) -> HttpResponse:
+    """Those that can be decided, and what was decided last."""
+    pages.administrator(request)
+    decisions = HoldDecision.objects.select_related("hold", "user").order_by("-at", "-pk")
+    context = {
+        "page": Paginator(deciding.undecided(), CALLS_SHOWN).get_page(request.GET.get("page")),
+        "decisions": decisions[:DECISIONS_SHOWN],
+    }
+    return render(request, "lost_calls/index.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+@vary_on_headers("HX-Request")
+def decide(request: HttpRequest, pk: int) -> HttpResponse:
+    """One of them, and the form that decides it."""
+    user, hold = pages.administrator(request), get_object_or_404(Hold, pk=pk)
+    form = DecisionForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        with pages.explained(form, InvalidInput, HoldNotOpen):
+            lost_calls.decide(hold, user=user, **form.decision)
+            messages.success(request, f"{hold.reference} is decided.")
+            return pages.go(request, pages.address("agents:lost_calls"))
+    context = {"form": form, "hold": hold, "why_not": deciding.why_not(hold)}
+    return pages.answer(request, "lost_calls/call.html", "lost_calls/_form.html", context)
