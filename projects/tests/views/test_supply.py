@@ -203,12 +203,13 @@ def test_calls_models_and_providers_link_to_each_other_where_one_may_go(client, 
     explorer = client.get(calls).content.decode()
     assert f'href="{model}"' in explorer
     assert f'href="{provider}"' in explorer
-    for page in (model, reverse("agents:models"), reverse("budgets:overview")):
-        assert f'href="{calls}"' in client.get(page).content.decode(), page
-    by_answerer = f'href="{reverse("projects:usage")}?provider=acme"'
-    assert by_answerer not in client.get(provider).content.decode(), "behind a broker others answer"
-    Provider.objects.filter(pk=acme.pk).update(kind=Provider.Kind.OPENAI_COMPATIBLE)
-    assert by_answerer in client.get(provider).content.decode()
+    assert f'href="{calls}"' in client.get(reverse("budgets:overview")).content.decode()
+    asked = f"{reverse('projects:usage')}?endpoint=acme&amp;model_asked=acme%2Flarge%3Afree%2Bfast"
+    for page in (model, reverse("agents:models")):
+        assert f'href="{asked}' in client.get(page).content.decode(), page
+    assert f'href="{reverse("projects:usage")}?endpoint=acme&amp;' in client.get(provider).content.decode()
+    for link in (asked, f"{reverse('projects:usage')}?endpoint=acme"):
+        assert client.get(link.replace("&amp;", "&")).context["totals"].generations == 1, link
 
     client.force_login(factories.user())
     assert f'href="{model}"' not in client.get(reverse("projects:usage")).content.decode()
