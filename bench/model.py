@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -91,7 +92,7 @@ class Server:
                 if method == "GET":
                     self.tell(path, writer)
                 else:
-                    await self.complete(path, body, time.monotonic_ns(), writer)
+                    await self.complete(_session(head) or path.split("/")[1], body, time.monotonic_ns(), writer)
                 await writer.drain()
         writer.close()
 
@@ -100,9 +101,9 @@ class Server:
         if path == "/forget":
             self.records.clear()
 
-    async def complete(self, path: str, raw: bytes, arrived: int, writer: asyncio.StreamWriter) -> None:
+    async def complete(self, session: str, raw: bytes, arrived: int, writer: asyncio.StreamWriter) -> None:
         body = json.loads(raw)
-        record = Record(body.get("session_id") or path.split("/")[1], 0, arrived)
+        record = Record(session, 0, arrived)
         if words := self.manner.asks_for_notes:
             record.is_notes = words in str(body["messages"][-1]["content"])
             record.turn = sum(not earlier.is_notes for earlier in self.records)
@@ -158,6 +159,12 @@ class Server:
 def chunk(record: Record, body: JSON, choices: list[JSON], kind: str = "chat.completion.chunk") -> JSON:
     name = f"gen-{record.session}-{record.turn}-{record.arrived}"
     return {"id": name, "object": kind, "created": 1, "model": body["model"], "choices": choices}
+
+
+def _session(head: str) -> str:
+    """Return which run of ours asks, by the key of its attempt (``run:5/step:3/attempt:1``); "" when it is not ours."""
+    found = re.search(r"^idempotency-key: run:(\d+)/", head, re.MULTILINE | re.IGNORECASE)
+    return f"mcc-run-{found[1]}" if found else ""
 
 
 def _usage(prompt: bytes) -> JSON:

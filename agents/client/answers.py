@@ -22,14 +22,13 @@ CONNECT_TIMEOUT_S = 10
 
 @dataclass(frozen=True)
 class ChatRequest:
-    """One request. ``fields`` are those that the API of OpenAI does not know. ``silence_s`` ends a stalled stream."""
+    """One request. ``fields`` are those that not every server takes. ``silence_s`` ends a stalled stream."""
 
     model: str
     messages: Sequence[JSON]
     tools: Sequence[JSON]
     max_tokens: int
     temperature: float
-    user: str
     idempotency_key: str
     fields: Mapping[str, Any] = field(default_factory=dict)
     silence_s: float = 120
@@ -104,7 +103,6 @@ def _body(request: ChatRequest) -> JSON:
         "messages": list(request.messages),
         "max_tokens": request.max_tokens,
         "temperature": request.temperature,
-        "user": request.user,
         "stream": True,
         "stream_options": {"include_usage": True},
         **request.fields,

@@ -8,7 +8,7 @@ import pytest
 from agents.errors import CallFailed, ProviderSuspended
 from agents.gateway import Patience
 from agents.models import Provider
-from agents.tests.calls import QUICK, ask, call_of, make_card, make_run, spent_nanousd, states
+from agents.tests.calls import PROMPT, QUICK, ask, call_of, make_card, make_run, spent_nanousd, states
 from budgets.models import Hold, Usage
 from tests.provider import faults, modes
 
@@ -310,3 +310,23 @@ def test_a_plain_server_without_quota_is_suspended_though_it_calls_it_a_rate_lim
     own.refresh_from_db()
     assert isinstance(failure, ProviderSuspended)
     assert own.suspended_for == "credits"
+
+
+KNOWN_EVERYWHERE = {"model", "messages", "max_tokens", "temperature", "stream", "stream_options", "tools"}
+
+
+def test_a_server_that_refuses_fields_that_it_does_not_know_answers(fake):
+    def strict(answer):
+        unknown = answer.body.keys() - KNOWN_EVERYWHERE
+        unknown |= {key for message in answer.body["messages"] for key in message} - {"role", "content"}
+        if unknown:
+            answer.refuse(400, {"message": f"Unrecognized request arguments supplied: {sorted(unknown)}"})
+        else:
+            modes.plain(answer)
+
+    fake.usual = strict
+    own = Provider.objects.create(name="own", kind="openai_compatible", base_url=fake.url)
+
+    assert ask(call_of(make_run(make_card(own)))).text == "Hello"
+    assert fake.requests[0]["messages"] == [PROMPT[0], {"role": "user", "content": "[mission_control] Say hello."}]
+    assert fake.headers[0]["idempotency-key"].endswith("/step:3/attempt:1")
