@@ -4,7 +4,7 @@ Whoever claims a run raises its epoch. Every transaction that writes for a run b
 that was slow, suspended or cut off from the database finds another epoch there and writes nothing.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -20,7 +20,7 @@ from agents.models import Run
 from agents.runner import turns
 from budgets.models import Account
 from mcc.core import flushing, handwritten, live, processes
-from mcc.core.handwritten import Statement
+from mcc.core.handwritten import Statement, marks
 
 LEASE_S: Final = 15.0
 BATCH: Final = 20
@@ -103,33 +103,36 @@ def one_too_many(owner: str) -> int | None:
     return turns.one_too_many(free(now), _driven_by(owner))
 
 
-@transaction.atomic
 def claim(owner: str, room: int, lease_s: float = LEASE_S) -> list[Lease]:
     """Take up to ``room`` runs (20 at most) that nobody drives and that may go on, in the order of ``turns``.
 
-    A run that somebody wants cancelled is taken even when its money is stopped.
+    A run that somebody wants cancelled is taken even when its money is stopped. They are looked for before anything is
+    locked: every process looks each second and at every ring, mostly for nothing.
     """
     now = timezone.now()
     chosen = turns.next_ones(free(now), min(room, BATCH))
     if not chosen:
         return []
-    runs = free(now).filter(pk__in=chosen)
-    if connection.features.has_select_for_update_skip_locked:
-        runs = runs.select_for_update(skip_locked=True, of=("self",))
-    found = list(runs.only("lease_epoch", "started_at", "stream", "status"))
-    found.sort(key=lambda run: chosen.index(run.pk))
-    for run in found:
-        Run.objects.filter(pk=run.pk).update(
-            status=Run.Status.RUNNING,
-            lease_owner=owner,
-            lease_epoch=run.lease_epoch + 1,
-            lease_until=now + timedelta(seconds=lease_s),
-            started_at=run.started_at or now,
-        )
-    live.publish_many(
-        [(run.stream, "run", {"run": run.pk}) for run in found if run.stream and run.status == Run.Status.QUEUED]
+    with transaction.atomic():
+        taken = _take(chosen, owner, now, now + timedelta(seconds=lease_s))
+        live.publish_many([(stream, "run", {"run": pk}) for pk, _, stream in taken if stream])
+    epochs = {pk: epoch for pk, epoch, _ in taken}
+    return [Lease(pk, owner, epochs[pk]) for pk in chosen if pk in epochs]
+
+
+def _take(chosen: Sequence[int], owner: str, now: datetime, until: datetime) -> list[tuple[int, int, str]]:
+    """Take those of the runs that still nobody drives; return the key, the epoch and the stream of each."""
+    open_ = [Run.Status.QUEUED.value, Run.Status.RUNNING.value]
+    unlocked = "FOR UPDATE SKIP LOCKED" if connection.features.has_select_for_update_skip_locked else ""
+    taking = Statement(
+        "UPDATE agents_run SET status = %s, lease_owner = %s, lease_epoch = lease_epoch + 1, lease_until = %s, "  # noqa: S608 - placeholders only
+        "started_at = COALESCE(started_at, %s) WHERE id IN ("
+        f"SELECT id FROM agents_run WHERE id IN ({marks(chosen)}) AND status IN ({marks(open_)}) "
+        f"AND (lease_until IS NULL OR lease_until < %s) ORDER BY id {unlocked}) "
+        "RETURNING id, lease_epoch, stream",
+        [Run.Status.RUNNING.value, owner, until, now, *chosen, *open_, now],
     )
-    return [Lease(run.pk, owner, run.lease_epoch + 1) for run in found]
+    return [(pk, epoch, stream) for pk, epoch, stream in handwritten.together(taking, *flushing.soon())[0].rows]
 
 
 def renew(owner: str, run_ids: Iterable[int], lease_s: float = LEASE_S) -> dict[int, int]:

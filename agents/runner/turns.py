@@ -27,11 +27,14 @@ def project_of(run: Run) -> int:
 
 
 def next_ones(free: QuerySet[Run], room: int) -> list[int]:
-    """Return which of ``free`` to claim: the most urgent, then those of who has fewest at work, then the oldest."""
+    """Return which of ``free`` to claim: the most urgent, then those of who has fewest at work, then the oldest.
+
+    Where there is room for all, nobody is asked how many are at work.
+    """
     waiting = _with_projects(free)
     if not waiting:
         return []
-    busy = _busy()
+    busy = _busy() if len(waiting) > room else Counter[int]()
     chosen: list[int] = []
     while waiting and len(chosen) < room:
         pk, priority, project = min(waiting, key=lambda one: (-one[1], busy[one[2]], one[0]))
