@@ -19,14 +19,19 @@ LEFTOVER = "leftover conflict marker"
 
 def ensure_acceptable(repository: Repository, parents: Sequence[str], tree: str) -> None:
     """Raise WorkRefused when what ``tree`` adds to all of its ``parents`` is not wanted, saying how to mend it."""
-    new = [entry for entry in _added(repository, parents, tree) if entry.status is not ChangeStatus.DELETED]
-    sizes = _sizes(repository, new)
-    for entry in new:
-        if refusal := _refusal(repository, entry, sizes):
-            raise WorkRefused(refusal)
+    for refusal in refused(repository, parents, tree).values():
+        raise WorkRefused(refusal)
     if len(parents) > 1:
         _ensure_resolved(repository, parents[0], tree)
         _ensure_nothing_lost(repository, parents[0], parents[1], tree)
+
+
+def refused(repository: Repository, parents: Sequence[str], tree: str) -> dict[str, str]:
+    """Return the paths that ``tree`` adds to all of its ``parents`` and that are not wanted, each with the reason."""
+    new = [entry for entry in _added(repository, parents, tree) if entry.status is not ChangeStatus.DELETED]
+    sizes = _sizes(repository, new)
+    reasons = {entry.path: _refusal(repository, entry, sizes) for entry in new}
+    return {path: reason for path, reason in reasons.items() if reason}
 
 
 def _added(repository: Repository, parents: Sequence[str], tree: str) -> list[TreeEntry]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -201,6 +202,20 @@ class Repository:
         env = {"GIT_AUTHOR_NAME": _plain(author.name), "GIT_AUTHOR_EMAIL": _plain(author.email)}
         text = message.strip().replace("\0", "") + "\n"
         return self.git.run("commit-tree", checked(tree), *args, stdin=text.encode(), env=env).text
+
+    def restored(self, tree: str, base: str, paths: Iterable[str]) -> str:
+        """Return a tree like ``tree`` in which ``paths`` are as the commit ``base`` has them, or not at all."""
+        wanted = set(paths)
+        before = [entry for entry in self.entries(tree, base) if entry.path in wanted]
+        index = self.git.git_dir / f"index-{uuid.uuid4().hex}"
+        env = {"GIT_INDEX_FILE": str(index)}
+        lines = "".join(f"{entry.mode} {entry.oid}\t{entry.path}\0" for entry in before)
+        try:
+            self.git.run("read-tree", checked(tree), env=env)
+            self.git.run("update-index", "-z", "--index-info", stdin=lines.encode(), env=env)
+            return self.git.run("write-tree", env=env).text
+        finally:
+            index.unlink(missing_ok=True)
 
     def _commits(self, *shas: str) -> list[str]:
         for sha in shas:

@@ -8,7 +8,7 @@ which the mirror takes nothing but the tree.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -127,12 +127,21 @@ class Workspace:
         self.mirror.hold(self.name, sha)
         return tuple(self._answer(scripts.BEGIN_MERGE, sha).split("\0")[:-1])
 
-    def collect(self, base_sha: str, message: str, author: Author = MISSION_CONTROL, *, merged: str = "") -> str | None:
+    def collect(
+        self,
+        base_sha: str,
+        message: str,
+        author: Author = MISSION_CONTROL,
+        *,
+        merged: str = "",
+        left_out: Callable[[Sequence[str]], str] | None = None,
+    ) -> str | None:
         """Make the files as they are now the next commit of the branch, in the mirror, and return it.
 
         Its parent is the branch's tip, else ``base_sha``; ``merged`` is a second parent. When nothing changed
-        the tip is returned, or None when there is none, so it does no harm twice. Raises WorkRefused with a
-        text for the agent, Conflict when somebody else moved the branch.
+        the tip is returned, or None when there is none, so it does no harm twice. With ``left_out`` what may not
+        come out stays as it was, and what it says of those paths ends the message. Raises WorkRefused with a text for
+        the agent, Conflict when somebody else moved the branch.
         """
         ref = HEADS + self.branch
         tip = self.mirror.ref(ref)
@@ -140,6 +149,9 @@ class Workspace:
         if merged and not self.mirror.is_ancestor(merged, parents[0]):
             parents.append(merged)
         tree = self.mirror.ingest(self._pack(parents), parents)
+        if left_out and (unwanted := policy.refused(self.mirror, parents, tree)):
+            tree = self.mirror.restored(tree, parents[0], unwanted)
+            message += left_out(sorted(unwanted))
         if tree == self.mirror.tree_of(parents[0]) and len(parents) == 1:
             return tip
         policy.ensure_acceptable(self.mirror, parents, tree)

@@ -341,12 +341,12 @@ def test_the_message_of_a_commit_closes_nothing_calls_nobody_and_skips_no_ci(tas
 def test_unfinished_work_is_kept_on_the_branch_in_the_mirror(task):
     edit(task, "src/map.py", "ROADS = 7\n").close()
 
-    sha = tidying.keep_work(task)
+    assert tidying.keep_work(task)
 
     mirror = Mirror(task.issue.project_id)
+    sha = mirror.head(task.branch)
     assert mirror.file(sha, "src/map.py") == b"ROADS = 7\n"
     assert mirror.log(sha)[0].subject == "WIP: One"
-    assert mirror.head(task.branch) == sha
 
 
 @pytest.mark.parametrize("outcome", Outcome.values)
@@ -400,12 +400,42 @@ def test_work_is_not_kept_behind_the_back_of_who_goes_on_with_it_and_waits_for_w
     assert Mirror(task.issue.project_id).ref(f"refs/heads/{task.branch}") is None
 
 
-def test_work_that_git_refuses_stays_in_its_workspace(task):
+@pytest.mark.parametrize(
+    ("leftover", "left_out"),
+    [
+        ("python3 -m venv --without-pip .venv", ".venv/bin/python3"),
+        ("git clone -q . @vendor", "@\u200bvendor"),
+        ("head -c 11000000 /dev/urandom > core.dump", "core.dump"),
+        ("ln -s /usr/share/dict words; ln -sf /etc/passwd README.md", "words"),
+    ],
+)
+def test_what_may_not_come_out_does_not_take_the_rest_of_unfinished_work_with_it(task, place, leftover, left_out):
     workspace = edit(task, "src/map.py", "ROADS = 7\n")
-    workspace.sandbox.sh("ln -s /etc/passwd out")
+    workspace.sandbox.sh(leftover)
     workspace.close()
+    Task.objects.update(status="cancelled")
+    task.refresh_from_db()
 
-    assert tidying.keep_work(task) is None
+    tidying.tidy_task(task)
+
+    mirror = Mirror(task.issue.project_id)
+    sha = mirror.head(task.branch)
+    assert mirror.file(sha, "src/map.py") == b"ROADS = 7\n"
+    assert mirror.file(sha, "README.md") == mirror.file(task.base_sha, "README.md")
+    assert f"- '{left_out}'" in mirror.log(sha)[0].body
+    assert not list(mirror.path.glob("index*"))
+    assert not list((place / "workspaces" / "made").iterdir())
+
+
+def test_work_that_git_cannot_put_together_stays_in_its_workspace_when_the_task_is_given_up(task):
+    workspace = edit(task, "src/map.py", "ROADS = 7\n")
+    workspace.sandbox.sh("git init -q vendor")
+    workspace.close()
+    Task.objects.update(status="cancelled")
+    task.refresh_from_db()
+
+    tidying.tidy_task(task)
+
     sandbox = workspace.open(task.base_sha, task.branch)
     assert sandbox.read_file("src/map.py").data == b"ROADS = 7\n"
     workspace.close()
