@@ -137,3 +137,15 @@ def nobody_serves(office) -> Iterator[None]:
         yield
     finally:
         os.kill(supervisor, signal.SIGCONT)
+
+
+def test_what_was_sent_leaves_the_composer_and_is_sent_once(office, visit):
+    _, page, _ = begin(office, visit)
+    draft = page.get_by_label("Message")
+    draft.fill("Mind the tilde")
+    draft.press("Enter")
+
+    expect(draft).to_have_value("")
+    page.reload()
+    expect(page.get_by_label("Message")).to_have_value("")
+    assert office.row("select count(*) from agents_message where content = ?", "Mind the tilde") == 1

@@ -8,6 +8,7 @@ command can read.
 import asyncio
 import logging
 import socket
+import time
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +32,19 @@ LINGER_S = 1.0
 CHUNK = 65536
 RESOLVERS = 4
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+
+
+class _Quiet:
+    """Since when nothing went over a connection, in either direction."""
+
+    def __init__(self) -> None:
+        self.ends()
+
+    def ends(self) -> None:
+        self._since = time.monotonic()
+
+    def left_s(self) -> float:
+        return self._since + IDLE_S - time.monotonic()
 
 
 class Proxy:
@@ -105,7 +119,7 @@ class Proxy:
             else:
                 # One page and no more: a second request on this connection would name a host that nobody looked at.
                 onward.write(asked.opening)
-                await self._copy(asked, there, writer, is_upload=False)
+                await self._copy(asked, there, writer, _Quiet(), is_upload=False)
         finally:
             onward.close()
 
@@ -113,20 +127,35 @@ class Proxy:
         self, asked: Asked, here: tuple[StreamReader, StreamWriter], there: tuple[StreamReader, StreamWriter]
     ) -> None:
         """Carry until both sides have said all. When one way breaks, so does the other."""
+        quiet = _Quiet()
         try:
             async with asyncio.TaskGroup() as ways:
-                ways.create_task(self._copy(asked, here[0], there[1], is_upload=True))
-                ways.create_task(self._copy(asked, there[0], here[1], is_upload=False))
+                ways.create_task(self._copy(asked, here[0], there[1], quiet, is_upload=True))
+                ways.create_task(self._copy(asked, there[0], here[1], quiet, is_upload=False))
         except* OSError:
             logger.debug("a tunnel to %s broke", asked.subject)
 
-    async def _copy(self, asked: Asked, source: StreamReader, target: StreamWriter, *, is_upload: bool) -> None:
-        while data := await asyncio.wait_for(source.read(CHUNK), IDLE_S):
+    async def _copy(
+        self, asked: Asked, source: StreamReader, target: StreamWriter, quiet: _Quiet, *, is_upload: bool
+    ) -> None:
+        """Carry one way until its end. Raises TimeoutError when nothing went either way for too long."""
+        while data := await self._more(asked, source, quiet):
+            quiet.ends()
             self._count(asked, len(data), is_upload=is_upload)
             target.write(data)
             await asyncio.wait_for(target.drain(), IDLE_S)
         if target.can_write_eof():
             target.write_eof()
+
+    async def _more(self, asked: Asked, source: StreamReader, quiet: _Quiet) -> bytes:
+        """Return what comes next. Who downloads says nothing for as long as it takes: both ways must be quiet."""
+        while True:
+            try:
+                return await asyncio.wait_for(source.read(CHUNK), quiet.left_s())
+            except TimeoutError:
+                if quiet.left_s() <= 0:
+                    self._record.refused(asked.subject, f"nothing was said for {IDLE_S:g} s")
+                    raise
 
     def _count(self, asked: Asked, size: int, *, is_upload: bool) -> None:
         """Add to what this command has moved. Raises ConnectionAbortedError when that is too much."""

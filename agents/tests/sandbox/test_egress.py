@@ -262,6 +262,17 @@ def test_who_dawdles_is_cut_and_others_are_served_meanwhile(online, monkeypatch)
     assert time.monotonic() - started < 7
 
 
+def test_a_download_lasts_as_long_as_it_takes_and_silence_does_not(online, monkeypatch):
+    monkeypatch.setattr(proxy, "IDLE_S", 1.0)
+
+    long = online.sh(f"{CURL} -p http://packages.example.org:443/drip")
+    silent = online.sh(f"{CURL} -p http://packages.example.org:443/slow")
+
+    assert long.text == 30 * "x"
+    assert not silent.ok
+    assert refusals(silent) == [("packages.example.org:443", "nothing was said for 1 s")]
+
+
 def test_more_connections_than_allowed_are_refused(make_sandbox, no_network):
     with make_sandbox(egress=Egress(HOSTS, connections=3)) as sandbox:
         result = sandbox.sh(

@@ -109,7 +109,9 @@ def _do(command: str) -> None:
 
 
 class Page(socketserver.StreamRequestHandler):
-    """Answers a request with itself, so that a test sees what arrived; ``/big`` with 8 MiB, ``/slow`` later."""
+    """Answers a request with itself, so that a test sees what arrived; ``/big`` with 8 MiB, ``/slow`` later, ``/drip``
+    piece by piece for three seconds.
+    """
 
     timeout = 20
 
@@ -128,6 +130,9 @@ class Page(socketserver.StreamRequestHandler):
             body = b"x" * (8 << 20)
         if b"/slow" in lines[0]:
             time.sleep(5)
+        if b"/drip" in lines[0]:
+            self._drip()
+            return
         kind = b"text/html" if body.startswith(b"<") else b"application/octet-stream"
         self.wfile.write(
             b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n" % (kind, len(body)) + body
@@ -135,6 +140,13 @@ class Page(socketserver.StreamRequestHandler):
         self.wfile.flush()
         if b"/keep" in lines[0]:
             self.handle()
+
+    def _drip(self) -> None:
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n")
+        for _ in range(30):
+            self.wfile.write(b"x")
+            self.wfile.flush()
+            time.sleep(0.1)
 
 
 def wheel() -> bytes:

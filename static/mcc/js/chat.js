@@ -34,7 +34,7 @@ document.addEventListener('input', ({ target }) => {
 for (const field of document.querySelectorAll('[data-draft]')) field.value ||= sessionStorage.getItem(`draft:${field.dataset.draft}`) ?? '';
 document.addEventListener('htmx:after:request', ({ detail: { ctx } }) => {
   const field = ctx.sourceElement?.querySelector?.('[data-draft]');
-  if (!field || !ctx.response?.ok) return;
+  if (!field || !ctx.response?.raw.ok) return;
   sessionStorage.removeItem(`draft:${field.dataset.draft}`);
   field.value = '';
 });
