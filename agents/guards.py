@@ -48,6 +48,7 @@ TOO_MANY_CALLS = (
     "Your answer held {count} tool calls. The first {most} were carried out, the others were dropped. Look at the "
     "results before you go on."
 )
+SPOKEN = "Nothing was handed in: a person spoke while you wrote this. Read it, do what it asks, then submit again."
 REPAIRED = "\n\n[Mission Control: your call was repaired before it was carried out: {repairs}.]"
 WRAP_UP = (
     "\n\n[Mission Control: {left} left before the limit of this run. Leave the work in its best state and submit "

@@ -26,6 +26,7 @@ from agents.runner.journal import Done
 from agents.runner.places import Place
 from agents.runner.resting import Parked, Rest, Stop
 from agents.runner.turns import Threads
+from agents.services import runs
 from agents.tools import registry
 from agents.tools.registry import ToolContext, ToolResult
 from budgets.models import Usage
@@ -209,7 +210,7 @@ class Drive:
             if ending := guards.out_of_time(run, run.worked_ms + self._rest.unwritten_ms()):
                 await self._rest.finish(ending)
                 return False
-            done = await self._carry_out(run, history, call, place)
+            done = await self._held_back(run, call) or await self._carry_out(run, history, call, place)
             if done.result.waits_for:
                 raise Parked(done.result.waits_for)
             stored = await self._db.run(
@@ -225,6 +226,13 @@ class Drive:
             if self._stop is not None or self._resting:
                 raise Interrupted
         return True
+
+    async def _held_back(self, run: Run, call: Call) -> Done | None:
+        """Return that ``call`` is not carried out, for it would end the run over what a person has just said."""
+        if not call.name.startswith("submit_") or call.id == self._begun:
+            return None
+        spoken = await self._db.run(lambda: runs.unheard(run).exists())
+        return Done(call, ToolResult(guards.SPOKEN, is_error=True), 0) if spoken else None
 
     async def _carry_out(self, run: Run, history: History, call: Call, place: Place) -> Done:
         started = time.monotonic()

@@ -29,9 +29,11 @@ CRASH_PAUSE_S: Final = 2
 
 @transaction.atomic
 def finish(lease: Lease, ending: Ending, worked_ms: int = 0) -> None:
-    """End the run with an outcome."""
+    """End the run with an outcome. Who spoke after all that a submitting one has heard is answered by a talk."""
     lease.fence(add={"worked_ms": worked_ms})
     runs.conclude(Run.objects.filter(pk=lease.run_id), ending.outcome, ending.detail)
+    if ending.outcome == Outcome.SUBMITTED:
+        runs.answer_unheard(Run.objects.select_related("agent", "conversation__agent").get(pk=lease.run_id))
 
 
 @transaction.atomic

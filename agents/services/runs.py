@@ -98,6 +98,23 @@ def say(conversation: Conversation, text: str, *, user: User | None = None, agen
     return _write(run, text, user=user, agent=agent)
 
 
+def unheard(run: Run) -> QuerySet[Message]:
+    """Return what people said that the last answer of ``run`` was written without."""
+    answers = run.messages.filter(role=Message.Role.ASSISTANT).order_by("-pk")
+    heard = next((row.detail.get("heard", row.pk) for row in answers[:1]), 0)
+    spoken = Message.objects.filter(conversation=run.conversation_id, pk__gt=heard, user__isnull=False)
+    return spoken.filter(role=Message.Role.USER)
+
+
+def answer_unheard(run: Run) -> None:
+    """Start a talk where ``run``, which has just ended, leaves words of a person behind that it did not hear.
+
+    Under the lock of the run, so nobody else finds the conversation free in between.
+    """
+    if run.agent.active and unheard(run).exists():
+        _chat(run.conversation)
+
+
 @transaction.atomic
 def wake(run: Run) -> bool:
     """Let a waiting run go on. Says whether it was waiting; anything else is left alone."""

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from agents import context
+from agents import context, guards
 from agents.condensing import Notes
 from agents.context import History
 from agents.errors import LeaseLost
@@ -319,6 +319,36 @@ def test_words_of_a_person_reach_a_run_within_a_second_at_its_next_step(settings
             until(lambda: finished(run), 30)
     assert max(waited_s) < 1, waited_s
     assert book(run).run.outcome == "submitted"
+
+
+def test_words_of_a_person_during_the_answer_that_would_submit_are_read_before_it_is(settings):
+    settings.MCC_REHEARSAL_LATENCY_S = 1.0
+    person = User.objects.create_user("ada")
+    with rehearsed(call("jot", text="one"), call("submit_jot"), call("submit_jot")) as order, hosted():
+        run = start(order)
+        until(lambda: len(book(run).results) == 1)
+        time.sleep(0.3)
+        runs.say(run.conversation, "Stop: use another name.", user=person)
+        until(lambda: finished(run))
+    left = book(run)
+    said = left.run.conversation.messages.get(user=person)
+    assert [row.content for row in left.results] == ["noted one", guards.SPOKEN, "submitted"]
+    assert left.answers[-1].detail["heard"] > said.pk > left.answers[-2].detail["heard"]
+    assert left.run.conversation.runs.count() == 1
+
+
+def test_words_of_a_person_while_the_work_is_being_submitted_are_answered_after_it():
+    person = User.objects.create_user("ada")
+    with rehearsed(call("submit_slowly")) as order, hosted():
+        run = start(order)
+        until(workbench.STARTED.is_set)
+        runs.say(run.conversation, "Stop: use another name.", user=person)
+        workbench.RELEASED.set()
+        until(lambda: finished(run) and finished(*run.conversation.runs.all()))
+    first, talk = run.conversation.runs.order_by("pk")
+    assert (first.outcome, talk.purpose, talk.outcome) == ("submitted", "chat", "submitted")
+    said = run.conversation.messages.get(user=person)
+    assert book(talk).answers[0].detail["heard"] > said.pk
 
 
 def test_a_cancelled_run_ends_within_a_second(settings, news):

@@ -92,6 +92,13 @@ def hold_on(context: ToolContext) -> ToolResult:
     return ToolResult("released")
 
 
+@tool("submit_slowly", "End the run when somebody lets it.", {"type": "object", "properties": {}})
+def submit_slowly(context: ToolContext) -> ToolResult:
+    STARTED.set()
+    RELEASED.wait(20)
+    return ToolResult("submitted", outcome=Outcome.SUBMITTED)
+
+
 def make_card(context_tokens: int = 128_000) -> ModelCard:
     provider, _ = Provider.objects.get_or_create(name="rehearsal", defaults={"kind": Provider.Kind.REHEARSAL})
     price = Price.objects.create(
