@@ -92,7 +92,8 @@ class Shortage:
     @property
     def options(self) -> list[Option]:
         offered = [Option(RAISE, "Raise the limit", amount=usd_string(self.proposal_nanousd))]
-        if end := self.standing.period_end:
+        # A new period brings the whole limit, and no more.
+        if (end := self.standing.period_end) and self.next_nanousd <= self.limit.amount_nanousd:
             offered.append(Option(WAIT, f"Wait until it resets: {timezone.localtime(end):%a %-d %b, %H:%M %Z}"))
         return [*offered, Option(CANCEL, "Cancel what waits")]
 

@@ -66,14 +66,15 @@ def status(run: Run) -> str:
 def test_the_question_says_which_limit_is_short_and_by_how_much():
     issue = at_work()
     limit = accounts.set_limit(issue.account, NANOUSD, period="daily")
-    starve(coding_runs(issue)[0], limit, 1_250_000_000)
+    books.spend(issue.account, cost=250_000_000)
+    starve(coding_runs(issue)[0], limit, NANOUSD)
 
     look(issue)
 
     asked = Request.objects.open().get()
     assert (asked.issue, asked.limit, asked.kind) == (issue, limit, "budget")
     assert asked.question.endswith(f"cannot go on: the daily limit of issue {issue.key} is $0.25 short.")
-    lines = ["Limit: $1.00 a day", "Spent: $0.00", "under way: $0.00", "Left: $1.00", "next call: at least $1.25"]
+    lines = ["Limit: $1.00 a day", "Spent: $0.25", "under way: $0.00", "Left: $0.75", "next call: at least $1.00"]
     assert all(line in asked.detail for line in lines)
     _, midnight = periods.bounds("daily", timezone.now())
     assert [option["value"] for option in asked.options] == ["raise", "wait", "cancel"]
@@ -87,6 +88,14 @@ def test_a_total_never_resets_so_nobody_is_offered_to_wait():
     issue = at_work()
     limit = accounts.set_limit(issue.account, NANOUSD, period="total")
     starve(coding_runs(issue)[0], limit, 2 * NANOUSD)
+    look(issue)
+    assert [option["value"] for option in Request.objects.get().options] == ["raise", "cancel"]
+
+
+def test_nobody_is_offered_to_wait_for_a_limit_that_is_too_low_for_the_next_call_even_when_nothing_is_spent():
+    issue = at_work()
+    limit = accounts.set_limit(issue.account, NANOUSD, period="daily")
+    starve(coding_runs(issue)[0], limit, NANOUSD + 1)
     look(issue)
     assert [option["value"] for option in Request.objects.get().options] == ["raise", "cancel"]
 
@@ -317,7 +326,8 @@ def test_only_who_may_limit_an_account_may_raise_its_limit():
     project = factories.project(owner=owner)
     issue = at_work(project)
     run = coding_runs(issue)[0]
-    starve(run, accounts.set_limit(accounts.global_account(), 1, period="daily"), NANOUSD)
+    books.spend(accounts.global_account(), cost=1)
+    starve(run, accounts.set_limit(accounts.global_account(), NANOUSD, period="daily"), NANOUSD)
     look(issue)
     asked = Request.objects.open().get()
 
@@ -378,7 +388,8 @@ def test_only_a_run_whose_next_call_fits_is_woken_by_the_clock():
 def test_rest_answers_do_the_same(client, boss, answer, expected):
     issue = at_work()
     run = coding_runs(issue)[0]
-    starve(run, accounts.set_limit(issue.account, NANOUSD, period="daily"), 2 * NANOUSD)
+    books.spend(issue.account, cost=NANOUSD)
+    starve(run, accounts.set_limit(issue.account, NANOUSD, period="daily"), NANOUSD)
     look(issue)
     client.force_login(boss)
     asked = client.get(f"/api/v1/requests/?issue={issue.pk}").json()["results"][0]
@@ -393,7 +404,8 @@ def test_rest_answers_do_the_same(client, boss, answer, expected):
 
 def test_the_card_of_the_question_has_the_proposal_filled_in(client, boss):
     issue = at_work()
-    starve(coding_runs(issue)[0], accounts.set_limit(issue.project.account, NANOUSD, period="daily"), 2 * NANOUSD)
+    books.spend(issue.project.account, cost=NANOUSD)
+    starve(coding_runs(issue)[0], accounts.set_limit(issue.project.account, NANOUSD, period="daily"), NANOUSD)
     look(issue)
     client.force_login(boss)
     for page in ("/inbox/", f"/issues/{issue.key}/"):
