@@ -234,7 +234,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.PageNumberPagination",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser", "rest_framework.parsers.FormParser"],
+    "DEFAULT_PARSER_CLASSES": ["mcc.core.api.JSONParser", "rest_framework.parsers.FormParser"],
     "PAGE_SIZE": 50,
     "EXCEPTION_HANDLER": "mcc.core.api.exception_handler",
     "DEFAULT_THROTTLE_RATES": {"token": "10/min"},

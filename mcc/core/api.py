@@ -1,13 +1,30 @@
-"""The one shape of an error in the API: ``{"code", "detail", "fields"?}``."""
+"""What the API takes in, and the one shape of its errors: ``{"code", "detail", "fields"?}``."""
 
-from typing import Any
+import json
+from collections.abc import Mapping
+from typing import IO, Any
 
-from rest_framework.exceptions import APIException, ValidationError
+from rest_framework import parsers
+from rest_framework.exceptions import APIException, ParseError, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
 from mcc.core.errors import DomainError, ProviderError
 from mcc.core.redaction import redact
+
+
+class JSONParser(parsers.JSONParser):
+    """Takes JSON whose texts can be written down: not with half of a surrogate pair, which no answer could repeat."""
+
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        data: dict[str, Any] = super().parse(stream, media_type, parser_context)
+        try:
+            json.dumps(data, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise ParseError("A text holds half of a surrogate pair, which is no character.") from None
+        return data
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:

@@ -1,5 +1,7 @@
 """Who is in a project, over REST: the rules of the page."""
 
+import json
+
 import pytest
 
 from mcc.core.models import AuditEntry
@@ -102,3 +104,21 @@ def test_what_cannot_be_is_refused(cast):
     assert alice.delete(path(cast, cast.charlie)).status_code == 404, "never in"
     assert alice.delete(path(cast, closed)).status_code == 204
     assert roles(cast) == {cast.alice.username: "owner", cast.vic.username: "viewer"}
+
+
+def test_half_of_a_surrogate_pair_is_refused_wherever_it_stands(cast):
+    before = roles(cast)
+    root = cast.call(cast.root)
+    for address, body in (
+        (path(cast, cast.charlie), {"role": "\ud800"}),
+        (f"/api/v1/budgets/{cast.project.account_id}/limits/daily/", {"amount_usd": "1", "action": "\ud800"}),
+        ("/api/v1/projects/", [{"\udfff": 1}]),
+    ):
+        method = root.post if address.endswith("projects/") else root.put
+        told = method(address, json.dumps(body), content_type="application/json")
+        assert (told.status_code, told.json()["code"]) == (400, "parse_error"), told.content
+    assert roles(cast) == before
+    assert (
+        root.put(path(cast, cast.charlie), '{"role": "vi\\u0065wer"}', content_type="application/json").status_code
+        == 200
+    )
