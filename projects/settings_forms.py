@@ -153,7 +153,7 @@ class SetupForm(SectionForm):
         label="Lock files",
         rows=2,
         placeholder="requirements*.txt",
-        help_text="It runs anew when one of them changes. Empty: those that are usual.",
+        help_text="It runs anew when one changes, or a file that the command names. Empty: those that are usual.",
     )
 
 

@@ -82,6 +82,38 @@ def test_it_is_made_once_and_found_where_it_was_made(project, atlas, opened):
     assert sandbox.sh("cd web && node -p 'require(\"greet\")'").text == "hi\n"
 
 
+@pytest.mark.parametrize(
+    ("path", "decides"),
+    [
+        ("requirements/dev.txt", True),
+        ("api/requirements/base.in", True),
+        ("dev-requirements.txt", True),
+        ("bun.lock", True),
+        ("web/package-lock.json", True),
+        ("web/pnpm-lock.yaml", True),
+        ("gradle/libs.versions.toml", True),
+        ("Pipfile", True),
+        ("App/App.csproj", True),
+        ("scripts/install.sh", True),
+        ("tools/pins.lst", True),
+        ("pins.lst", False),
+        ("scripts/install.sh.md", False),
+        ("src/map.py", False),
+        ("docs/requirements.md", False),
+        ("src/requirements/views.py", False),
+    ],
+)
+def test_what_is_usual_and_what_the_command_names_decides_whether_it_is_made_anew(atlas, path, decides):
+    command = "./scripts/install.sh --with=tools/pins.lst && pip install -r requirements.txt"
+    project = factories.project(repository=str(atlas.path), setup_command=command)
+    mirror = Mirror(project.pk)
+    mirror.fetch()
+    before = setups.key(project, mirror, atlas.head())
+    atlas.commit({path: "new\n"})
+    mirror.fetch()
+    assert (setups.key(project, mirror, atlas.head()) != before) is decides
+
+
 def test_who_orders_it_in_the_moment_in_which_it_is_finished_does_not_have_it_made_again(project, atlas):
     with pytest.raises(NotReady):
         setups.equipment(Mirror(project.pk), atlas.head())
