@@ -37,7 +37,7 @@ _BY_SUFFIX: Final[dict[str, Language]] = {
         (Language("Java", ("java",)), "java"),
         (Language("Ruby", ("ruby",)), "rb rake gemspec"),
         (Language("PHP", ("php",)), "php"),
-        (Language("CSS", ("css",)), "css"),
+        (Language("CSS", ("css",), is_strict=False), "css"),
         (Language("C", ("c", "cpp"), is_strict=False), "c h"),
         (Language("C++", ("cpp",), is_strict=False), "cpp cc cxx hpp hh hxx ipp"),
         (Language("C#", ("c_sharp",), is_strict=False), "cs"),
@@ -52,7 +52,10 @@ _BY_NAME: Final = {
     **dict.fromkeys((".bashrc", ".bash_profile", ".profile"), _BY_SUFFIX["sh"]),
     **dict.fromkeys(("Pipfile", "Cargo.lock", "poetry.lock", "uv.lock"), _BY_SUFFIX["toml"]),
 }
-_WITH_COMMENTS: Final = ("tsconfig", "jsconfig", "devcontainer", ".eslintrc", ".jshintrc", "api-extractor")
+_WITH_COMMENTS: Final = (
+    *("tsconfig", "jsconfig", "devcontainer", ".eslintrc", ".jshintrc", "api-extractor", "tslint", "turbo", "deno"),
+    *("pyrightconfig", "nx.", "wrangler", "rush", ".markdownlint", "appsettings", ".renovaterc", "renovate"),
+)
 """How files called ``.json`` begin that are JSON with comments, whose readers differ in what they allow."""
 
 

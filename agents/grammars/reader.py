@@ -106,7 +106,7 @@ class Exact:
 
     def faults(self, data: bytes) -> list[Fault]:
         try:
-            self._parse(data.decode())
+            self._parse(data.decode().removeprefix("\ufeff"))
         except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
             what = getattr(error, "msg", "") or str(error) or type(error).__name__
             return [(getattr(error, "lineno", None) or 1, what)]

@@ -69,7 +69,9 @@ def test_every_language_has_its_reader():
     assert [dialect for dialect in sorted(dialects) if reader.reader_of(dialect).faults(b"")] == ["json"]
 
 
-@pytest.mark.parametrize("path", ["a.txt", "a", "tsconfig.json", ".vscode/settings.json", "Makefile"])
+@pytest.mark.parametrize(
+    "path", ["a.txt", "a", "tsconfig.json", "turbo.json", "deno.jsonc", ".vscode/settings.json", "Makefile"]
+)
 def test_what_nothing_reads_has_no_fault(path):
     assert faults(path, "{ // a comment\n((((") == []
 
@@ -125,3 +127,11 @@ def test_whoever_takes_the_reader_over_can_open_start_and_reach_nothing(attempt)
     )
 
     assert done.stdout == "refused", done.stderr
+
+
+@pytest.mark.parametrize(("path", "sound"), [("a.py", "x = 1\n"), ("a.json", "{}"), ("a.toml", "a = 1\n")])
+def test_a_mark_at_the_beginning_is_no_fault_and_hides_none(path, sound):
+    text, line = BROKEN[path]
+
+    assert faults(path, "\ufeff" + sound) == []
+    assert abs(faults(path, "\ufeff" + text)[0].line - line) <= 1

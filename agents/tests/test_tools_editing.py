@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from agents.tools import editing
@@ -161,3 +163,13 @@ def test_a_diff_counts_all_lines_though_it_is_cut(monkeypatch):
     assert (change.added, change.removed) == (50, 1)
     assert change.text.startswith("--- a/a.txt\n+++ b/a.txt\n")
     assert change.text.endswith("… cut")
+
+
+def test_what_resembles_a_very_long_line_is_found_without_comparing_all_of_it():
+    line = "".join(chr(65 + (7 * place + place // 13) % 50) for place in range(200_000))
+
+    began = time.process_time()
+    said = refusal(f"a = 1\n{line}\n", line[:150] + "?" + line[151:], "b")
+
+    assert "Did you mean these lines?\n2\t" in said
+    assert time.process_time() - began < 2

@@ -118,6 +118,7 @@ def test_a_stopped_command_has_no_result(desk):
 
 def test_control_sequences_do_not_reach_the_model():
     assert plain("\x1b[31mred\x1b[0m\r\n10%\r50%\r100%\x07 \x1b]0;title\x07\0done  \n") == "red\n100% done"
+    assert plain("Building 100%\rerror\r\r\nnext\r") == "error\nnext"
     assert head_and_tail("x" * 10_000) == "x" * 10_000
 
 

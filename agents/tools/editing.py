@@ -19,6 +19,8 @@ from mcc.core.errors import DomainError
 
 DIFF_CHARS = 20_000
 NEAREST_LINES = 12
+COMPARED_CHARS = 300
+"""Of a line, when one that resembles another is looked for: the time it takes grows with the square of that."""
 LISTED_MATCHES = 8
 BROKEN_OFF: Final = (
     "Mission Control was stopped while it carried out this call, and now carries it out again: it cannot tell whether "
@@ -231,10 +233,11 @@ def not_found(text: str, old: str, what: str = "`old` is") -> str:
 
 def _nearest(lines: list[str], wanted: list[str]) -> tuple[int, int] | None:
     """Return the slice of ``lines`` that resembles ``wanted`` most, by its most telling line."""
-    anchor = max(wanted, key=lambda line: len(line.strip())).strip()
-    close = difflib.get_close_matches(anchor, {line.strip() for line in lines}, n=1, cutoff=0.5)
+    told = [line.strip()[:COMPARED_CHARS] for line in wanted]
+    anchor = max(told, key=len)
+    there = [line.strip()[:COMPARED_CHARS] for line in lines]
+    close = difflib.get_close_matches(anchor, set(there), n=1, cutoff=0.5)
     if not close:
         return None
-    index = next(number for number, line in enumerate(lines) if line.strip() == close[0])
-    start = max(0, index - next(n for n, line in enumerate(wanted) if line.strip() == anchor))
+    start = max(0, there.index(close[0]) - told.index(anchor))
     return start, min(len(lines), start + min(len(wanted) + 2, NEAREST_LINES))

@@ -78,8 +78,9 @@ def run(context: ToolContext, command: str, timeout_s: float = DEFAULT_TIMEOUT_S
 
 def plain(text: str) -> str:
     """Return ``text`` without colours and other control sequences, as a terminal would leave it standing."""
-    text = _ESCAPES.sub("", text).replace("\r\n", "\n")
-    text = "\n".join(line.rpartition("\r")[2] for line in text.split("\n"))
+    text = _ESCAPES.sub("", text)
+    # What comes after a return overwrites the line; one at its end overwrites nothing.
+    text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
     return "".join(char for char in text if char >= " " or char in "\n\t").rstrip()
 
 
