@@ -17,6 +17,7 @@ from agents.models import Agent, Charge, Outcome, Run
 from budgets import access, periods, queries
 from budgets.models import Account, Hold, Posting, Usage
 from budgets.queries import SUMS, Totals
+from budgets.services.rollups import TOLD
 from budgets.summed import Asked, By
 from mcc.core.models import User
 from projects.models import Issue, Project
@@ -94,14 +95,8 @@ def _paid(user: User, asked: UsageFilter) -> QuerySet[Posting]:
 
 def _told(asked: UsageFilter, usage: str = "") -> Q:
     """Return what is asked of a usage itself, in words that begin with ``usage``."""
-    equal = {
-        "model_used": asked.model,
-        "provider": asked.provider,
-        "cost_source": asked.source,
-        "model_asked": asked.model_asked,
-        "hold__provider": asked.endpoint,
-    }
-    told = Q(**{f"{usage}{name}": value for name, value in equal.items() if value})
+    equal = {path.removeprefix("usage__"): getattr(asked, name) for name, path in TOLD.items()}
+    told = Q(**{f"{usage}{path}": value for path, value in equal.items() if value})
     if asked.outcome == NO_RUN:
         return told & Q(**{f"{usage}charge": None})
     if asked.outcome == GOING_ON:
@@ -197,12 +192,9 @@ def _read_groups(user: User, asked: UsageFilter, by: str) -> tuple[dict[Any, Tot
         payer = Posting.objects.filter(usage=OuterRef("usage"), account__kind=KINDS[by]).order_by("pk")
         rows = rows.annotate(key=Subquery(payer.values("account")[:1]))
     else:
-        key = {
+        key: dict[str, F | TruncDate] = {
             "day": TruncDate("at", tzinfo=periods.zone()),
-            "model": F("usage__model_used"),
-            "model_asked": F("usage__model_asked"),
-            "endpoint": F("usage__hold__provider"),
-            "provider": F("usage__provider"),
+            **{name: F(TOLD[name]) for name in NAMED},
             "outcome": F("usage__charge__run__outcome"),
         }
         rows = rows.annotate(key=key[by])

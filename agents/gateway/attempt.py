@@ -22,7 +22,7 @@ from budgets.errors import BudgetExceeded, GenerationReused, HoldNotOpen
 from budgets.models import Account, Hold
 from budgets.services import ledger
 from budgets.services import pricing as price_list
-from budgets.services.bill import Bill
+from budgets.services.bill import Bill, presumed
 from mcc.core import redaction, rows
 from mcc.core.dbthread import DatabaseThread
 
@@ -211,7 +211,7 @@ class Attempt:
             return told
         if not self._model.endpoint.speaks_openrouter:
             logger.warning("%s: no credible usage was reported, so it is charged at its hold", hold.reference)
-            return reconcile.presumed(hold)
+            return presumed(hold)
         for pause_s in self._call.patience.look_up_pauses_s if self._generation_id else ():
             await asyncio.sleep(pause_s)
             if found := await asyncio.to_thread(self._look_up):

@@ -6,7 +6,7 @@ from agents.meter import Metered
 from agents.models import Provider
 from budgets.models import Hold, Price, Usage
 from budgets.services import pricing
-from budgets.services.bill import Bill, unexplained
+from budgets.services.bill import Bill
 from budgets.services.sweep import Released
 from mcc.core.money import nanousd
 
@@ -49,11 +49,6 @@ def bill_of(metered: Metered, *, generation_id: str, model: str, provider: str, 
         source=Usage.Source.RESPONSE,
     )
     return pricing.bill_from_list(price, bill) if metered.cost_usd is None else bill
-
-
-def presumed(hold: Hold) -> Bill:
-    """Return the bill of an answer that nobody prices: the hold, the only amount that cannot be too little."""
-    return unexplained(hold, hold.amount_nanousd, Usage.Source.PRESUMED)
 
 
 def _bill(

@@ -37,3 +37,8 @@ def unexplained(hold: Hold, cost_nanousd: int, source: Usage.Source) -> Bill:
         cost_nanousd=cost_nanousd,
         source=source,
     )
+
+
+def presumed(hold: Hold) -> Bill:
+    """Return the bill of an answer that nobody prices: the hold, the only amount that cannot be too little."""
+    return unexplained(hold, hold.amount_nanousd, Usage.Source.PRESUMED)

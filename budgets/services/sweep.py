@@ -20,7 +20,7 @@ from django.utils import timezone
 from budgets.errors import GenerationReused, HoldNotOpen
 from budgets.models import Hold, Usage
 from budgets.services import ledger
-from budgets.services.bill import Bill, unexplained
+from budgets.services.bill import Bill, presumed
 from mcc.core.errors import ProviderError
 
 logger = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ def sweep(
         if _claim(hold, now):
             answer = _ask(resolve, hold)
             if answer is None and hold.created_at + timedelta(seconds=horizon_s) <= now:
-                answer = unexplained(hold, hold.amount_nanousd, Usage.Source.PRESUMED)
+                answer = presumed(hold)
             _settle(hold, answer, swept, charged)
     return swept
 
