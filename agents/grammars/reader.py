@@ -32,6 +32,10 @@ FACTORIES = {
     "php": ("tree_sitter_php", "language_php"),
 }
 
+WITH_ELEMENTS = ("javascript", "tsx")
+"""Grammars that refuse an ``&`` in the text and the attributes of an element (JSX), where it is allowed. Instead of
+it they read ``|``, which is allowed in just the places where ``&`` is: both are operators on values and on types."""
+
 NAME = re.compile(r"\w+(?=\W*$)")
 
 Fault = tuple[int, str]
@@ -51,12 +55,13 @@ class Grammar:
         package, factory = FACTORIES.get(name, (f"tree_sitter_{name}", "language"))
         language = tree_sitter.Language(getattr(importlib.import_module(package), factory)())
         self._parser = tree_sitter.Parser(language)
+        self._has_elements = name in WITH_ELEMENTS
         self._cursor = tree_sitter.QueryCursor(tree_sitter.Query(language, query)) if query else None
 
     def faults(self, data: bytes) -> list[Fault]:
         """Return the first places that the grammar could not read, in the order of the text."""
         found: list[Fault] = []
-        waiting = [self._parser.parse(data).root_node]
+        waiting = [self._parser.parse(data.replace(b"&", b"|") if self._has_elements else data).root_node]
         while waiting and len(found) < MOST_FAULTS:
             node = waiting.pop()
             if node.is_missing:

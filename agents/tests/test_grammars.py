@@ -52,6 +52,27 @@ def test_a_sound_text_has_no_fault(path):
     assert faults(path, SOUND[path]) == []
 
 
+@pytest.mark.parametrize("path", ["a.js", "a.jsx", "a.tsx"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "const a = <h1>Terms & Conditions</h1>;\n",
+        "const a = <div>R&D</div>;\n",
+        'const a = <a href="/x?a=1&b=2">{b && c & 1}</a>;\n',
+        "const a = <p>&lt;5 &#39; AT&T a&b;</p>;\na &&= b;\na &= 1;\n",
+    ],
+)
+def test_an_ampersand_in_an_element_is_no_fault(path, text):
+    assert faults(path, text) == []
+    assert faults(path, text + "const c = (\n")
+
+
+def test_an_ampersand_that_is_an_operator_is_read_as_one():
+    sound = "type A = B & C<D & { e: string }>;\nlet f: (a: A) => a is A & {};\nif (a && b & 1) a &&= c;\n"
+    assert faults("a.tsx", sound) == []
+    assert [str(fault) for fault in faults("a.tsx", "\nx = a & & b;\n")] == ["line 2: unexpected '&'"]
+
+
 @pytest.mark.parametrize("path", BROKEN)
 def test_a_fault_has_its_line(path):
     text, line = BROKEN[path]
@@ -70,10 +91,23 @@ def test_every_language_has_its_reader():
 
 
 @pytest.mark.parametrize(
-    "path", ["a.txt", "a", "tsconfig.json", "turbo.json", "deno.jsonc", ".vscode/settings.json", "Makefile"]
+    "path",
+    [
+        *("a.txt", "a", "Makefile", "deno.jsonc", "turbo.json", ".swcrc", "x/.swcrc.json", ".vscode/settings.json"),
+        *("tsconfig.json", "tsconfig.app.json", "tsconfig-base.json", "appsettings.Development.json"),
+        "common/config/rush/pnpm-config.json",
+    ],
 )
 def test_what_nothing_reads_has_no_fault(path):
     assert faults(path, "{ // a comment\n((((") == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["denormalized.json", "nxt.json", "rushed.json", "turbocharge.json", "rush/data.json", "tsconfigs.json"],
+)
+def test_a_name_that_only_begins_like_one_with_comments_is_read(path):
+    assert faults(path, "{ // a comment\n((((")
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import time
 import pytest
 
 from agents.tools import editing
-from agents.tools.editing import EditRefused, diff, refuse_new_syntax_error, replace
+from agents.tools.editing import EditRefused, diff, replace
 
 TEXT = """\
 def greet(name):
@@ -123,38 +123,6 @@ def test_nothing_is_called_done_that_was_not():
     assert said.endswith("The new text stands at line 2 already.")
     assert replace("foo(foo(x))", "foo(x)", "foo(foo(x))").text == "foo(foo(foo(x)))"
     assert replace("a\nb\n", "a\n", "a\nb\n").text == "a\nb\nb\n"
-
-
-def test_only_new_syntax_errors_are_refused():
-    with pytest.raises(EditRefused, match="would not parse"):
-        refuse_new_syntax_error("a.py", "x = 1\n", "x = (\n")
-    refuse_new_syntax_error("a.py", "y = )\n", "x = (\n")
-    refuse_new_syntax_error("a.txt", "x = 1\n", "x = (\n")
-    with pytest.raises(EditRefused):
-        refuse_new_syntax_error("a.json", None, "{")
-
-
-def test_where_a_grammar_is_not_to_be_trusted_the_model_gets_a_word():
-    assert "line 1" in refuse_new_syntax_error("a.c", None, "int main( {\n")
-    assert refuse_new_syntax_error("a.c", None, "int main() {}\n") == ""
-
-
-@pytest.mark.parametrize(
-    ("path", "text"),
-    [
-        ("templates/deployment.yaml", "{{- if .Values.on }}\nkind: Deployment\n{{- end }}\n"),
-        ("roles/x.yml", "a: 1\n{% for b in c %}\n- {{ b }}\n{% endfor %}\n"),
-        ("config/database.yml", "a:\n<%= extra %>\n"),
-        ("{{cookiecutter.name}}/package.json", '{"private": {{ cookiecutter.private }}}\n'),
-    ],
-)
-def test_a_template_is_not_refused_for_not_being_what_it_makes(path, text):
-    assert "may not parse" in refuse_new_syntax_error(path, None, text)
-
-
-def test_what_stands_in_values_of_a_workflow_makes_no_template():
-    with pytest.raises(EditRefused):
-        refuse_new_syntax_error("ci.yml", None, "env:\n  A: ${{ secrets.A }}\n b: [1\n")
 
 
 def test_a_diff_counts_all_lines_though_it_is_cut(monkeypatch):

@@ -340,6 +340,52 @@ def test_an_edit_that_breaks_the_syntax_is_not_written(desk):
     assert content(desk, "src/app.py") == "def greet():\n    return 'hello'\n"
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_text_that_may_be_too_new_for_its_grammar_is_written_when_it_comes_again(desk, settings):
+    settings.MCC_REHEARSAL_LATENCY_S = 0
+    text = "export type * from './shapes';\n"
+    turns = [call("create", path="index.ts", content=text)] * 2 + [call("submit_jot")]
+    with rehearsed(*turns) as order:
+        run = start(order, workplace=f"desk:{desk.name}")
+        with hosted():
+            until(lambda: finished(run), 30)
+    refused, written, _ = book(run).results
+    assert refused.is_error and refused.content.startswith("Not written: index.ts does not seem to parse as TypeScript")
+    assert written.content.startswith("Created index.ts (1 lines).\nThis may not parse as TypeScript (line 1: ")
+    assert content(desk, "index.ts") == text
+
+    # As if the process had been killed behind the refusal: another one goes on from what is written down.
+    desk.sandbox().remove_file("index.ts")
+    run.messages.filter(pk__gt=refused.pk).delete()
+    Run.objects.filter(pk=run.pk).update(status="queued", outcome="", finished_at=None, step=1)
+    with rehearsed(*turns, order=order), hosted():
+        until(lambda: finished(run), 30)
+    assert content(desk, "index.ts") == text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_patch_that_may_be_too_new_for_a_grammar_is_applied_when_it_comes_again(desk, settings):
+    settings.MCC_REHEARSAL_LATENCY_S = 0
+    new = patch(
+        "*** Add File: a.ts",
+        "+export type * from './a';",
+        "*** Update File: src/app.py",
+        "-    return 'hello'",
+        "+    return 'bye'",
+    )
+    card = workbench.make_card()
+    card.patches = True
+    card.save()
+    with rehearsed(*[call("apply_patch", patch=new)] * 2, call("submit_jot")) as order:
+        run = start(order, workbench.make_agent(card=card), workplace=f"desk:{desk.name}")
+        with hosted():
+            until(lambda: finished(run), 30)
+    refused, applied, _ = book(run).results
+    assert refused.is_error and "a.ts does not seem to parse" in refused.content
+    assert applied.content.splitlines()[::2] == ["Added a.ts.", "Edited src/app.py."]
+    assert content(desk, "src/app.py") == "def greet():\n    return 'bye'\n"
+
+
 def test_a_file_is_created_once(desk):
     result = use(desk, "create", path="new/deep.txt", content="one\ntwo\n")
     assert (result.text, result.detail["added"]) == ("Created new/deep.txt (2 lines).", 2)

@@ -6,10 +6,11 @@ from typing import Final
 
 from agents.models import Role
 from agents.sandbox.types import PathProblem, Sandbox, SandboxPathError
-from agents.tools import editing, files, patching
+from agents.tools import editing, files, patching, syntax
 from agents.tools.editing import EditRefused
 from agents.tools.patching import Section
 from agents.tools.registry import JSON, ToolContext, ToolResult, tool
+from agents.tools.syntax import Draft
 from mcc.core.errors import DomainError
 
 LISTED: Final = 20
@@ -38,12 +39,11 @@ a file would no longer parse."""
 
 @dataclass(frozen=True)
 class Change:
-    """One file as it was and as it shall be; None where there is none. ``note`` is said to the model."""
+    """One file as it was and as it shall be; None where there is none."""
 
     path: str
     before: str | None
     after: str | None
-    note: str = ""
 
 
 @tool(
@@ -58,15 +58,17 @@ class Change:
     roles=[Role.CODER],
     instead_of="edit",
 )
+@syntax.refusing_once
 def apply_patch(context: ToolContext, patch: str) -> ToolResult:
     sandbox = context.workplace.sandbox()
     changes = [change for change in _planned(context, sandbox, patching.parse(patch)) if change.before != change.after]
     if not changes:
         said = CARRIED_OUT_AGAIN if context.again else "Nothing to do: all files already say so."
         return ToolResult(said, detail={"added": 0, "removed": 0})
-    changes = [_checked(change) for change in changes]
+    drafts = [Draft(change.path, change.before, change.after) for change in changes if change.after is not None]
+    notes = dict(zip((draft.path for draft in drafts), syntax.examined(context, drafts), strict=True))
     _carry_out(sandbox, changes)
-    told = [f"{_verb(change)} {change.path}.{change.note}" for change in changes[:LISTED]]
+    told = [f"{_verb(change)} {change.path}.{notes.get(change.path, '')}" for change in changes[:LISTED]]
     if len(changes) > LISTED:
         told.append(f"And {len(changes) - LISTED} more files.")
     if context.again:
@@ -134,14 +136,6 @@ def _text_or_none(sandbox: Sandbox, path: str) -> str | None:
         if error.problem is PathProblem.MISSING:
             return None
         raise
-
-
-def _checked(change: Change) -> Change:
-    """Return ``change`` with what is doubtful about it. Raises EditRefused when it would break the file."""
-    if change.after is None:
-        return change
-    doubt = editing.refuse_new_syntax_error(change.path, change.before, change.after)
-    return Change(change.path, change.before, change.after, doubt)
 
 
 def _carry_out(sandbox: Sandbox, changes: list[Change]) -> None:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from itertools import accumulate, takewhile
 from typing import Final
 
-from agents.grammars import languages, parsing
 from agents.tools import line_ends
 from agents.tools.line_ends import Splice, unix
 from mcc.core.errors import DomainError
@@ -66,24 +65,6 @@ def replace(text: str, old: str, new: str, *, every: bool = False, again: bool =
     if len(splices) > 1 and not every:
         raise EditRefused(_ambiguous([_line_at(text, start) for start, _, _ in splices]))
     return Replacement(line_ends.spliced(text, splices), len(splices), loosely)
-
-
-def refuse_new_syntax_error(path: str, before: str | None, after: str) -> str:
-    """Raise EditRefused when ``after`` does not parse though ``before`` did, or there was no file before.
-
-    A broken file may be mended in steps. Where the grammar is not to be trusted that far, what it found is returned, as
-    a note for the model; else "".
-    """
-    found = parsing.faults(path, after)
-    if not found or (before is not None and parsing.faults(path, before)):
-        return ""
-    language = languages.of(path)
-    if language is not None and not languages.is_strict_about(language, after):
-        return f"\nThis may not parse as {language.name} ({found[0]}): look at it again."
-    raise EditRefused(
-        f"Not written: {path} would not parse ({'; '.join(map(str, found))}). Correct the text and try again; a file "
-        "that is meant to be broken can be written with a command."
-    )
 
 
 @dataclass(frozen=True)

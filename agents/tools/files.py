@@ -15,8 +15,9 @@ from agents.sandbox.types import (
     SandboxPathError,
     SearchResult,
 )
-from agents.tools import editing
+from agents.tools import editing, syntax
 from agents.tools.registry import JSON, ToolContext, ToolResult, tool
+from agents.tools.syntax import Draft
 from mcc.core.errors import DomainError
 
 SHOWN_LINES: Final = 400
@@ -109,6 +110,7 @@ def search(context: ToolContext, pattern: str, path: str = "", glob: str = "") -
     },
     roles=[Role.CODER],
 )
+@syntax.refusing_once
 def edit(context: ToolContext, path: str, old: str, new: str, **options: bool) -> ToolResult:
     """``options`` is only ``all``: as a parameter it would hide the built-in."""
     path = writable(context, path)
@@ -118,11 +120,11 @@ def edit(context: ToolContext, path: str, old: str, new: str, **options: bool) -
     except SandboxPathError as error:
         raise likely(sandbox, path, error) from None
     change = editing.replace(before, old, new, every=options.get("all", False), again=context.again)
-    doubt = editing.refuse_new_syntax_error(path, before, change.text)
+    (note,) = syntax.examined(context, [Draft(path, before, change.text)])
     sandbox.write_file(path, change.text.encode())
     loosely = " (white space differed from what you quoted; the file's was kept)" if change.loosely else ""
     times = f" in {change.count} places" if change.count > 1 else ""
-    return ToolResult(f"Edited {path}{times}{loosely}.{doubt}", detail=_detail(path, before, change.text))
+    return ToolResult(f"Edited {path}{times}{loosely}.{note}", detail=_detail(path, before, change.text))
 
 
 @tool(
@@ -141,17 +143,18 @@ def edit(context: ToolContext, path: str, old: str, new: str, **options: bool) -
     },
     roles=[Role.CODER, Role.TESTER],
 )
+@syntax.refusing_once
 def create(context: ToolContext, path: str, content: str, overwrite: bool = False) -> ToolResult:
     path = writable(context, path)
     sandbox = context.workplace.sandbox()
     before = _text_if_any(sandbox, path)
     if before == content:
         return ToolResult(f"{path} already has this content.", detail={"path": path, "added": 0, "removed": 0})
-    doubt = editing.refuse_new_syntax_error(path, before, content)
+    (note,) = syntax.examined(context, [Draft(path, before, content)])
     sandbox.write_file(path, content.encode(), overwrite=overwrite)
     verb = "Created" if before is None else "Replaced"
     lines = len(content.splitlines())
-    return ToolResult(f"{verb} {path} ({lines} lines).{doubt}", detail=_detail(path, before or "", content))
+    return ToolResult(f"{verb} {path} ({lines} lines).{note}", detail=_detail(path, before or "", content))
 
 
 def inside(path: str) -> str:
