@@ -9,12 +9,15 @@ is no evidence.
     no_progress    no file of the work changed                                           12            24
 
 At the first number the model is told, once; at the second it does not get out by itself any more (``runner.cuts``).
+
+Files change by commands, too. Whether they did is looked at in the sandbox (``is_look_due``) when something repeats
+itself, and now and then while nothing seems to change: an ordinary step pays nothing for it.
 """
 
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
@@ -23,7 +26,7 @@ from typing import Any, Final
 from agents import lenient
 from agents.models import Message, Run, Rung
 from agents.sandbox.types import Ending as CommandEnding
-from agents.tools.registry import CHANGING_TOOLS
+from agents.tools.registry import CHANGING_TOOLS, ToolResult
 
 WRITING_TOOLS: Final = frozenset({"edit", "apply_patch"})
 """Who has one of them is there to change files. A Tester may ``create`` tests, and need not."""
@@ -32,6 +35,8 @@ IDLE_STEPS: Final = 12
 """Steps without a visible change after which the files themselves are looked at, each time."""
 LOOK_BACK: Final = 12
 """Steps among which the same one is looked for."""
+ENDING: Final = "ending"
+"""What the result of a command tells, whatever the model called the tool."""
 TIMEOUT: Final = CommandEnding.TIMEOUT.value
 NO_OUTPUT: Final = "(no output)"
 
@@ -68,24 +73,34 @@ class Circle:
         return f"\n\n[Mission Control: {self.what}. {_ADVICE[self.kind]}]"
 
 
-def noticed(results: Sequence[Message]) -> Circle | None:
-    """Return the circle in which ``results``, oldest first, end; the worst of several, None when there is none."""
+def noticed(results: Sequence[Message], tools: Collection[str]) -> Circle | None:
+    """Return the circle in which ``results``, oldest first, end; the worst of several, None when there is none.
+
+    ``tools`` are those of the run: who has none to write with need not change anything.
+    """
     steps = [list(rows) for _, rows in groupby(results, key=lambda row: row.step)]
     if not steps:
         return None
-    found = [circle for circle in _circles(steps) if circle.is_new or circle.is_hopeless]
+    found = [circle for circle in _circles(steps, tools) if circle.is_new or circle.is_hopeless]
     return max(found, key=lambda circle: circle.is_hopeless, default=None)
 
 
-def _circles(steps: list[list[Message]]) -> Iterator[Circle]:
+def _circles(steps: list[list[Message]], tools: Collection[str]) -> Iterator[Circle]:
     for kind, count in _COUNTS.items():
-        yield _circle(kind, count(steps), _TOLD_AT[kind], _HOPELESS_AT[kind])
+        if kind != Kind.NO_PROGRESS or WRITING_TOOLS.intersection(tools):
+            yield _circle(kind, count(steps), _TOLD_AT[kind], _HOPELESS_AT[kind])
     for period in (2, 3):
         yield _circle(Kind.ALTERNATION, _in_turn(steps, period), 2 * period, 3 * period)
 
 
 def _circle(kind: Rung.Noticed, count: int, told_at: int, hopeless_at: int) -> Circle:
     return Circle(kind, count, is_new=count == told_at, is_hopeless=count >= hopeless_at)
+
+
+def marks(name: str, raw_arguments: str, result: ToolResult) -> dict[str, str]:
+    """Return the prints by which a call with its result is known again."""
+    error = error_print(name, result.text, result.detail, is_error=result.is_error)
+    return {"fingerprint": fingerprint(name, raw_arguments, result.text), **({"error": error} if error else {})}
 
 
 def fingerprint(name: str, raw_arguments: str, result: str) -> str:
@@ -104,8 +119,21 @@ def error_print(name: str, result: str, detail: dict[str, Any], *, is_error: boo
     return _print(f"{name}\0{_plain(result)}") if failed and not result.startswith(NO_OUTPUT) else ""
 
 
-def is_look_due(run: Run, results: Sequence[Message], tool: str) -> bool:
-    """Whether it is time, after a call of ``tool``, to look whether files changed by other means than our tools."""
+def is_look_due(run: Run, results: Sequence[Message], tool: str, marks: dict[str, str]) -> bool:
+    """Whether it is time, after a call of ``tool`` known by ``marks``, to look whether files changed by commands."""
+    if not run.workplace or "run" not in run.tools:
+        return False
+    return _is_repeated(run, results, tool, marks) or _is_idle(run, results, tool)
+
+
+def _is_repeated(run: Run, results: Sequence[Message], tool: str, marks: dict[str, str]) -> bool:
+    """Whether the same was seen before, and a command may have changed files since."""
+    recent = [row for row in results if (row.step or 0) >= run.step - LOOK_BACK]
+    has_command = tool == "run" or any(ENDING in row.detail for row in recent)
+    return has_command and any(row.detail.get(name) == print_ for row in recent for name, print_ in marks.items())
+
+
+def _is_idle(run: Run, results: Sequence[Message], tool: str) -> bool:
     if tool not in LOOKING_TOOLS or not WRITING_TOOLS.intersection(run.tools) or not results:
         return False
     mark = next((row for row in reversed(results) if "tree" in row.detail or _changed(row)), results[0])
@@ -138,15 +166,26 @@ def _steps_with(steps: list[list[Message]], name: str, print_: str) -> int:
     """Return in how many of the newest steps a result has that print, back to the last change of a file.
 
     The same command after an edit is no repetition, whatever it says; nor is the same call twice in one answer, whose
-    model had not seen the result.
+    model had not seen the result. Where only the call itself was made again, what changed is its own doing: a report, a
+    cache that git does not ignore.
     """
-    count = 0
-    for rows in steps[: -LOOK_BACK - 1 : -1]:
-        if any(row.detail.get(name) == print_ for row in rows):
-            count += 1
-        elif any(map(_changed, rows)):
+    rows = [row for rows in steps[: -LOOK_BACK - 1 : -1] for row in reversed(rows)]
+    own = next((row.detail.get("fingerprint") for row in rows if row.detail.get(name) == print_), None)
+    found, tree, has_other = set[int | None](), "", False
+    for row in rows:
+        if row.detail.get(name) == print_:
+            is_other = row.detail.get("fingerprint") != own
+            seen = row.detail.get("tree")
+            if seen and tree and seen != tree and (has_other or is_other):
+                break
+            found.add(row.step)
+            if seen:
+                tree, has_other = seen, is_other
+        elif _changed(row):
             break
-    return count
+        else:
+            has_other = has_other or ENDING in row.detail
+    return len(found)
 
 
 def _in_turn(steps: list[list[Message]], period: int) -> int:
@@ -161,35 +200,34 @@ def _in_turn(steps: list[list[Message]], period: int) -> int:
 
 
 def _timeouts(steps: list[list[Message]]) -> int:
-    """Return how many of the newest commands ran out of time, one after the other."""
+    """Return in how many of the newest steps with commands all of them ran out of time."""
     count = 0
     for rows in reversed(steps):
-        endings = [row.detail.get("ending") for row in rows if row.tool_name == "run"]
-        if endings and endings != [TIMEOUT] * len(endings):
+        endings = {row.detail[ENDING] for row in rows if ENDING in row.detail}
+        if endings - {TIMEOUT}:
             break
-        count += len(endings)
+        count += bool(endings)
     return count
 
 
 def _idle(steps: list[list[Message]]) -> int:
-    """Return through how many steps the files are known to be the same, when that was just looked at."""
-    first = last = None
-    for rows in reversed(steps):
-        for row in reversed(rows):
-            if _changed(row):
-                return _between(first, last)
-            if tree := row.detail.get("tree"):
-                last = last or row
-                if tree != last.detail["tree"]:
-                    return _between(first, last)
-                first = row
-        if last is None:
-            return 0
-    return _between(first, last)
+    """Return through how many steps the files are known to be the same, when that was just looked at.
 
-
-def _between(first: Message | None, last: Message | None) -> int:
-    return (last.step or 0) - (first.step or 0) if first and last else 0
+    Looks do not come at fixed steps: the one that finds a dozen passed says a dozen, so that the model is told first.
+    """
+    tree, looks = "", list[int]()
+    for row in (row for rows in reversed(steps) for row in reversed(rows)):
+        seen = row.detail.get("tree")
+        if _changed(row) or (seen and tree and seen != tree):
+            break
+        if seen and row.step not in looks:
+            tree = seen
+            looks.append(row.step or 0)
+    if not looks or looks[0] != steps[-1][-1].step:
+        return 0
+    before, now = looks[1:2], looks[0] - looks[-1]
+    was_told = bool(before) and before[0] - looks[-1] >= IDLE_STEPS
+    return now if was_told else min(now, IDLE_STEPS)
 
 
 _COUNTS: Final[dict[Rung.Noticed, Callable[[list[list[Message]]], int]]] = {

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import jsonschema
@@ -111,10 +111,12 @@ class Order:
     arguments: dict[str, Any]
     repairs: tuple[str, ...] = ()
 
-    @property
-    def note(self) -> str:
-        """What is added to the result, so that the model does better next time; "" when nothing was repaired."""
-        return REPAIRED.format(repairs="; ".join(self.repairs)) if self.repairs else ""
+    def with_note(self, result: registry.ToolResult) -> registry.ToolResult:
+        """Return ``result`` with word of the repairs, so that the model does better next time."""
+        if not self.repairs:
+            return result
+        note = REPAIRED.format(repairs="; ".join(self.repairs))
+        return replace(result, text=result.text + note, detail={**result.detail, "repairs": list(self.repairs)})
 
 
 def order_of(name: str, raw: str, allowed: Iterable[str], *, may_be_cut: bool = False) -> Order:

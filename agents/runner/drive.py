@@ -9,7 +9,6 @@ import logging
 import threading
 import time
 from concurrent.futures import Executor
-from dataclasses import replace
 from itertools import zip_longest
 
 from agents import circles, condensing, context, gateway, guards, window
@@ -142,7 +141,7 @@ class Drive:
         )
         history.size = call.bytes_bound
         cut = cuts.shortening(history)
-        if (circle := circles.noticed(history.results(run))) and circle.is_hopeless:
+        if (circle := circles.noticed(history.results(run), run.tools)) and circle.is_hopeless:
             cut = await self._db.run(cuts.climb, run, history, circle)
             if isinstance(cut, Ending):
                 await self._db.run(ladder.end, self.lease, run, history, circle, cut, self._rest.worked_ms())
@@ -241,24 +240,28 @@ class Drive:
         except guards.BadCall as problem:
             return Done(call, ToolResult(str(problem), is_error=True), 0, bad=True)
 
-        is_look_due = circles.is_look_due(run, history.results(run), order.tool.name)
+        results = history.results(run)
 
         def work() -> ToolResult:
             caller = ToolContext(run, call.id, place.of(run), self._cancel, again=call.id == self._begun)
-            result = order.tool.function(caller, **order.arguments)
-            return hands.with_tree(result, place.of(run)) if is_look_due else result
+            return order.tool.function(caller, **order.arguments)
+
+        def carry_out() -> ToolResult:
+            result = order.with_note(hands.answered(work))
+            is_over = result.outcome is not None or result.waits_for
+            marks = circles.marks(call.name, call.arguments, result)
+            if is_over or not circles.is_look_due(run, results, order.tool.name, marks):
+                return result
+            return hands.with_tree(result, place.of(run), self._cancel)
 
         async with self._threads.one(turns.project_of(run)):
-            future = asyncio.get_running_loop().run_in_executor(self._tools, hands.answered, work)
+            future = asyncio.get_running_loop().run_in_executor(self._tools, carry_out)
             try:
                 result = await asyncio.shield(future)
             except asyncio.CancelledError:
                 # The thread was told; what it still brings to an end has happened and is written down.
                 await asyncio.wait({future})
                 result = future.result()
-        if order.repairs:
-            detail = {**result.detail, "repairs": list(order.repairs)}
-            result = replace(result, text=result.text + order.note, detail=detail)
         return Done(call, result, round(1_000 * (time.monotonic() - started)))
 
 

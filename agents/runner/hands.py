@@ -3,11 +3,12 @@
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from threading import Event
 from typing import Final
 
 from django.db import close_old_connections
 
-from agents.errors import Interrupted
+from agents.errors import Interrupted, NotReady
 from agents.sandbox.types import SandboxError
 from agents.tools.registry import ToolResult
 from agents.workplaces import Workplace
@@ -38,11 +39,18 @@ def answered(work: Callable[[], ToolResult]) -> ToolResult:
         close_old_connections()
 
 
-def with_tree(result: ToolResult, workplace: Workplace) -> ToolResult:
-    """Return ``result`` with a short name for the state of the work's files, as git sees them; "" if there is none."""
-    limits = replace(workplace.sandbox().spec.limits, wall_s=TREE_WALL_S)
-    seen = workplace.sandbox().sh(TREE, limits=limits)
-    return replace(result, detail={**result.detail, "tree": seen.text[:16] if seen.ok else ""})
+def with_tree(result: ToolResult, workplace: Workplace, cancel: Event | None = None) -> ToolResult:
+    """Return ``result`` with a short name for the state of the work's files, as git sees them; "" if there is none.
+
+    What was carried out is not lost because nobody can look now.
+    """
+    try:
+        limits = replace(workplace.sandbox().spec.limits, wall_s=TREE_WALL_S)
+        seen = workplace.sandbox().sh(TREE, limits=limits, cancel=cancel)
+        tree = seen.text[:16] if seen.ok else ""
+    except (DomainError, ProviderError, NotReady):
+        tree = ""
+    return replace(result, detail={**result.detail, "tree": tree})
 
 
 def map_of(workplace: Callable[[], Workplace]) -> str:

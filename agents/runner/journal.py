@@ -151,7 +151,7 @@ def store_result(
         artifact=_artifact(result),
         duration_ms=done.duration_ms,
     )
-    circle = None if following else circles.noticed([*history.results(run), message])
+    circle = None if following else circles.noticed([*history.results(run), message], run.tools)
     tells = circle is not None and not circle.is_hopeless
     message.content = storable(result.text + (circle.note if circle and tells else ""))
     if following is None:
@@ -170,14 +170,13 @@ def store_result(
 
 
 def _detail(done: Done) -> JSON:
-    """Return what the journal keeps of a result beside its words; see ``agents.circles`` for the prints."""
+    """Return what the journal keeps of a result beside its words; see ``agents.circles`` for the marks."""
     call, result = done.call, done.result
-    error = circles.error_print(call.name, result.text, result.detail, is_error=result.is_error)
-    marks = {"error": error, "malformed": done.bad}
+    malformed = {"malformed": True} if done.bad else {}
     return {
         **_storable_detail(result.detail),
-        "fingerprint": circles.fingerprint(call.name, call.arguments, result.text),
-        **{name: value for name, value in marks.items() if value},
+        **circles.marks(call.name, call.arguments, result),
+        **malformed,
     }
 
 

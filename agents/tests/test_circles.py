@@ -37,14 +37,14 @@ def renumbered(*parts: list[Message]) -> list[Message]:
     return found
 
 
-def kind_of(results: list[Message]) -> tuple[str, int, bool] | None:
-    circle = circles.noticed(results)
+def kind_of(results: list[Message], *tools: str) -> tuple[str, int, bool] | None:
+    circle = circles.noticed(results, tools or ("edit", "run"))
     return circle and (circle.kind.value, circle.count, circle.is_hopeless)
 
 
 def test_nothing_is_no_circle():
-    assert circles.noticed([]) is None
-    assert circles.noticed(rows(("run", "a"))) is None
+    assert kind_of([]) is None
+    assert kind_of(rows(("run", "a"))) is None
 
 
 def test_a_repetition_is_recognised_whatever_the_spelling_and_the_clock():
@@ -108,7 +108,50 @@ def test_three_steps_in_turn():
 
 def test_tests_that_are_run_after_different_edits_are_work():
     parts = [part for n in range(6) for part in (edits(f"e{n}"), rows(("run", "1 failed"), error="1 failed"))]
-    assert circles.noticed(renumbered(*parts)) is None
+    assert kind_of(renumbered(*parts)) is None
+
+
+def by_commands(*trees: str, error: str = "") -> list[Message]:
+    """Tests that fail in the same way, each after another command; ``trees``: the files after each, as far as seen."""
+    steps = []
+    for number, tree in enumerate(trees):
+        steps += rows(("run", f"sed {number}"), ending="exited")
+        steps += rows(("run", f"pytest {number}" if error else "pytest"), ending="exited", tree=tree, error=error)
+    return renumbered(steps)
+
+
+@pytest.mark.parametrize("error", ["", "1 failed"])
+def test_tests_that_are_run_after_files_were_changed_by_commands_are_work(error):
+    assert kind_of(by_commands("", "a", "b", "c", "d", "e", error=error)) is None
+
+
+def test_commands_between_that_changed_no_file_hide_no_repetition():
+    assert kind_of(by_commands("", "a", "a")) == ("same_call", 3, False)
+    assert kind_of(by_commands("", "a", "b", "b", "b", "b")) == ("same_call", 4, True)
+    assert kind_of(by_commands("", "a", "a", "a", "a", error="1 failed")) == ("same_error", 5, True)
+
+
+def test_what_the_repeated_call_changes_itself_hides_no_repetition():
+    again = [rows(("run", "pytest --cov"), ending="exited", tree=tree) for tree in "abcd"]
+    assert kind_of(renumbered(*again)) == ("same_call", 4, True)
+    changed = rows(("run", "sed"), ending="exited")
+    assert kind_of(renumbered(*again[:3], changed, again[3])) is None
+
+
+def test_the_change_may_stand_in_the_same_answer_or_in_the_same_command():
+    together = by_commands("", "a", "b", "c", "d")
+    for row in together:
+        row.step //= 2
+    assert kind_of(together) is None
+    one = [
+        rows(("run", f"sed {n} && pytest"), ending="exited", error="1 failed", tree=tree)
+        for n, tree in enumerate("abcdef")
+    ]
+    assert kind_of(renumbered(*one)) is None
+    edited = renumbered(*[edits(f"e{n}") + rows(("run", "pytest")) for n in range(5)])
+    for row in edited:
+        row.step //= 2
+    assert kind_of(edited) is None
 
 
 @pytest.mark.parametrize(("times", "found"), [(2, None), (3, False), (4, None), (5, True)])
@@ -136,6 +179,18 @@ def test_commands_that_run_out_of_time_in_a_row():
     assert kind_of(renumbered(late, done)) is None
 
 
+def test_commands_of_one_answer_that_run_out_of_time_count_once():
+    late = rows(*[("run", str(n)) for n in range(8)], ending="timeout")
+    for row in late:
+        row.step = 0
+    assert kind_of(late) is None
+    for row, step in zip(late, [0, 0, 0, 0, 1, 1, 2, 2], strict=True):
+        row.step = step
+    assert kind_of(late) == ("timeouts", 3, False)
+    late[-1].detail["ending"] = "exited"
+    assert kind_of(late) is None
+
+
 def reading(steps: int, **trees: str) -> list[Message]:
     """Steps that all read something else; ``trees``: what was seen of the files after step ``s<number>``."""
     results = rows(*[("view", str(n)) for n in range(steps)])
@@ -149,18 +204,40 @@ def test_no_progress_is_seen_in_the_files_themselves():
     assert kind_of(reading(37, s12="x", s24="x", s36="x")) == ("no_progress", 24, True)
     assert kind_of(reading(37, s12="x", s24="x", s36="y")) is None, "a command changed them"
     assert kind_of(reading(26, s12="x", s24="x")) is None, "it was told a step ago"
+    assert kind_of(reading(26, s10="x", s14="x", s25="x")) == ("no_progress", 12, False), "looks come when they come"
+    assert kind_of(reading(30, s10="x", s25="x", s29="x")) is None, "it was told four steps ago"
+    assert kind_of(reading(37, s10="x", s36="x")) == ("no_progress", 12, False), "it is told first"
+    assert kind_of(reading(37, s12="x", s24="x", s36="x"), "create", "run") is None, "who writes nothing need not"
     assert kind_of(renumbered(reading(25, s12="x", s24="x"), edits("e"), reading(13, s12="x"))) is None
 
 
+def is_due(run: Run, results: list[Message], tool: str, mark: str = "new", error: str = "") -> bool:
+    return circles.is_look_due(run, results, tool, {"fingerprint": mark, **({"error": error} if error else {})})
+
+
 def test_the_files_are_looked_at_each_dozen_steps_without_a_change():
-    coder, reviewer = Run(step=13, tools=["edit", "run", "view"]), Run(step=13, tools=["run", "view"])
-    assert circles.is_look_due(coder, reading(12), "view")
-    assert not circles.is_look_due(coder, reading(12), "ask")
-    assert not circles.is_look_due(reviewer, reading(12), "view")
-    assert not circles.is_look_due(coder, renumbered(reading(5), edits("e"), reading(6)), "view")
-    assert not circles.is_look_due(coder, reading(12, s11="x"), "view")
+    coder = Run(step=13, tools=["edit", "run", "view"], workplace="desk:1")
+    reviewer = Run(step=13, tools=["run", "view"], workplace="desk:1")
+    assert is_due(coder, reading(12), "view")
+    assert not is_due(coder, reading(12), "ask")
+    assert not is_due(reviewer, reading(12), "view")
+    assert not is_due(coder, renumbered(reading(5), edits("e"), reading(6)), "view")
+    assert not is_due(coder, reading(12, s11="x"), "view")
     coder.step = 12
-    assert not circles.is_look_due(coder, reading(11), "view")
+    assert not is_due(coder, reading(11), "view")
+
+
+def test_the_files_are_looked_at_as_soon_as_something_repeats_itself_that_commands_may_have_changed():
+    tester = Run(step=3, tools=["run", "view"], workplace="desk:1")
+    failed = renumbered(rows(("run", "pytest"), ending="exited", error="e"), rows(("run", "sed"), ending="exited"))
+    assert is_due(tester, failed, "run", "run pytest")
+    assert is_due(tester, failed, "run", "another", error="e")
+    assert not is_due(tester, failed, "run", "another", error="f")
+    assert is_due(tester, renumbered(rows(("view", "x")), failed[1:]), "view", "view x")
+    assert not is_due(tester, rows(("view", "x"), ("view", "y")), "view", "view x"), "nothing can have changed"
+    tester.step = 3 + circles.LOOK_BACK
+    assert not is_due(tester, failed, "run", "run pytest"), "it is too long ago"
+    assert not is_due(Run(step=3, tools=["run"]), failed, "run", "run pytest"), "there are no files"
 
 
 @pytest.fixture

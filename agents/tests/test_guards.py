@@ -9,7 +9,7 @@ ALLOWED = ["jot", "submit_jot"]
 
 def test_good_arguments_are_given_to_the_tool():
     order = guards.order_of("jot", '{"text": "hello"}', ALLOWED)
-    assert (order.tool.name, order.arguments, order.note) == ("jot", {"text": "hello"}, "")
+    assert (order.tool.name, order.arguments, order.repairs) == ("jot", {"text": "hello"}, ())
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from agents.errors import Interrupted
 from agents.models import Run
 from agents.record import record
+from agents.rehearsal.plays import Turn
 from agents.runner import hands
 from agents.sandbox import choice, places
 from agents.sandbox.types import Sandbox, SandboxPathError, SandboxSpec
@@ -502,6 +503,46 @@ def test_a_look_at_the_files_tells_whether_any_changed(desk):
     assert tree() == "", "nothing is known of what git does not see"
 
 
+GIT = "git init -q . && git add -A && git -c user.name=a -c user.email=a@b commit -qm one"
+FAILING = "echo '1 failed in 0.12s'; exit 1"
+
+
+def failing_tests_between(*between: str) -> list[Turn]:
+    """Tests that fail in the same way, with other commands in between."""
+    return [call("run", command=GIT), *[call("run", command=each) for one in between for each in (one, FAILING)]]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_changes_files_by_commands_between_failing_tests_is_left_to_work(desk, settings):
+    settings.MCC_REHEARSAL_LATENCY_S = 0
+    turns = failing_tests_between(*[f"sed -i '$a # {number}' src/app.py" for number in range(6)])
+    with rehearsed(*turns, call("submit_jot")) as order:
+        run = start(order, workplace=f"desk:{desk.name}")
+        with hosted(QUICK):
+            until(lambda: finished(run), 30)
+    left = book(run)
+    assert (left.run.outcome, left.run.rungs.count()) == ("submitted", 0)
+    assert "Mission Control" not in "".join(row.content for row in left.results)
+    trees = [row.detail.get("tree") for row in left.results]
+    looked = [place for place, tree in enumerate(trees) if tree is not None]
+    assert looked == [4, 6, 8, 10, 12], "an ordinary step pays nothing"
+    assert len({trees[place] for place in looked}) == 5
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_only_looks_round_between_failing_tests_is_told_and_starts_afresh(desk, settings):
+    settings.MCC_REHEARSAL_LATENCY_S = 0
+    turns = failing_tests_between("ls", "cat src/app.py", "git log --oneline | wc -l", "pwd")
+    with rehearsed(*turns, call("submit_jot")) as order:
+        run = start(order, workplace=f"desk:{desk.name}")
+        with hosted(QUICK):
+            until(lambda: run.rungs.count() == 2 or finished(run), 30)
+            runs.cancel(run, reason="")
+            until(lambda: finished(run), 10)
+    rungs = [(rung.noticed, rung.count, rung.done) for rung in run.rungs.order_by("pk")]
+    assert rungs[:2] == [("same_call", 3, "told"), ("same_call", 4, "fresh_context")]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_run_of_a_model_that_patches_is_offered_the_patch_and_uses_it(desk, settings):
     settings.MCC_REHEARSAL_LATENCY_S = 0
@@ -536,8 +577,8 @@ def test_a_coder_who_changes_nothing_is_told_and_then_taken_out_of_it(desk, sett
     assert desk.sandbox().sh("git init -q . && git add -A && git -c user.name=a -c user.email=a@b commit -qm one").ok
     desk.close()
     agent = workbench.make_agent(tools=["run", "view", "edit"])
-    reads = [call("view", path="src/app.py", start=1, end=n + 1) for n in range(12)]
-    turns = [call("run", command=f"echo {n}") if n % 3 else reads[n // 4] for n in range(40)]
+    reads = [call("view", path="src/app.py", start=1, end=n + 1) for n in range(14)]
+    turns = [call("run", command=f"echo {n}") if n % 3 else reads[n // 3] for n in range(40)]
     with rehearsed(*turns) as order:
         run = start(order, agent, workplace=f"desk:{desk.name}")
         with hosted():
