@@ -16,7 +16,6 @@ from budgets.services.accounts import global_account
 Source = Reconciliation.Source
 SHOWN = 6
 RECENT = timedelta(days=30)
-LONG = timedelta(hours=1)
 WEEK = timedelta(days=7)
 
 
@@ -78,14 +77,13 @@ def off(found: Sequence[Check]) -> list[Reconciliation]:
 
 def bill() -> Bill:
     """Seven queries."""
-    now, found = timezone.now(), checks()
-    presumed = Usage.objects.filter(at__gte=now - RECENT, cost_source=Usage.Source.PRESUMED).select_related("hold")
-    lost = Hold.objects.open().filter(state=Hold.State.UNRESOLVED, created_at__lt=now - LONG)
+    found, since = checks(), timezone.now() - RECENT
+    presumed = Usage.objects.filter(at__gte=since, cost_source=Usage.Source.PRESUMED).select_related("hold")
     return Bill(
         checks=found,
         off=off(found),
         presumed=list(presumed.order_by("-at")[:SHOWN]),
-        unresolved=list(lost.order_by("created_at")[:SHOWN]),
+        unresolved=list(Hold.objects.long_lost()[:SHOWN]),
         is_managed=Reconciliation.objects.filter(source=Source.ACTIVITY).exists(),
     )
 

@@ -15,7 +15,6 @@ from mcc.core.doctor import Finding, check, fail, ok, warn
 from mcc.core.money import NANOUSD, usd_display
 
 RECOUNTED = timedelta(days=2)
-LONG = timedelta(hours=1)
 
 
 @metrics.gauge("mcc_holds", "Calls whose cost is not known yet, by state.", label="state")
@@ -44,7 +43,7 @@ def books() -> Finding:
     wrong = audit.differences(since=timezone.now() - RECOUNTED)
     if wrong:
         return fail(f"{len(wrong)} numbers are not borne out by their lines: {wrong[0]}", "Report it: this is a bug.")
-    lost = Hold.objects.open().filter(state=Hold.State.UNRESOLVED, created_at__lt=timezone.now() - LONG)
+    lost = Hold.objects.long_lost()
     amount = lost.aggregate(total=Sum("amount_nanousd", default=0))["total"]
     if lost.exists():
         text = f"they balance; nobody knows yet what {lost.count()} lost calls cost, at most {usd_display(amount)}"

@@ -12,6 +12,7 @@ Nothing is set aside without being sent: a worker that dies in between leaves wh
 """
 
 from collections.abc import Collection
+from datetime import datetime, timedelta
 from typing import Self
 
 from django.db import models
@@ -32,6 +33,12 @@ class HoldQuerySet(models.QuerySet["Hold"]):
         """
         return self.filter(settled_at=None, state__in=Hold.OPEN)
 
+    def long_lost(self, *, now: datetime | None = None) -> Self:
+        """Those of `open` that `Hold.is_long_lost` is true of, the oldest first. ``now`` is now, except in tests."""
+        sent_before = (now or timezone.now()) - Hold.LONG
+        lost = self.open().filter(state=Hold.State.UNRESOLVED, created_at__lt=sent_before)
+        return lost.order_by("created_at", "pk")
+
     def on(self, accounts: "models.QuerySet[Account] | Collection[Account | int]") -> Self:
         """Those that count against any of ``accounts``. Not a join: the way in must be the holds, never the lines."""
         return self.filter(Exists(HoldLine.objects.filter(hold=OuterRef("pk"), account__in=accounts)))
@@ -47,6 +54,8 @@ class Hold(models.Model):
         RELEASED = "released"
 
     OPEN = (State.SENT, State.UNRESOLVED)
+    LONG = timedelta(hours=1)
+    """Longer than any call takes."""
 
     reference = models.CharField(max_length=120, unique=True, help_text="idempotency key: run:5/step:3/attempt:1")
     state = models.CharField(max_length=10, choices=State.choices, default=State.SENT)
@@ -80,6 +89,10 @@ class Hold(models.Model):
 
     def __str__(self) -> str:
         return f"{self.reference} {self.state}"
+
+    def is_long_lost(self, *, now: datetime | None = None) -> bool:
+        """Whether its answer was lost, and it was sent so long ago that nobody works on it any more."""
+        return self.state == self.State.UNRESOLVED and self.created_at < (now or timezone.now()) - self.LONG
 
 
 class HoldLine(models.Model):

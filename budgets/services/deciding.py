@@ -6,12 +6,11 @@ it is older than any call. Should its worker come back all the same, with a bill
 """
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db import transaction
 from django.db.models import Value
 from django.db.models.functions import Coalesce
-from django.utils import timezone
 
 from budgets.errors import HoldNotOpen
 from budgets.models import Hold, HoldDecision, HoldQuerySet, Usage
@@ -23,16 +22,12 @@ from mcc.core.models import User
 from mcc.core.money import usd_display
 
 Verdict = HoldDecision.Verdict
-OLD = timedelta(hours=1)
 
 
 def undecided(*, now: datetime | None = None) -> HoldQuerySet:
     """Return the holds that a person may decide, the oldest first."""
-    old = (now or timezone.now()) - OLD
-    lost = Hold.objects.open().filter(state=Hold.State.UNRESOLVED, created_at__lt=old)
     # Not IS NULL: a database without statistics would look for all that never had a name.
-    nameless = lost.alias(name=Coalesce("generation_id", Value(""))).filter(name="")
-    return nameless.order_by("created_at", "pk")
+    return Hold.objects.long_lost(now=now).alias(name=Coalesce("generation_id", Value(""))).filter(name="")
 
 
 def why_not(hold: Hold, *, now: datetime | None = None) -> str:
@@ -41,7 +36,7 @@ def why_not(hold: Hold, *, now: datetime | None = None) -> str:
         return f"It is {hold.state} already."
     if hold.generation_id:
         return "The provider has named it, so its record will tell what it cost."
-    if hold.state == Hold.State.SENT or hold.created_at >= (now or timezone.now()) - OLD:
+    if not hold.is_long_lost(now=now):
         return "Its worker may still be at it: it can be decided an hour after it was sent."
     return ""
 

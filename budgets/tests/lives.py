@@ -283,7 +283,7 @@ class Life(RuleBasedStateMachine):
             return
         call = data.draw(st.sampled_from(lost))
         how = {"reason": "seen in a log", "user": self.person, "amount_nanousd": call.amount, "now": self.now}
-        if call.at >= self.now - deciding.OLD:
+        if call.at >= self.now - Hold.LONG:
             with pytest.raises(InvalidInput):
                 deciding.decide(call.row, verdict, **how)
             return

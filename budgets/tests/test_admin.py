@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import reverse
 from django.utils import timezone
 
-from budgets.models import Account, Bucket, Limit, Price
+from budgets.models import Account, Bucket, Hold, Limit, Price
 from budgets.services import deciding, ledger, price_list, reconciling
 from budgets.tests.factories import limited, make_account, make_hold, make_price, spend
 
@@ -22,7 +22,7 @@ def address(model, page: str, *keys: int) -> str:
 def test_nobody_adds_changes_or_deletes_a_line_of_the_books(model, admin_client, admin_user) -> None:
     spend(limited(10), cost=10)
     reconciling.compare("acme", 10)
-    lost = make_hold(at=timezone.now() - 2 * deciding.OLD)
+    lost = make_hold(at=timezone.now() - 2 * Hold.LONG)
     ledger.lose(lost)
     deciding.decide(lost, "nothing_sent", reason="seen in a log", user=admin_user)
     row = model.objects.first()

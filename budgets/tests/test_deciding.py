@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from budgets import audit
+from budgets import audit, reading, vitals
 from budgets.errors import HoldNotOpen
 from budgets.models import Alert, Bucket, Hold, HoldDecision, Usage
 from budgets.services import accounts, deciding, ledger
@@ -82,6 +82,8 @@ def test_only_what_no_worker_and_no_record_can_tell_of_is_decided(petra) -> None
     lost, older = make_lost(), make_lost(hours=3)
 
     assert list(deciding.undecided()) == [older, lost]
+    assert list(reading.bill().unresolved) == [older, named, lost]
+    assert "what 3 lost calls cost" in vitals.books().text
     for hold, reason in ((under_way, "worker"), (young, "worker"), (named, "record")):
         assert reason in deciding.why_not(Hold.objects.get(pk=hold.pk))
         with pytest.raises(InvalidInput, match=reason):
