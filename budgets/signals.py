@@ -15,6 +15,9 @@ account_frozen = Signal()
 account_thawed = Signal()
 """Spending on an account was allowed again. Sent with ``account`` (Account)."""
 
+hold_decided = Signal()
+"""A person said what became of a lost call: what it held beyond that is free. Sent with ``decision`` (HoldDecision)."""
+
 hold_overrun = Signal()
 """A call cost more than was set aside for it. Sent with ``usage`` (Usage)."""
 

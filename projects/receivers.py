@@ -7,7 +7,7 @@ from django.dispatch import receiver
 from agents.models import Run
 from agents.signals import run_finished, run_waiting, supply_changed
 from budgets.models import Account
-from budgets.signals import account_frozen, account_thawed, limit_changed
+from budgets.signals import account_frozen, account_thawed, hold_decided, limit_changed
 from mcc.core.queue import enqueue
 from projects.models import Issue, IssueStatus, Project, Task, TaskStatus, Transition
 from projects.services import money, news, supply, tidying
@@ -56,9 +56,9 @@ def ask_for_money(sender: type[Run], run: Run, **kwargs: object) -> None:
                 money.ask_for(project)
 
 
-@receiver(limit_changed, dispatch_uid="projects.go_on_with_the_money")
-def go_on_with_the_money(sender: type[Account], account: Account, **kwargs: object) -> None:
-    """Wake who waited for this, and void the questions that it answers, wherever it was changed."""
+@receiver([limit_changed, hold_decided], dispatch_uid="projects.go_on_with_the_money")
+def go_on_with_the_money(sender: type[object], **kwargs: object) -> None:
+    """Wake who waited for this, and void the questions that it answers, wherever a person freed money."""
     if money.is_short():
         enqueue("projects.tasks.look_at_shortages")
 

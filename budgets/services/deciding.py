@@ -7,6 +7,7 @@ it is older than any call. Should its worker come back all the same, with a bill
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from django.db import transaction
 from django.db.models import Value
@@ -16,6 +17,7 @@ from budgets.errors import HoldNotOpen
 from budgets.models import Hold, HoldDecision, HoldQuerySet, Usage
 from budgets.services import ledger
 from budgets.services.bill import unexplained
+from budgets.signals import hold_decided
 from mcc.core import audit
 from mcc.core.errors import InvalidInput
 from mcc.core.models import User
@@ -52,9 +54,8 @@ def decide(
     charged: Callable[[Usage], None] = lambda _: None,
     now: datetime | None = None,
 ) -> HoldDecision:
-    """Settle ``hold`` as ``user`` says. ``charged`` hears of a charge, in the transaction that makes it.
-
-    ``now`` is now, except in tests. Raises InvalidInput, and HoldNotOpen when it is settled.
+    """Settle ``hold`` as ``user`` says, and send ``hold_decided``. ``charged`` hears of a charge, in the transaction
+    that makes it. ``now`` is now, except in tests. Raises InvalidInput, and HoldNotOpen when it is settled.
     """
     # Until this commits, nobody names or settles it.
     hold = Hold.objects.select_for_update().get(pk=hold.pk)
@@ -77,7 +78,10 @@ def decide(
         "reason": reason,
     }
     audit.record(user, "budgets.decide_hold", f"budgets.hold:{hold.pk}", detail)
-    return HoldDecision.objects.create(hold=hold, verdict=verdict, charged_nanousd=amount, reason=reason, user=user)
+    said = {"verdict": verdict, "charged_nanousd": amount, "reason": reason, "user": user}
+    decision = HoldDecision.objects.create(hold=hold, **said)
+    transaction.on_commit(partial(hold_decided.send_robust, HoldDecision, decision=decision))
+    return decision
 
 
 def _amount(hold: Hold, verdict: str, reason: str, amount_nanousd: int | None) -> int:

@@ -13,7 +13,7 @@ from agents.runner.states import Wait
 from agents.services import runs
 from budgets import periods
 from budgets.models import Limit
-from budgets.services import accounts
+from budgets.services import accounts, ledger
 from budgets.tests import factories as books
 from mcc.core.errors import InvalidInput, NotAllowed
 from mcc.core.models import User
@@ -290,6 +290,37 @@ def test_a_limit_that_is_changed_on_its_page_wakes_who_waited_at_once(
     assert not Request.objects.open().exists()
     issue.refresh_from_db()
     assert not issue.blocked
+
+
+@pytest.mark.parametrize(
+    ("decision", "expected"),
+    [
+        ({"verdict": "nothing_sent"}, "queued"),
+        ({"verdict": "charge_amount", "amount_usd": "0.10"}, "queued"),
+        ({"verdict": "charge_hold"}, "waiting"),
+    ],
+)
+def test_what_a_decided_call_gives_back_wakes_who_waited_for_it_at_once(
+    boss, client, decision, expected, django_capture_on_commit_callbacks
+):
+    issue = at_work()
+    run = coding_runs(issue)[0]
+    limit = accounts.set_limit(issue.account, NANOUSD, period="total")
+    lost = books.make_hold(issue.account, amount=NANOUSD, at=timezone.now() - timedelta(hours=2))
+    ledger.lose(lost)
+    starve(run, limit, NANOUSD // 2)
+    look(issue)
+    client.force_login(boss)
+    OrmQ.objects.all().delete()
+
+    with django_capture_on_commit_callbacks(execute=True):
+        answered = client.post(f"/calls/lost/{lost.pk}/", decision | {"reason": "as the bill says"})
+    assert answered.status_code == 302
+    assert [job.task["func"] for job in OrmQ.objects.all()].count("projects.tasks.look_at_shortages") == 1
+    tasks.look_at_shortages()
+
+    assert status(run) == expected
+    assert Request.objects.open().exists() == (expected == "waiting")
 
 
 def test_a_limit_that_concerns_nobody_who_waits_rings_nobody(boss, django_capture_on_commit_callbacks):
