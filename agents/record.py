@@ -80,8 +80,9 @@ def _done(conversation: Conversation, until: int) -> Iterable[_Entry]:
 
 
 def _enter(entries: dict[tuple[str, str], _Entry], row: Message, raw: str) -> None:
-    name = row.tool_name
-    if name in LOOKING or (row.is_error and name != "run"):
+    name, ending = row.tool_name, row.detail.get("ending")
+    # A command that was carried out tells how it ended, whatever it did; what else is an error was refused.
+    if name in LOOKING or (row.is_error and ending is None):
         return
     said = guards.readable(raw)
     if name in CHANGING_TOOLS:
@@ -94,9 +95,15 @@ def _enter(entries: dict[tuple[str, str], _Entry], row: Message, raw: str) -> No
     entry = entries.pop(key, None) or _Entry(f"{verb} {about}", weight)
     entry.times += 1
     entry.step = row.step or 0
-    code = row.detail.get("exit_code")
-    entry.end = f", exit {code}" if name == "run" and code is not None else ""
+    entry.end = _end(row.detail.get("exit_code"), ending)
     entries[key] = entry
+
+
+def _end(code: int | None, ending: str | None) -> str:
+    """Return how a command ended, "" for other calls: one without an exit code was killed, or lost."""
+    if code is not None:
+        return f", exit {code}"
+    return f", not finished: {ending.replace('_', ' ')}" if ending else ""
 
 
 def _fitting(entries: list[_Entry], lines: list[str], room: int) -> list[str]:

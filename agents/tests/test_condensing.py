@@ -174,12 +174,14 @@ def test_the_record_says_what_was_done_whatever_the_notes_say(ann):
     run = start("Do it.", first.agent, conversation=first.conversation)
     story = [
         ("edit", {"path": "a.py", "old": "x", "new": "y"}, {}),
-        ("run", {"command": "pytest -q"}, {"detail": {"exit_code": 1}}),
+        ("run", {"command": "pytest -q"}, {"detail": {"exit_code": 1, "ending": "exited"}}),
         ("edit", {"path": "a.py", "old": "y", "new": "z"}, {}),
         ("view", {"path": "b.py"}, {}),
-        ("run", {"command": "pytest -q"}, {"detail": {"exit_code": 0}}),
+        ("run", {"command": "pytest -q"}, {"detail": {"exit_code": 0, "ending": "exited"}}),
         ("message", {"to": "@human", "text": "it works"}, {}),
         ("create", {"path": "c.py"}, {"is_error": True}),
+        ("run", {"command": "psql -c 'drop table x'"}, {"is_error": True, "detail": {"malformed": True}}),
+        ("run", {"command": "make all"}, {"is_error": True, "detail": {"exit_code": None, "ending": "memory_limit"}}),
     ]
     for step, (name, arguments, facts) in enumerate(story):
         answer(run, step, name, arguments=json.dumps(arguments))
@@ -193,6 +195,7 @@ def test_the_record_says_what_was_done_whatever_the_notes_say(ann):
         "- changed a.py (2 times, last in step 2)",
         "- ran pytest -q (2 times, last in step 4, exit 0)",
         '- message {"to": "@human", "text": "it works"} (step 5)',
+        "- ran make all (step 8, not finished: memory limit)",
     ]
     short = record(run.conversation, Message.objects.latest("pk").pk, 300)
     assert "ran pytest" not in short, "what can be done again at no harm goes first"

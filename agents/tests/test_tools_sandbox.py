@@ -544,6 +544,26 @@ def test_who_only_looks_round_between_failing_tests_is_told_and_starts_afresh(de
 
 
 @pytest.mark.django_db(transaction=True)
+def test_the_record_tells_commands_that_were_done_killed_and_never_carried_out_apart(desk, settings):
+    settings.MCC_REHEARSAL_LATENCY_S = 0
+    turns = (
+        call("run", command="echo dropped >> log.txt", timeout_s=99_999),
+        call("run", command="echo kept >> log.txt"),
+        call("run", command="sleep 30", timeout_s=1),
+    )
+    with rehearsed(*turns, call("submit_jot")) as order:
+        run = start(order, workplace=f"desk:{desk.name}")
+        with hosted(QUICK):
+            until(lambda: finished(run), 20)
+    left = book(run)
+    assert (left.run.outcome, content(desk, "log.txt")) == ("submitted", "kept\n")
+    assert record(run.conversation, left.results[-1].pk, 10_000).splitlines()[2:4] == [
+        "- ran echo kept >> log.txt (step 1, exit 0)",
+        "- ran sleep 30 (step 2, not finished: timeout)",
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_run_of_a_model_that_patches_is_offered_the_patch_and_uses_it(desk, settings):
     settings.MCC_REHEARSAL_LATENCY_S = 0
     card = workbench.make_card()
