@@ -10,6 +10,7 @@ from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
+from agents.models import Provider
 from bench import usages
 from budgets import queries, reading, vitals
 from budgets.models import Hold
@@ -31,6 +32,7 @@ def test_what_is_asked_about_money_does_not_read_the_history(client) -> None:
     user = User.objects.create_superuser("root", password=None)
     client.force_login(user)
     groups = usages.company(agents=6, projects=3, issues=10)
+    provider = Provider.objects.create(name="acme", kind="openai_compatible")
     company, project = accounts.global_account(), groups[3][0]
     today = timezone.now() - timedelta(hours=1)
     quiet = today.date() + timedelta(days=30)
@@ -54,6 +56,8 @@ def test_what_is_asked_about_money_does_not_read_the_history(client) -> None:
             _page, client, "projects:usage", endpoint="acme", model_asked="acme/0", by="model"
         ),
         "lost calls": partial(_page, client, "agents:lost_calls"),
+        "lost calls of a provider": partial(_page, client, "agents:lost_calls", provider="acme"),
+        "a provider": lambda: client.get(f"/providers/{provider.pk}/"),
         "a sweep": lambda: sweep.sweep(lambda _: None),
     }
 

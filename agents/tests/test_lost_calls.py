@@ -1,5 +1,6 @@
 """Lost calls that an administrator decides: on the page, over REST, and while their worker is still there."""
 
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -9,7 +10,7 @@ from django.db import connection
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from agents.models import Charge, Message
+from agents.models import Charge, Message, Provider
 from agents.services import lost_calls
 from agents.tests.calls import ask, call_of, make_card, make_run
 from budgets import audit
@@ -65,6 +66,31 @@ def test_an_administrator_decides_on_the_page_and_the_run_costs_what_was_charged
     assert "not in the proxy&#x27;s log" in after and "on the bill of May" in after and admin_user.name in after
     assert "released already" in client.get(f"{INDEX}{given.pk}/").content.decode()
     assert audit.differences() == []
+
+
+@pytest.mark.django_db
+def test_the_page_of_a_provider_has_its_own_lost_calls_and_leads_to_what_was_decided(
+    run, acme, client, admin_user
+) -> None:
+    other = Provider.objects.create(name="other & co", kind="openai_compatible")
+    own, decided, theirs = lost_by(run, 1), lost_by(run, 2), lost_by(run, 3)
+    Hold.objects.filter(pk=theirs.pk).update(provider=other.name)
+    lost_calls.decide(decided, HoldDecision.Verdict.NOTHING_SENT, reason="it was off", user=admin_user)
+    client.force_login(admin_user)
+
+    pages = {each: client.get(f"/providers/{each.pk}/") for each in (acme, other)}
+    links = {each: re.search(rf'href="({INDEX}\?[^"]*)"', page.content.decode())[1] for each, page in pages.items()}
+    lists = {each: client.get(link) for each, link in links.items()}
+
+    assert {each: (list(page.context["lost"]), page.context["lost_count"]) for each, page in pages.items()} == {
+        acme: ([own], 1),
+        other: ([theirs], 1),
+    }
+    assert f'href="{INDEX}{own.pk}/"' in pages[acme].content.decode()
+    assert {each: list(page.context["page"]) for each, page in lists.items()} == {acme: [own], other: [theirs]}
+    assert [len(page.context["decisions"]) for page in lists.values()] == [1, 0]
+    assert list(client.get(INDEX).context["page"]) == [own, theirs]
+    assert {client.get(INDEX, {"provider": name}).status_code for name in ("nobody", "a\0")} == {404}
 
 
 @pytest.mark.django_db

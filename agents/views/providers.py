@@ -18,10 +18,11 @@ from agents.endpoint import Endpoint
 from agents.models import Agent, ModelCard, Provider
 from agents.services import bills, cards, catalogue, debut, health, providers, suspensions, walls
 from budgets.models import PriceVersion
+from budgets.services import deciding
 from mcc.core import pages
 from mcc.core.errors import InvalidInput, ProviderError
 
-CHANGES_SHOWN = 12
+CHANGES_SHOWN, LOST_SHOWN = 12, 6
 
 
 @require_GET
@@ -234,6 +235,7 @@ def _page(provider: Provider) -> dict[str, Any]:
     endpoint = Endpoint.of(provider)
     ended = PriceVersion.objects.filter(price__provider=provider.name, valid_until__isnull=False)
     callable_ = ModelCard.objects.callable().filter(provider=provider).count()
+    lost = deciding.undecided().filter(provider=provider.name)
     return {
         "provider": provider,
         "key_source": endpoint.key_source,
@@ -242,6 +244,8 @@ def _page(provider: Provider) -> dict[str, Any]:
         "cost": catalogue_lists.cost_of(provider),
         "callable": callable_,
         "ruled_out": provider.models.count() - callable_,
+        "lost": lost[:LOST_SHOWN],
+        "lost_count": lost.count(),
         "agents": Agent.objects.filter(model__provider=provider).order_by("name"),
         "ended": ended.select_related("price").order_by("-valid_until")[:CHANGES_SHOWN],
         "address_form": ProviderForm(provider=provider),

@@ -26,10 +26,10 @@ from mcc.core.money import usd_display
 Verdict = HoldDecision.Verdict
 
 
-def undecided(*, now: datetime | None = None) -> HoldQuerySet:
+def undecided() -> HoldQuerySet:
     """Return the holds that a person may decide, the oldest first."""
     # Not IS NULL: a database without statistics would look for all that never had a name.
-    return Hold.objects.long_lost(now=now).alias(name=Coalesce("generation_id", Value(""))).filter(name="")
+    return Hold.objects.long_lost().alias(name=Coalesce("generation_id", Value(""))).filter(name="")
 
 
 def why_not(hold: Hold, *, now: datetime | None = None) -> str:
