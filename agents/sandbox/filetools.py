@@ -12,10 +12,12 @@ from threading import Event
 
 from agents.sandbox.types import (
     MIB,
+    NEW_FILE_MODE,
     WORKSPACE,
     Ending,
     Entry,
     EntryKind,
+    FileMode,
     FileSlice,
     Limits,
     LinesSlice,
@@ -68,13 +70,20 @@ lines=$(wc -l < "$r")
 printf '%s %s\n' "$lines" "$binary"
 tail -n "+$2" -- "$r" 2>/dev/null | head -n "$3" | head -c "$4"
 """
+MODE = """
+[ -e "$r" ] || no missing
+[ -f "$r" ] || no not_a_file
+printf 'ok %s\\n' "$(stat -c %a -- "$r")"
+if [ -L "$1" ]; then printf link; fi
+"""
 WRITE = """
 if [ -e "$r" ] || [ -L "$1" ]; then [ "$2" = overwrite ] || no exists; fi
 if [ -e "$r" ] && [ ! -f "$r" ]; then no not_a_file; fi
 d=$(dirname -- "$r" && printf .); d=${d%?.}
 exec 2>/dev/null
 mkdir -p -- "$d" && t=$(mktemp -- "$d/.mcc.XXXXXXXX") || no failed
-mode() { if [ -e "$r" ]; then chmod --reference="$r" -- "$t"; else chmod 0644 -- "$t"; fi; }
+new=$3
+mode() { if [ -e "$r" ]; then chmod --reference="$r" -- "$t"; else chmod "$new" -- "$t"; fi; }
 if cat > "$t" && mode && mv -fT -- "$t" "$r"
 then printf 'ok 0\\n'; else rm -f -- "$t"; no failed; fi
 """
@@ -195,10 +204,14 @@ class FileTools(ABC):
         lines, _, nuls = head.decode().partition(" ")
         return LinesSlice(size, int(lines) if lines.isdigit() else None, nuls.strip() != "0", data)
 
-    def write_file(self, path: str, data: bytes, *, overwrite: bool = True) -> None:
+    def mode_of(self, path: str) -> FileMode:
+        digits, word = self._ask(MODE, path)
+        return FileMode(int(str(digits), 8), word == b"link")
+
+    def write_file(self, path: str, data: bytes, *, overwrite: bool = True, mode: int = NEW_FILE_MODE) -> None:
         if len(data) > WRITE_MAX:
             raise SandboxPathError(f"{path}: a file of more than {WRITE_MAX // MIB} MiB cannot be written.")
-        self._ask(WRITE, path, "overwrite" if overwrite else "new", stdin=data)
+        self._ask(WRITE, path, "overwrite" if overwrite else "new", f"{mode & 0o777:o}", stdin=data)
 
     def remove_file(self, path: str) -> None:
         self._ask(REMOVE, path)

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from threading import Event
 from types import TracebackType
-from typing import NamedTuple, Protocol, Self
+from typing import Final, NamedTuple, Protocol, Self
 
 from mcc.core.errors import DomainError, ProviderError
 
@@ -161,11 +161,21 @@ class Result:
         return self.output.decode("utf-8", "replace")
 
 
+NEW_FILE_MODE: Final = 0o644
+
+
 class FileSlice(NamedTuple):
     """A part of a file and the size of the whole, in bytes."""
 
     size: int
     data: bytes
+
+
+class FileMode(NamedTuple):
+    """The permissions of a file, and whether its name is a symbolic link to it."""
+
+    bits: int
+    is_link: bool
 
 
 class LinesSlice(NamedTuple):
@@ -318,8 +328,11 @@ class Sandbox(Protocol):
     def read_lines(self, path: str, start: int = 1, count: int = 400, limit: int = MIB) -> LinesSlice:
         """Return ``count`` lines of a file from ``start`` on, ``limit`` bytes at most. Raises SandboxPathError."""
 
-    def write_file(self, path: str, data: bytes, *, overwrite: bool = True) -> None:
-        """Put a file in its place in one move, with its directories; the mode of an old one is kept.
+    def mode_of(self, path: str) -> FileMode:
+        """Return the mode of a regular file. Raises SandboxPathError."""
+
+    def write_file(self, path: str, data: bytes, *, overwrite: bool = True, mode: int = NEW_FILE_MODE) -> None:
+        """Put a file in its place in one move, with its directories. ``mode`` is a new one's; an old one keeps its own.
 
         Raises SandboxPathError (EXISTS when ``overwrite`` is off).
         """

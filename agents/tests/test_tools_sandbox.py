@@ -285,6 +285,45 @@ def test_a_patch_whose_last_write_fails_is_taken_back(desk):
     assert not desk.sandbox().sh("test -e new/b.txt").ok
 
 
+def test_a_file_keeps_its_mode_when_a_patch_moves_it_or_is_taken_back(desk):
+    sandbox = desk.sandbox()
+    assert sandbox.sh("printf '#!/bin/sh\\necho a\\n' > run.sh; chmod 750 run.sh; cp -p run.sh gone.sh").ok
+    move = ("*** Update File: run.sh", "*** Move to: tools/run.sh", "-echo a", "+echo b", "*** Delete File: gone.sh")
+
+    assert sandbox.sh("mkdir shut && echo one > shut/a.txt && chmod 555 shut").ok
+    with pytest.raises(SandboxPathError):
+        use(desk, "apply_patch", patch=patch(*move, "*** Update File: shut/a.txt", "-one", "+two"))
+    assert sandbox.sh("stat -c '%a %n' *.sh; ls tools; ./gone.sh").text.split() == [
+        *("750", "gone.sh", "750", "run.sh", "a"),
+    ]
+
+    use(desk, "apply_patch", patch=patch(*move))
+    assert sandbox.sh("stat -c '%a %n' tools/*; tools/run.sh").text.split() == ["750", "tools/run.sh", "b"]
+    further = ("*** Update File: tools/run.sh", "*** Move to: one.sh", "*** Update File: one.sh", "*** Move to: two.sh")
+    use(desk, "apply_patch", patch=patch(*further, "*** Add File: new.sh", "+echo"))
+    assert sandbox.sh("stat -c '%a %n' *.sh").text.split() == ["644", "new.sh", "750", "two.sh"]
+
+
+def test_a_patch_neither_moves_nor_deletes_a_link_but_changes_what_it_leads_to(desk):
+    sandbox = desk.sandbox()
+    assert sandbox.sh("ln -s src/app.py link.py").ok
+
+    for section in (["*** Update File: link.py", "*** Move to: b.py"], ["*** Delete File: link.py"]):
+        with pytest.raises(EditRefused, match=r"^link\.py is a symbolic link, which a patch neither moves nor deletes"):
+            use(desk, "apply_patch", patch=patch("*** Add File: new.txt", "+new", *section))
+    assert sandbox.sh("ls; readlink link.py").text.split() == ["link.py", "src", "src/app.py"]
+
+    use(desk, "apply_patch", patch=patch("*** Update File: link.py", "-    return 'hello'", "+    return 'bye'"))
+    assert sandbox.sh("readlink link.py").text == "src/app.py\n"
+    assert content(desk, "src/app.py") == "def greet():\n    return 'bye'\n"
+
+
+def test_a_file_that_only_moves_is_not_refused_for_what_its_grammar_does_not_know(desk):
+    desk.sandbox().write_file("a.ts", b"export type * from './a';\n")
+    use(desk, "apply_patch", patch=patch("*** Update File: a.ts", "*** Move to: lib/a.ts"))
+    assert content(desk, "lib/a.ts") == "export type * from './a';\n"
+
+
 def test_a_patch_is_written_only_where_the_workplace_allows(desk):
     desk.only = "tests/"
     for section in (["*** Add File: x.py", "+x = 1"], ["*** Delete File: src/app.py"]):

@@ -5,10 +5,10 @@ from functools import partial
 from typing import Final
 
 from agents.models import Role
-from agents.sandbox.types import PathProblem, Sandbox, SandboxPathError
+from agents.sandbox.types import NEW_FILE_MODE, PathProblem, Sandbox, SandboxPathError
 from agents.tools import editing, files, patching, syntax
 from agents.tools.editing import EditRefused
-from agents.tools.patching import Section
+from agents.tools.patching import Hunk, Section
 from agents.tools.registry import JSON, ToolContext, ToolResult, tool
 from agents.tools.syntax import Draft
 from mcc.core.errors import DomainError
@@ -39,11 +39,17 @@ a file would no longer parse."""
 
 @dataclass(frozen=True)
 class Change:
-    """One file as it was and as it shall be; None where there is none."""
+    """One file as it was and as it shall be; None where there is none.
+
+    ``mode`` is for a file that is made: of one that is moved here, or of this one when it is put back. ``moved`` is the
+    text of the former.
+    """
 
     path: str
     before: str | None
     after: str | None
+    mode: int
+    moved: str | None
 
 
 @tool(
@@ -61,12 +67,14 @@ class Change:
 @syntax.refusing_once
 def apply_patch(context: ToolContext, patch: str) -> ToolResult:
     sandbox = context.workplace.sandbox()
-    changes = [change for change in _planned(context, sandbox, patching.parse(patch)) if change.before != change.after]
+    plan = Plan(context, sandbox)
+    for section in patching.parse(patch):
+        plan.take(section)
+    changes = plan.changes()
     if not changes:
         said = CARRIED_OUT_AGAIN if context.again else "Nothing to do: all files already say so."
         return ToolResult(said, detail={"added": 0, "removed": 0})
-    drafts = [Draft(change.path, change.before, change.after) for change in changes if change.after is not None]
-    notes = dict(zip((draft.path for draft in drafts), syntax.examined(context, drafts), strict=True))
+    notes = _notes(context, changes)
     _carry_out(sandbox, changes)
     told = [f"{_verb(change)} {change.path}.{notes.get(change.path, '')}" for change in changes[:LISTED]]
     if len(changes) > LISTED:
@@ -76,57 +84,94 @@ def apply_patch(context: ToolContext, patch: str) -> ToolResult:
     return ToolResult("\n".join(told), detail=_detail(changes))
 
 
-def _planned(context: ToolContext, sandbox: Sandbox, sections: list[Section]) -> list[Change]:
-    """Return what becomes of each file, in order; a file may have several sections. Raises EditRefused, NotWritable."""
-    before: dict[str, str | None] = {}
-    after: dict[str, str | None] = {}
-    change = partial(patching.changed, again=context.again)
+def _notes(context: ToolContext, changes: list[Change]) -> dict[str, str]:
+    """Return what is to be said of files, by path. Raises EditRefused when one would be broken."""
+    drafts = [
+        Draft(change.path, change.moved if change.before is None else change.before, change.after)
+        for change in changes
+        if change.after is not None
+    ]
+    return dict(zip((draft.path for draft in drafts), syntax.examined(context, drafts), strict=True))
 
-    def look(path: str) -> str | None:
-        if path not in after:
-            before[path] = after[path] = _text_or_none(sandbox, path)
-        return after[path]
 
-    for section in sections:
-        path = files.writable(context, section.path)
-        target = files.writable(context, section.moved_to) if section.moved_to else path
-        there = look(path)
+class Plan:
+    """What becomes of each file; one may have several sections. The order of ``after`` is that of the changes."""
+
+    def __init__(self, context: ToolContext, sandbox: Sandbox) -> None:
+        self._context = context
+        self._sandbox = sandbox
+        self._before: dict[str, str | None] = {}
+        self._after: dict[str, str | None] = {}
+        self._modes: dict[str, int] = {}
+        self._moved: dict[str, str | None] = {}
+        self._change = partial(patching.changed, again=context.again)
+
+    def changes(self) -> list[Change]:
+        return [
+            Change(path, self._before[path], after, self._modes.get(path, NEW_FILE_MODE), self._moved.get(path))
+            for path, after in self._after.items()
+            if self._before[path] != after
+        ]
+
+    def take(self, section: Section) -> None:
+        """Raises EditRefused, NotWritable."""
+        path = files.writable(self._context, section.path)
+        target = files.writable(self._context, section.moved_to) if section.moved_to else path
+        there = self._look(path)
         if section.content is not None:
-            after[path] = _added(path, there, section.content)
-            continue
-        if not context.again:
-            _required(sandbox, path, there)
+            self._after[path] = _added(path, there, section.content)
+            return
+        if not self._context.again:
+            self._required(path, there)
         if section.hunks is None:
-            after[path] = None
+            if there is not None:
+                self._leave(path)
+            self._after[path] = None
         elif target == path:
-            after[path] = change(path, _required(sandbox, path, there), section.hunks)
+            self._after[path] = self._change(path, self._required(path, there), section.hunks)
         else:
-            at_target = look(target)
-            if there is None and at_target is not None:
-                # Renamed already, before the call was broken off.
-                after[target] = change(target, at_target, section.hunks)
-                continue
-            after[target] = change(path, _required(sandbox, path, there), section.hunks)
-            if at_target not in (None, after[target]):
-                raise EditRefused(f"{target} exists already: nothing is moved over it.")
-            # Behind its target: who is killed between the two must not have lost the only copy.
-            del after[path]
-            after[path] = None
-    return [Change(path, before[path], after[path]) for path in after]
+            self._move(path, target, there, section.hunks)
+
+    def _move(self, path: str, target: str, there: str | None, hunks: list[Hunk]) -> None:
+        at_target = self._look(target)
+        if there is None and at_target is not None:
+            # Renamed already, before the call was broken off.
+            self._after[target] = self._change(target, at_target, hunks)
+            return
+        self._after[target] = self._change(path, self._required(path, there), hunks)
+        if at_target not in (None, self._after[target]):
+            raise EditRefused(f"{target} exists already: nothing is moved over it.")
+        self._modes[target], self._moved[target] = self._leave(path), self._before[path]
+        # Behind its target: who is killed between the two must not have lost the only copy.
+        del self._after[path]
+        self._after[path] = None
+
+    def _look(self, path: str) -> str | None:
+        if path not in self._after:
+            self._before[path] = self._after[path] = _text_or_none(self._sandbox, path)
+        return self._after[path]
+
+    def _leave(self, path: str) -> int:
+        """Return the mode of a file that goes. Raises EditRefused when it is a link: its text is another file's."""
+        if path not in self._modes and self._before[path] is not None:
+            mode = self._sandbox.mode_of(path)
+            if mode.is_link:
+                raise EditRefused(f"{path} is a symbolic link, which a patch neither moves nor deletes: use a command.")
+            self._modes[path] = mode.bits
+        return self._modes.get(path, NEW_FILE_MODE)
+
+    def _required(self, path: str, text: str | None) -> str:
+        if text is None:
+            missing = SandboxPathError(f"{path} does not exist.", problem=PathProblem.MISSING)
+            detail = files.likely(self._sandbox, path, missing).detail
+            raise EditRefused(f"{detail} A new file is added with `{patching.ADD} {path}`.")
+        return text
 
 
 def _added(path: str, there: str | None, content: str) -> str:
     if there not in (None, content):
         raise EditRefused(f"{path} exists already: update it, or delete it first.")
     return content
-
-
-def _required(sandbox: Sandbox, path: str, text: str | None) -> str:
-    if text is None:
-        missing = SandboxPathError(f"{path} does not exist.", problem=PathProblem.MISSING)
-        detail = files.likely(sandbox, path, missing).detail
-        raise EditRefused(f"{detail} A new file is added with `{patching.ADD} {path}`.")
-    return text
 
 
 def _text_or_none(sandbox: Sandbox, path: str) -> str | None:
@@ -146,7 +191,7 @@ def _carry_out(sandbox: Sandbox, changes: list[Change]) -> None:
     done: list[Change] = []
     try:
         for change in changes:
-            _put(sandbox, change.path, change.after)
+            _put(sandbox, change, change.after)
             done.append(change)
     except DomainError as refusal:
         left = [change.path for change in reversed(done) if not _is_put_back(sandbox, change)]
@@ -159,18 +204,18 @@ def _carry_out(sandbox: Sandbox, changes: list[Change]) -> None:
 
 def _is_put_back(sandbox: Sandbox, change: Change) -> bool:
     try:
-        _put(sandbox, change.path, change.before)
+        _put(sandbox, change, change.before)
     except DomainError:
         return False
     return True
 
 
-def _put(sandbox: Sandbox, path: str, text: str | None) -> None:
+def _put(sandbox: Sandbox, change: Change, text: str | None) -> None:
     if text is not None:
-        sandbox.write_file(path, text.encode())
+        sandbox.write_file(change.path, text.encode(), mode=change.mode)
         return
     try:
-        sandbox.remove_file(path)
+        sandbox.remove_file(change.path)
     except SandboxPathError as error:
         if error.problem is not PathProblem.MISSING:
             raise

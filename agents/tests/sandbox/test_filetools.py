@@ -46,6 +46,19 @@ def test_overwriting_keeps_the_mode_and_can_be_forbidden(sandbox):
     assert sandbox.sh("stat -c %a tool; cat tool; ls -A").text == "755\nnewtool\n"
 
 
+def test_a_new_file_gets_the_mode_that_it_is_given(sandbox):
+    sandbox.sh("printf old > old; chmod 600 old; ln -s old link; ln -s /etc/passwd out; mkdir dir")
+
+    sandbox.write_file("plain", b"")
+    sandbox.write_file("tool", b"", mode=0o4755)
+    sandbox.write_file("old", b"new", mode=0o755)
+
+    modes = [sandbox.mode_of(name) for name in ("plain", "tool", "old", "link")]
+    assert modes == [(0o644, False), (0o755, False), (0o600, False), (0o600, True)]
+    for name, problem in (("none", "missing"), ("dir", "not_a_file"), ("out", "outside")):
+        assert _problem(sandbox.mode_of, name) is PathProblem(problem)
+
+
 @pytest.mark.parametrize(
     "path", ["../x", "/etc/passwd", "a/../../x", "/workspace/../etc/passwd", "/proc/1/environ", "/workspacex"]
 )

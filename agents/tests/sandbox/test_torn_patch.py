@@ -48,12 +48,12 @@ for last in range(1, {puts}):
         left = last
 
         def until_the_last(put):
-            def counted(*arguments):
+            def counted(*arguments, **options):
                 global left
                 if left == 0:
                     os.kill(os.getpid(), signal.SIGKILL)
                 left -= 1
-                return put(*arguments)
+                return put(*arguments, **options)
             return counted
 
         sandbox.write_file, sandbox.remove_file = map(until_the_last, (sandbox.write_file, sandbox.remove_file))
