@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
+
+from django.db.models import QuerySet
 
 from budgets.models import Account, Alert
 from mcc.core.models import AuditEntry, User
@@ -36,6 +38,11 @@ class Change:
     before: Terms | None
     after: Terms | None
 
+    @classmethod
+    def of(cls, entry: AuditEntry) -> Self:
+        said = entry.detail
+        return cls(entry.at, entry.user, said["period"], _terms(said["from"]), _terms(said["to"]))
+
     @property
     def who(self) -> str:
         return self.user.name if self.user else "Mission Control"
@@ -43,18 +50,23 @@ class Change:
 
 def changes(account: Account, page: int = 1) -> list[Change]:
     """Return the changes of the limits of ``account``, newest first, twenty a page."""
-    entries = AuditEntry.objects.filter(subject=f"budgets.account:{account.pk}", action__in=[SET, CLEARED])
-    return [
-        Change(entry.at, entry.user, entry.detail["period"], _terms(entry.detail["from"]), _terms(entry.detail["to"]))
-        for entry in entries.select_related("user").order_by("-pk")[_part(page)]
-        if "to" in entry.detail
-    ]
+    return [Change.of(entry) for entry in all_changes(account)[_part(page)]]
 
 
 def alerts(account: Account, page: int = 1) -> Sequence[Alert]:
     """Return the thresholds of ``account`` that were crossed, newest first, twenty a page."""
-    rows = Alert.objects.filter(bucket__limit__account=account).select_related("bucket__limit")
-    return list(rows.order_by("-pk")[_part(page)])
+    return list(all_alerts(account)[_part(page)])
+
+
+def all_changes(account: Account) -> QuerySet[AuditEntry]:
+    """Return what `Change.of` makes a change of a limit of ``account`` of, newest first."""
+    entries = AuditEntry.objects.filter(subject=f"budgets.account:{account.pk}", action__in=[SET, CLEARED])
+    return entries.filter(detail__has_key="to").select_related("user").order_by("-pk")
+
+
+def all_alerts(account: Account) -> QuerySet[Alert]:
+    """Return the thresholds of ``account`` that were crossed, newest first."""
+    return Alert.objects.filter(bucket__limit__account=account).select_related("bucket__limit").order_by("-pk")
 
 
 def _part(page: int) -> slice:

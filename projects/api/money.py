@@ -72,8 +72,8 @@ class BudgetOut(serializers.Serializer):
 
 class BudgetWhole(BudgetOut):
     limits = ForeseenOut(many=True)
-    changes = ChangeOut(many=True, help_text="the latest twenty, newest first")
-    alerts = AlertOut(many=True, help_text="the latest twenty, newest first")
+    changes = ChangeOut(many=True, help_text="the latest twenty, newest first: `changes/` has all")
+    alerts = AlertOut(many=True, help_text="the latest twenty, newest first: `alerts/` has all")
 
 
 class LimitIn(serializers.Serializer):
@@ -124,6 +124,33 @@ class BudgetDetail(Endpoint):
             "alerts": AlertOut(history.alerts(account), many=True).data,
         }
         return Response(_budgets([account])[0] | more)
+
+
+class BudgetChanges(Endpoint):
+    """Who changed the limits of an account, from what to what, newest first."""
+
+    queryset = Account.objects.none()
+    serializer_class = ChangeOut
+
+    @extend_schema(operation_id="budgets_changes_list", responses=ChangeOut(many=True))
+    def get(self, request: Request, pk: int) -> Response:
+        account = get_object_or_404(visible_accounts(caller(request)), pk=pk)
+        return self.paged(
+            history.all_changes(account),
+            lambda page: ChangeOut([history.Change.of(entry) for entry in page], many=True).data,
+        )
+
+
+class BudgetAlerts(Endpoint):
+    """What the limits of an account told, newest first."""
+
+    queryset = Account.objects.none()
+    serializer_class = AlertOut
+
+    @extend_schema(operation_id="budgets_alerts_list", responses=AlertOut(many=True))
+    def get(self, request: Request, pk: int) -> Response:
+        account = get_object_or_404(visible_accounts(caller(request)), pk=pk)
+        return self.paged(history.all_alerts(account), lambda page: AlertOut(page, many=True).data)
 
 
 class BudgetLimit(Endpoint):

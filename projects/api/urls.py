@@ -51,6 +51,8 @@ urlpatterns = [
     path("bills/", bills.Bills.as_view()),
     path("budgets/", money.BudgetList.as_view()),
     path("budgets/<int:pk>/", money.BudgetDetail.as_view()),
+    path("budgets/<int:pk>/changes/", money.BudgetChanges.as_view()),
+    path("budgets/<int:pk>/alerts/", money.BudgetAlerts.as_view()),
     path("budgets/<int:pk>/limits/<str:period>/", money.BudgetLimit.as_view()),
     path("lost-calls/", lost_calls.LostCallList.as_view()),
     path("lost-calls/<int:pk>/decide/", lost_calls.LostCallDecide.as_view()),

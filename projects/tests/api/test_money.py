@@ -1,12 +1,16 @@
 """Budgets, usage and the stop over REST."""
 
 import time
+from decimal import Decimal
 
 import pytest
 
 from agents.models import Agent
+from budgets import history
 from budgets.services import accounts
 from budgets.tests.factories import spend
+from mcc.core.models import AuditEntry
+from mcc.core.money import NANOUSD
 from projects.tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -28,6 +32,32 @@ def test_limits_are_set_shown_and_removed(cast):
     for amount in ("-1", "much", "1e99", 1.5, True, None):
         assert client.put(path, {"amount_usd": amount}, format="json").status_code == 422, amount
     assert client.put(f"/api/v1/budgets/{account.pk}/limits/hourly/", {"amount_usd": "1"}).status_code == 422
+
+
+def test_all_changes_and_alerts_of_a_budget_come_in_pages(cast, django_assert_num_queries):
+    client, account = cast.call(cast.alice), cast.project.account
+    path = f"/api/v1/budgets/{account.pk}/"
+    for amount in range(1, 54):
+        accounts.set_limit(account, amount, period="total", user=cast.alice)
+    AuditEntry.objects.create(action=history.SET, subject=f"budgets.account:{account.pk}", detail={"said": "before"})
+    spend(account, cost=53)
+    latest = client.get(path).json()
+
+    with django_assert_num_queries(3):
+        first = client.get(f"{path}changes/").json()
+    last = client.get(first["next"]).json()
+    changes = [*first["results"], *last["results"]]
+    alerts = client.get(f"{path}alerts/").json()
+
+    assert (first["count"], len(first["results"]), last["next"]) == (53, 50, None)
+    amounts = [Decimal(change["after"]["amount_usd"]) * NANOUSD for change in changes]
+    assert amounts == [*range(53, 0, -1)]
+    assert (changes[-1]["before"], changes[0]["by"]) == (None, cast.alice.name)
+    assert latest["changes"] == changes[:20]
+    assert (alerts["count"], alerts["results"]) == (len(latest["alerts"]), latest["alerts"])
+    assert {alert["level"] for alert in alerts["results"]} == {"warn", "reached"}
+    for what in ("changes", "alerts"):
+        assert cast.call(cast.charlie).get(f"{path}{what}/").status_code == 404
 
 
 @pytest.mark.parametrize(
