@@ -99,6 +99,26 @@ def test_an_anchor_tells_which_of_several_places_is_meant():
     assert "There is no line 'class Three:'" in refusal(TEXT, "@@ class Three:", *lines)
 
 
+def test_an_anchor_that_names_several_lines_tells_only_what_is_the_same_for_all():
+    lines = ('-        return "hello"', '+        return "hi"')
+    assert "lines to change are found 2 times (at lines 3, 11)" in refusal(TEXT, "@@     def greet(self):", *lines)
+    assert "line that `@@` names is found 2 times (at lines 2, 10)" in refusal(
+        TEXT, "@@ def greet(self):", "+        x = 1"
+    )
+    once = TEXT.replace('"bye"', '"farewell"')
+    assert changed(TEXT, "@@ def greet(self):", '-        return "bye"', '+        return "farewell"') == once
+    assert changed(TEXT, "@@ class One:", "@@ def greet(self):", *lines) == TEXT.replace("hello", "hi", 1)
+    assert "There is no line 'def part(self):' (after line 9)" in refusal(
+        TEXT, "@@ class Two:", "@@ def part(self):", *lines
+    )
+
+
+def test_places_that_overlap_are_several():
+    text = "{\n  {\n    a\n  }\n  }\n  }\n"
+    assert "found 2 times (at lines 4, 5)" in refusal(text, "-  }", "-  }", "+  )")
+    assert changed(text, "-  }", "-  }", "+  )", "*** End of File") == "{\n  {\n    a\n  }\n  )\n"
+
+
 def test_later_hunks_are_looked_for_behind_earlier_ones():
     both = changed(
         TEXT, "@@ class One:", '-        return "hello"', '+        return "1"', "@@", '-        return "hello"',

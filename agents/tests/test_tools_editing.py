@@ -33,6 +33,27 @@ def test_what_is_found_more_than_once_is_refused_with_its_lines_or_replaced_ever
     assert replace(TEXT, "return", "yield", every=True).count == 3
 
 
+@pytest.mark.parametrize("text", ["}\n}\n}\nend\n", "}\r\n}\n}\r\nend\n", "  }\n  }\n  }\nend\n", "} \n}\n} \nend\n"])
+def test_places_that_overlap_are_several(text):
+    assert "found 2 times (lines 1, 2)" in refusal(text, "}\n}\n", "x\n")
+    all_of_them = replace(text, "}\n}\n", "x\n", every=True)
+    assert all_of_them.count == 1
+    assert [line.strip() for line in all_of_them.text.splitlines()] == ["x", "}", "end"]
+    assert "found 3 times" in refusal("aaaa", "aa", "b")
+    assert replace("aaaaa", "aa", "b", every=True).text == "bba"
+
+
+@pytest.mark.parametrize("kind", ["{0}", "  {0}", "{0} "])
+def test_however_often_a_long_quotation_begins_in_a_text_it_is_looked_for_in_little_time(kind):
+    text, old = kind.format("a") + "\n", "a\n" * 100_000
+
+    began = time.process_time()
+    assert "times" in refusal(text * 250_000, old, "b\n")
+    assert "found 0 times" in refusal(text * 250_000, old + "b", "b\n")
+    assert replace(text * 250_000, old, "b\n", every=True).count == 2
+    assert time.process_time() - began < 15
+
+
 def test_blanks_at_the_ends_of_lines_are_forgiven():
     old = 'def part(name):   \n    return "Bye, " + name\n\n'
     change = replace(TEXT.replace("def part(name):", "def part(name): \t"), old, "def part(name):\n    return name\n")

@@ -7,6 +7,7 @@ refusal. So every refusal says what was found instead, and the next attempt is r
 
 import difflib
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate, takewhile
@@ -21,6 +22,8 @@ NEAREST_LINES = 12
 COMPARED_CHARS = 300
 """Of a line, when one that resembles another is looked for: the time it takes grows with the square of that."""
 LISTED_MATCHES = 8
+MOST_COMPARED: Final = 2_000_000
+"""Characters of a quotation that are compared at places that overlap: there can be as many as the text is long."""
 BROKEN_OFF: Final = (
     "Mission Control was stopped while it carried out this call, and now carries it out again: it cannot tell whether "
     "this was done before."
@@ -55,9 +58,9 @@ def replace(text: str, old: str, new: str, *, every: bool = False, again: bool =
     old, new = unix(old), unix(new)
     if old == new:
         raise EditRefused("`old` and `new` are the same: nothing would change.")
-    splices = _exactly(text, old, new)
+    splices = _exactly(text, old, new, apart=every)
     loosely = not splices
-    splices = splices or _loosely(text, old, new)
+    splices = splices or _loosely(text, old, new, apart=every)
     if not splices:
         raise EditRefused(not_found(text, old) + standing(text, new) + (f" {BROKEN_OFF}" if again else ""))
     if again and _is_made(unix(text), old, new):
@@ -85,12 +88,31 @@ def diff(path: str, before: str, after: str) -> Diff:
     return Diff(text, sum(line[0] == "+" for line in body), sum(line[0] == "-" for line in body))
 
 
-def _exactly(text: str, old: str, new: str) -> list[Splice]:
-    quoted = re.compile("\r?\n".join(map(re.escape, old.split("\n"))))
-    return [(found.start(), found.end(), new) for found in quoted.finditer(text)]
+def _exactly(text: str, old: str, new: str, *, apart: bool) -> list[Splice]:
+    """Return what to replace, whatever ends its lines; ``apart``: without what overlaps with one before."""
+    flat = unix(text)
+    returns = [found.start() - number for number, found in enumerate(re.finditer("\r\n", text))]
+
+    def there(place: int) -> int:
+        return place + bisect_left(returns, place)
+
+    return [(there(at), there(at + len(old)), new) for at in _places(flat, old, len(old) if apart else 1)]
 
 
-def _loosely(text: str, old: str, new: str) -> list[Splice]:
+def _places(text: str, wanted: str, step: int, fits: Callable[[int], bool] = lambda _: True) -> list[int]:
+    """Return where ``wanted`` begins in ``text`` and ``fits``, each at least ``step`` behind the one before."""
+    places: list[int] = []
+    at, overlapping = text.find(wanted), max(LISTED_MATCHES, MOST_COMPARED // len(wanted))
+    while at >= 0 and overlapping >= 0:
+        is_place = fits(at)
+        places += [at] * is_place
+        further = step if is_place else 1
+        overlapping -= further == 1
+        at = text.find(wanted, at + further)
+    return places
+
+
+def _loosely(text: str, old: str, new: str, *, apart: bool) -> list[Splice]:
     """Return what to replace when white space is forgiven: whole lines, indented as those that they replace.
 
     First with the blank lines at both ends of ``old``, then without those: ``new`` has as many fewer then.
@@ -101,10 +123,7 @@ def _loosely(text: str, old: str, new: str) -> list[Splice]:
         lines.pop()
     for wanted, brought in _quotations(old, new):
         for same in (str.rstrip, str.strip):
-            places = line_places(lines, wanted, same)
-            if same is str.strip:
-                places = [place for place in places if shift(lines[place : place + len(wanted)], wanted)]
-            if places:
+            if places := line_places(lines, wanted, same, apart=apart):
                 return [_splice(text, lines, starts, place, wanted, brought) for place in places]
     return []
 
@@ -139,7 +158,7 @@ def _splice(
 
 def _is_made(text: str, old: str, new: str) -> bool:
     """Whether ``text``, in which ``old`` is found, may be what this very edit left behind."""
-    found = (_exactly(text, old, new), _loosely(text, old, new))
+    found = (_exactly(text, old, new, apart=True), _loosely(text, old, new, apart=True))
     return any(splices and all(_is_inside(text, *splice) for splice in splices) for splices in found)
 
 
@@ -164,14 +183,20 @@ def _line_at(text: str, place: int) -> int:
     return text.count("\n", 0, place) + 1
 
 
-def line_places(lines: list[str], wanted: list[str], same: Callable[[str], str]) -> list[int]:
-    """Return the indexes where the lines ``wanted`` begin, compared by ``same``, without overlaps."""
-    keys, target = [same(line) for line in lines], [same(line) for line in wanted]
-    places: list[int] = []
-    for index in range(len(keys) - len(target) + 1):
-        if keys[index : index + len(target)] == target and (not places or index >= places[-1] + len(target)):
-            places.append(index)
-    return places
+def line_places(lines: list[str], wanted: list[str], same: Callable[[str], str], *, apart: bool = False) -> list[int]:
+    """Return the indexes where the lines ``wanted`` begin, compared by ``same``.
+
+    Where that forgives indentation, one change of it must explain all of them. ``apart``: without overlaps.
+    """
+    text, sought = ("\n".join(["", *map(same, each), ""]) for each in (lines, wanted))
+    starts = [0, *accumulate(len(same(line)) + 1 for line in lines)]
+
+    def fits(at: int) -> bool:
+        place = bisect_left(starts, at)
+        return same is not str.strip or shift(lines[place : place + len(wanted)], wanted) is not None
+
+    # Neighbours share the end of a line.
+    return [bisect_left(starts, at) for at in _places(text, sought, len(sought) - 1 if apart else 1, fits)]
 
 
 def _indent(line: str) -> str:

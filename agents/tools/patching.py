@@ -13,9 +13,10 @@
     *** End Patch
 
 Lines are found as ``edit`` finds them: exactly, else with white space forgiven, never by likeness; more than one place
-without a line that tells which is a refusal, not a guess.
+without a line that tells which is a refusal, not a guess. So is one behind each of several lines that ``@@`` may mean.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -158,12 +159,12 @@ def _check(section: Section) -> None:
 
 def _apply(lines: list[str], start: int, hunk: Hunk, *, again: bool) -> tuple[list[str], int]:
     """Return the lines after ``hunk`` and where to look for the next one."""
-    for anchor in hunk.anchors:
-        start = _after(lines, start, anchor)
+    starts = _starts(lines, start, hunk.anchors)
     if not hunk.old:
-        return _insert(lines, start, hunk, again=again)
-    place = _place(lines, start, hunk)
+        return _insert(lines, starts, hunk, again=again)
+    place = _place(lines, starts, hunk)
     if place is None:
+        start = starts[0]
         there = [start + at for at in editing.line_places(lines[start:], hunk.new, _bare)]
         if again and any(line.strip() for line in hunk.new) and there:
             return lines, there[0] + len(hunk.new)
@@ -188,14 +189,18 @@ def _replaced(there: list[str], hunk: Hunk) -> Iterator[str]:
         at += 1
 
 
-def _insert(lines: list[str], start: int, hunk: Hunk, *, again: bool) -> tuple[list[str], int]:
+def _insert(lines: list[str], starts: list[int], hunk: Hunk, *, again: bool) -> tuple[list[str], int]:
     """Put lines that have no context behind the anchor, or at the end of the file."""
     end = len(lines) if _bare(lines[-1]) else len(lines) - 1
-    place, size = start if hunk.anchors else end, len(hunk.new)
-    if again and place >= size and list(map(_bare, lines[place - size : place])) == hunk.new:
-        return lines, place
-    if again and list(map(_bare, lines[place : place + size])) == hunk.new:
-        return lines, place + size
+    places, size = starts if hunk.anchors else [end], len(hunk.new)
+    for place in places if again else ():
+        if place >= size and list(map(_bare, lines[place - size : place])) == hunk.new:
+            return lines, place
+        if list(map(_bare, lines[place : place + size])) == hunk.new:
+            return lines, place + size
+    if len(places) > 1:
+        raise EditRefused(_ambiguous([place - 1 for place in places], "line that `@@` names is"))
+    (place,) = places
     new = [line + _end(lines[max(0, place - 1)]) for line in hunk.new]
     return [*lines[:place], *new, *lines[place:]], place + size
 
@@ -208,25 +213,38 @@ def _end(line: str) -> str:
     return "\r" if line.endswith("\r") else ""
 
 
-def _after(lines: list[str], start: int, anchor: str) -> int:
-    for number in range(start, len(lines)):
-        if lines[number].strip() == anchor:
-            return number + 1
-    raise EditRefused(f"There is no line {anchor!r} (after line {start}), which `@@` names.")
+def _starts(lines: list[str], start: int, anchors: list[str]) -> list[int]:
+    """Return behind which lines to look: all that the first anchor names, the nearest of each next one behind those."""
+    starts = [start]
+    for number, anchor in enumerate(anchors):
+        named = [at for at in range(starts[0], len(lines)) if lines[at].strip() == anchor]
+        found = named if number == 0 else _nearest(named, starts)
+        if not found:
+            raise EditRefused(f"There is no line {anchor!r} (after line {starts[0]}), which `@@` names.")
+        starts = [at + 1 for at in found]
+    return starts
 
 
-def _place(lines: list[str], start: int, hunk: Hunk) -> int | None:
-    """Return where the old lines begin, None when they are nowhere. Raises EditRefused when nobody can tell which."""
+def _nearest(places: list[int], starts: list[int]) -> list[int]:
+    """Return the first of ``places`` from each of ``starts`` on."""
+    return sorted({places[at] for at in (bisect_left(places, start) for start in starts) if at < len(places)})
+
+
+def _place(lines: list[str], starts: list[int], hunk: Hunk) -> int | None:
+    """Return where the old lines begin, None when they are nowhere. Raises EditRefused when nobody can tell which.
+
+    Behind a line that an anchor names the nearest place is meant. That may be another behind each of several.
+    """
     wanted = hunk.old
     if not any(line.strip() for line in wanted):
         raise EditRefused("The lines to change are all empty: quote some around them.")
     for same in (_bare, str.rstrip, str.strip):
-        places = [start + at for at in editing.line_places(lines[start:], wanted, same)]
-        if same is str.strip:
-            places = [at for at in places if editing.shift(lines[at : at + len(wanted)], wanted)]
+        places = [starts[0] + at for at in editing.line_places(lines[starts[0] :], wanted, same)]
         if hunk.is_last:
             places = [at for at in places if not any(line.strip() for line in lines[at + len(wanted) :])]
-        if len(places) > 1 and not hunk.anchors:
+        if hunk.anchors:
+            places = _nearest(places, starts)
+        if len(places) > 1:
             raise EditRefused(_ambiguous(places))
         if places:
             return places[0]
@@ -240,9 +258,9 @@ def _is_there(lines: list[str], place: int, hunk: Hunk) -> bool:
     return any(place >= at and list(map(_bare, lines[place - at : place - at + size])) == hunk.new for at in offsets)
 
 
-def _ambiguous(places: list[int]) -> str:
+def _ambiguous(places: list[int], what: str = "lines to change are") -> str:
     shown = ", ".join(str(place + 1) for place in places[: editing.LISTED_MATCHES])
     return (
-        f"the lines to change are found {len(places)} times (at lines {shown}). Add more context, or a line "
+        f"the {what} found {len(places)} times (at lines {shown}). Add more context, or a line "
         "`@@ <the line of the function or class around it>` before them."
     )
