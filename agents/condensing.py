@@ -14,9 +14,10 @@ from itertools import pairwise
 from typing import Final
 
 from agents import context
-from agents.context import BYTES_PER_TOKEN, JSON, REMINDER_NAME, History
+from agents.context import JSON, REMINDER_NAME, History
 from agents.gateway import Completion
 from agents.models import Message
+from agents.shown import BYTES_PER_TOKEN
 
 CONDENSE_AT: Final = 0.70
 CONDENSE_TO: Final = 0.35

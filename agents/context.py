@@ -7,10 +7,9 @@ word for word is the pinned block, the order, and what people said.
 
 Rows do not always come in the order in which a model must read them. A person speaks while it thinks, a stopped run
 leaves calls without results; ``_in_order`` and ``_results`` put that right, the same way every time. What is too big
-for the window is shown with its middle left out, by its own size alone: so that, too, stays the same.
+for the window is shown with its middle left out (``agents.shown``): that, too, stays the same.
 """
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,27 +17,21 @@ from typing import Any, Final
 
 from django.db.models import QuerySet
 
-from agents import lenient
+from agents import lenient, shown
 from agents.models import Conversation, Message, Run
+from agents.shown import ANSWER_SHARE, BYTES_PER_TOKEN, LEAST_SHOWN, RESULTS_SHARE, cut_out, short_arguments
 
 JSON = dict[str, Any]
 
-BYTES_PER_TOKEN: Final = 3.5
-"""Until a provider has counted a prompt of the run. Code has about this many, prose more: it is rather too few."""
 FEWEST_BYTES_PER_TOKEN, MOST_BYTES_PER_TOKEN = 1.0, 8.0
 """A byte-level tokenizer makes no more tokens than bytes, and no tokenizer makes much fewer than one of eight: what a
 provider counts beyond that is not believed."""
 USUAL_WINDOW: Final = 128_000
 
-RESULTS_SHARE: Final = 0.25
-"""Share of the window that the results of one step may take, all together."""
-ANSWER_SHARE: Final = 0.15
 WORDS_SHARE: Final = 0.20
 """Share that the words of people may take once they are only kept because they are theirs."""
 BROKEN_OFF: Final = frozenset({"length", "content_filter"})
 """Reasons to finish that are none of the model's: what it said last may lack its end."""
-LEAST_SHOWN: Final = 400
-"""Characters that are always shown of a text."""
 
 ORDER_NAME: Final = "mission_control"
 PERSON_NAME: Final = "person"
@@ -157,7 +150,7 @@ class History:
 
     def room(self, share: float) -> int:
         """Return how many characters a share of the window holds."""
-        return max(LEAST_SHOWN, int(share * self.window_tokens * BYTES_PER_TOKEN))
+        return shown.room(share, self.window_tokens)
 
     def is_kept(self, row: Message) -> bool:
         """Whether ``row`` stays in the prompt whatever is condensed."""
@@ -193,14 +186,6 @@ def prompt(system_prompt: str, history: History) -> list[JSON]:
         else:
             messages += _answered(row, results, history)
     return [*messages, summary] if summary else messages
-
-
-def cut_out(text: str, most: int) -> str:
-    """Return ``text``, or only its ends when it has more than ``most`` characters."""
-    if len(text) <= most:
-        return text
-    half = most // 2
-    return f"{text[:half]}\n[… {len(text) - 2 * half} characters left out; `recall` finds them …]\n{text[-half:]}"
 
 
 def _pinned(row: Message, history: History) -> str:
@@ -258,20 +243,8 @@ def _answered(row: Message, results: dict[tuple[int, int, str], str], history: H
 
 
 def _called(row: Message, call: Call, most: int) -> JSON:
-    function = {"name": _wire_name(call), "arguments": _short_arguments(_valid(call.arguments), most)}
+    function = {"name": _wire_name(call), "arguments": short_arguments(_valid(call.arguments), most)}
     return {"id": _wire_id(row, call), "type": "function", "function": function}
-
-
-def _short_arguments(arguments: str, most: int) -> str:
-    """Return ``arguments`` with the middle of long texts left out, still as JSON."""
-    if len(arguments) <= most:
-        return arguments
-    shown = {
-        name: cut_out(value if isinstance(value, str) else json.dumps(value), LEAST_SHOWN)
-        for name, value in lenient.object_in(arguments).items()
-    }
-    short = json.dumps(shown, ensure_ascii=False)
-    return short if len(short) <= max(most, LEAST_SHOWN * 8) else "{}"
 
 
 def _wire_id(row: Message, call: Call) -> str:

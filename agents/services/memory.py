@@ -8,8 +8,8 @@ from typing import Final
 from django.db.models import Q
 from django.db.models.functions import Length
 
-from agents.context import ANSWER_SHARE
 from agents.models import Message, Run
+from agents.shown import ANSWER_SHARE
 
 WORD: Final = re.compile(r"\w{2,}")
 CHUNK_CHARS: Final = 1_500

@@ -15,6 +15,7 @@ from agents.refusals import refused
 from agents.runner import claims, condense, reading
 from agents.runner.cuts import Cut
 from agents.services import runs
+from agents.shown import BYTES_PER_TOKEN
 from agents.tests import calls, workbench
 from agents.tests.memoir import answer, history_of, result
 from agents.tests.workbench import book, finished, hosted, rehearsed, start, until
@@ -78,7 +79,7 @@ def test_the_cut_lies_before_an_answer_and_half_of_the_room_stays_filled():
     kept = [row for row in history.rows if row.pk > key]
     assert kept[0].role == "assistant"
     assert {call["id"] for row in kept for call in row.tool_calls} == {row.tool_call_id for row in kept} - {""}
-    assert 0.25 * 7_000 < sum(map(context.size_of, kept)) / context.BYTES_PER_TOKEN < 0.37 * 7_000
+    assert 0.25 * 7_000 < sum(map(context.size_of, kept)) / BYTES_PER_TOKEN < 0.37 * 7_000
 
 
 def test_a_cut_that_makes_little_room_is_not_made_before_the_window_is_full():
