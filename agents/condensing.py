@@ -80,10 +80,10 @@ def is_full(history: History) -> bool:
 def _place(history: History, tokens: int) -> tuple[int | None, int]:
     """Return where to cut, and how many bytes that drops: as few as will do, else all but the last step."""
     best: tuple[int | None, int] = (None, 0)
-    dropped = 0
+    dropped, sizes = 0, context.sizes(history)
     for row, following in pairwise(history.rows):
         if not history.is_kept(row):
-            dropped += context.size_of(row)
+            dropped += sizes.get(row.pk, 0)
         if following.role != Message.Role.ASSISTANT:
             continue
         # Not after what the answer had not heard: that has yet to be dealt with.

@@ -10,6 +10,7 @@ leaves calls without results; ``_in_order`` and ``_results`` put that right, the
 for the window is shown with its middle left out (``agents.shown``): that, too, stays the same.
 """
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from django.db.models import QuerySet
 
 from agents import lenient, shown
 from agents.models import Conversation, Message, Run
-from agents.shown import ANSWER_SHARE, BYTES_PER_TOKEN, LEAST_SHOWN, RESULTS_SHARE, cut_out, short_arguments
+from agents.shown import BYTES_PER_TOKEN, LEAST_SHOWN, cut_out, short_arguments
 
 JSON = dict[str, Any]
 
@@ -39,6 +40,8 @@ REMINDER_NAME: Final = "reminder"
 SUMMARY_NAME: Final = "summary"
 NAME_CHARS: Final = 64
 _NOT_IN_NAMES: Final = re.compile(r"[^a-zA-Z0-9_-]")
+MESSAGE_BYTES: Final = 18
+"""What each message takes beside its own text: the gateway counts as much."""
 NO_RESULT: Final = "Not executed: the run had ended."
 
 
@@ -162,30 +165,38 @@ def calls_of(answer: Message) -> list[Call]:
     return [Call(call["id"], call["name"], call["arguments"], call is last) for call in answer.tool_calls]
 
 
-def size_of(row: Message) -> int:
-    """Return about how many bytes ``row`` takes in a prompt, if nothing is left out of it."""
-    calls = sum(len(call["arguments"].encode()) + 80 for call in row.tool_calls)
-    return len(row.content.encode()) + len(row.detail.get("pinned", "").encode()) + calls + 60
-
-
 def prompt(system_prompt: str, history: History) -> list[JSON]:
     """Return the messages of the next model call."""
     messages: list[JSON] = [{"role": "system", "content": system_prompt}]
-    pinned = ""
-    results = _results(history.rows)
     summary = _summary(history.conversation)
-    words = _kept_words(history)
-    for row in _in_order(history.rows):
+    for row, said in _said(history):
         if summary and not row.is_order and row.pk > history.told_until:
             messages.append(summary)
             summary = None
+        messages += said
+    return [*messages, summary] if summary else messages
+
+
+def sizes(history: History) -> dict[int, int]:
+    """Return how many bytes of a prompt each row takes as it is shown, by key. Results count with their answer."""
+    return {
+        row.pk: sum(len(json.dumps(message, ensure_ascii=False).encode()) + MESSAGE_BYTES for message in said)
+        for row, said in _said(history)
+    }
+
+
+def _said(history: History) -> Iterator[tuple[Message, list[JSON]]]:
+    """Yield what was said and answered, in the order of the prompt, each with the messages that show it."""
+    pinned = ""
+    results = _results(history.rows)
+    words = _kept_words(history)
+    for row in _in_order(history.rows):
         if row.role == Message.Role.USER:
             block = _pinned(row, history)
-            messages.append(_spoken(row, words.get(row.pk, row.content), "" if block == pinned else block))
+            yield row, [_spoken(row, words.get(row.pk, row.content), "" if block == pinned else block)]
             pinned = block or pinned
         else:
-            messages += _answered(row, results, history)
-    return [*messages, summary] if summary else messages
+            yield row, list(_answered(row, results, history))
 
 
 def _pinned(row: Message, history: History) -> str:
@@ -231,15 +242,14 @@ def _answered(row: Message, results: dict[tuple[int, int, str], str], history: H
     calls = calls_of(row)
     if not row.content and not calls:
         return
-    most = history.room(ANSWER_SHARE)
-    message: JSON = {"role": "assistant", "content": cut_out(row.content, most) or None}
+    most = shown.most_of(history.window_tokens, len(calls))
+    message: JSON = {"role": "assistant", "content": cut_out(row.content, most.words) or None}
     if calls:
-        message["tool_calls"] = [_called(row, call, most // len(calls)) for call in calls]
+        message["tool_calls"] = [_called(row, call, most.arguments) for call in calls]
     yield message
-    most = history.room(RESULTS_SHARE) // max(1, len(calls))
     for call in calls:
         text = results.get((row.run_id or 0, row.step or 0, call.id), NO_RESULT)
-        yield {"role": "tool", "tool_call_id": _wire_id(row, call), "content": cut_out(text, most)}
+        yield {"role": "tool", "tool_call_id": _wire_id(row, call), "content": cut_out(text, most.result)}
 
 
 def _called(row: Message, call: Call, most: int) -> JSON:

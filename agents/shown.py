@@ -4,9 +4,11 @@ It depends on the size of the text and of the window alone, so that it stays the
 """
 
 import json
+from dataclasses import dataclass
 from typing import Final
 
 from agents import lenient
+from agents.models import Message
 
 BYTES_PER_TOKEN: Final = 3.5
 """Until a provider has counted a prompt of the run. Code has about this many, prose more: it is rather too few."""
@@ -15,6 +17,30 @@ RESULTS_SHARE: Final = 0.25
 ANSWER_SHARE: Final = 0.15
 LEAST_SHOWN: Final = 400
 """Characters that are always shown of a text."""
+
+
+@dataclass(frozen=True)
+class Most:
+    """How many characters are shown of an answer's words, and of the arguments and the result of each call in it."""
+
+    words: int
+    arguments: int
+    result: int
+
+
+def most_of(window_tokens: int, calls: int) -> Most:
+    """Return how much is shown of an answer with so many ``calls`` to a model with that window."""
+    answer, results = room(ANSWER_SHARE, window_tokens), room(RESULTS_SHARE, window_tokens)
+    return Most(answer, answer // max(1, calls), results // max(1, calls))
+
+
+def is_cut(row: Message, most: Most) -> bool:
+    """Whether something of ``row``, an answer or a result, is left out where ``most`` is shown."""
+    if row.role == Message.Role.TOOL:
+        return len(row.content) > most.result
+    if row.role == Message.Role.ASSISTANT:
+        return len(row.content) > most.words or any(len(call["arguments"]) > most.arguments for call in row.tool_calls)
+    return False
 
 
 def room(share: float, window_tokens: int) -> int:

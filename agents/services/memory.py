@@ -1,15 +1,13 @@
 """What fell out of a prompt, found again: messages that were condensed, outputs of which only the ends stayed."""
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from django.db.models import Q
-from django.db.models.functions import Length
-
+from agents import lenient, shown
 from agents.models import Message, Run
-from agents.shown import ANSWER_SHARE
 
 WORD: Final = re.compile(r"\w{2,}")
 CHUNK_CHARS: Final = 1_500
@@ -39,25 +37,31 @@ def passages(run: Run, query: str, *, most: int = 3) -> list[Passage]:
 
 def _all(run: Run) -> Iterator[Passage]:
     until = run.conversation.condensed_until
-    gone = Q(pk__lte=until, is_order=False) | Q(artifact__isnull=False) | Q(length__gt=_perhaps_cut(run))
-    for row in (
-        run.conversation.messages.annotate(length=Length("content"))
-        .filter(gone)
-        .select_related("artifact")
-        .order_by("-pk")[:ROWS]
-    ):
+    rows = run.conversation.messages.select_related("artifact").order_by("-pk")
+    cut = _cut(run, list(rows.filter(pk__gt=until)))
+    for row in [*cut, *rows.filter(pk__lte=until, is_order=False)[:ROWS]][:ROWS]:
         text = row.artifact.content if row.artifact else "\n".join([row.content, *map(_call, row.tool_calls)])
         for chunk in _chunks(text):
             yield Passage(row.pk, _source(row), chunk)
 
 
-def _perhaps_cut(run: Run) -> int:
-    """Return from how many characters on a prompt may leave the middle of a message out: it depends on the window."""
-    return int(run.model.context_tokens * ANSWER_SHARE)
+def _cut(run: Run, rows: list[Message]) -> list[Message]:
+    """Return those of ``rows``, the newest first, of which the prompt to the last answer left something out.
+
+    The window is the one that was in force for that prompt: smaller than the model's where a provider refused.
+    """
+    answers = [row for row in rows if row.role == Message.Role.ASSISTANT]
+    window = next((row.detail["window"] for row in answers if "window" in row.detail), run.model.context_tokens)
+    most = {(row.run_id, row.step): shown.most_of(window, len(row.tool_calls)) for row in answers}
+    alone = shown.most_of(window, 1)
+    return [row for row in rows if row.artifact or shown.is_cut(row, most.get((row.run_id, row.step), alone))]
 
 
 def _call(call: dict[str, str]) -> str:
-    return f"{call['name']} {call['arguments']}"
+    """Return a call to be read: in JSON a line's first word would grow together with the sign for its beginning."""
+    said = lenient.object_in(call["arguments"])
+    values = [f"{name}: {value if isinstance(value, str) else json.dumps(value)}" for name, value in said.items()]
+    return "\n".join([call["name"], *(values or [call["arguments"]])])
 
 
 def _source(row: Message) -> str:

@@ -2,13 +2,14 @@
 
 import json
 import re
+from itertools import count
 
 import pytest
 from django.utils import timezone
 
 from agents import condensing, context
 from agents.context import History
-from agents.gateway import Completion, ToolCall
+from agents.gateway import Completion, ToolCall, pricing
 from agents.models import Condensation, Conversation, Message, Run
 from agents.record import record
 from agents.refusals import refused
@@ -19,6 +20,7 @@ from agents.shown import BYTES_PER_TOKEN
 from agents.tests import calls, workbench
 from agents.tests.memoir import answer, history_of, result
 from agents.tests.workbench import book, finished, hosted, rehearsed, start, until
+from agents.tools.registry import ToolContext, ToolResult, tool
 from agents.workplaces import register
 from budgets.models import Usage
 from mcc.core.models import User
@@ -36,6 +38,14 @@ def fast_model(settings):
 @pytest.fixture
 def ann() -> User:
     return User.objects.create_user("ann", "ann@example.org", "x")
+
+
+@tool("stow", "Take a text.", {"type": "object", "properties": {"text": {"type": "string"}}})
+def stow(context: ToolContext, text: str) -> ToolResult:
+    return ToolResult(f"{len(text)} characters")
+
+
+LONG = json.dumps({"text": "b" * 50_000, "path": "a.py"})
 
 
 def long_run(steps: int = 20, characters: int = 500) -> Run:
@@ -79,7 +89,41 @@ def test_the_cut_lies_before_an_answer_and_half_of_the_room_stays_filled():
     kept = [row for row in history.rows if row.pk > key]
     assert kept[0].role == "assistant"
     assert {call["id"] for row in kept for call in row.tool_calls} == {row.tool_call_id for row in kept} - {""}
-    assert 0.25 * 7_000 < sum(map(context.size_of, kept)) / BYTES_PER_TOKEN < 0.37 * 7_000
+    sizes = context.sizes(history)
+    assert 0.25 * 7_000 < sum(sizes.get(row.pk, 0) for row in kept) / BYTES_PER_TOKEN < 0.37 * 7_000
+
+
+def test_rows_are_measured_as_the_prompt_shows_them():
+    run = start("Do it.")
+    runs.say(run.conversation, "In “blue”.", user=User.objects.create_user("ann"))
+    for step in range(3):
+        answer(run, step, "jot", "jot", text="…" * 20_000, heard=Message.objects.latest("pk").pk, arguments=LONG)
+        result(run, step, 0, "y" * 90_000)
+        result(run, step, 1, "short")
+    history = history_of(run, 8_000)
+    messages = context.prompt("", history)
+
+    whole = pricing.bound_of(pricing.text_of(messages, []), len(messages), has_tools=False)
+    first = pricing.bound_of(pricing.text_of(messages[:1], []), 1, has_tools=False)
+    assert sum(context.sizes(history).values()) == whole - first
+
+
+@pytest.mark.parametrize("size", [600, 150_000])
+def test_what_is_shown_cut_makes_one_condensation_enough(size):
+    run = start("Do it.")
+    for step in range(13):
+        heard = Message.objects.latest("pk").pk
+        long = json.dumps({"path": "big.json", "content": "x = 1\n" * (size // 6)})
+        answer(run, step, "create", heard=heard, arguments=long if step < 3 else "{}")
+        result(run, step, 0, "Created" if step < 3 else "l\n" * 4_000)
+    history = sized(run, 32_000)
+    assert history.tokens(history.size) > condensing.CONDENSE_AT * 32_000
+
+    condensed(run, "notes " * 200, cut_at=condensing.cut(history))
+
+    left = sized(run, 32_000)
+    assert 0.10 * 32_000 < left.tokens(left.size) < 0.45 * 32_000
+    assert condensing.cut(left) is None
 
 
 def test_a_cut_that_makes_little_room_is_not_made_before_the_window_is_full():
@@ -247,6 +291,21 @@ def test_a_long_run_is_condensed_by_a_metered_call_and_goes_on():
 TOO_LONG = "This model's maximum context length is 8192 tokens. However, your messages resulted in 9034 tokens."
 
 
+def take(answered: Answer, tool_name: str, text: str) -> None:
+    """Take a step: call that tool with ``text``, or write notes where those are asked for."""
+    asked = [answered.body["messages"], answered.body.get("tools")]
+    answered.generation.input_tokens = len(json.dumps(asked, ensure_ascii=False)) // 4
+    answered.open()
+    if (answered.body.get("trace") or {}).get("mcc_purpose") == "condense":
+        answered.text("Noted so far.")
+    else:
+        call = {"name": tool_name, "arguments": json.dumps({"text": text})}
+        answered.delta({"tool_calls": [{"index": 0, "id": "c", "type": "function", "function": call}]})
+    answered.finish("stop")
+    answered.usage()
+    answered.done()
+
+
 def narrow(most_bytes: int, *, then=None):
     """Take a prompt only up to ``most_bytes``, whatever the model's card says; jot until ``then``."""
 
@@ -255,18 +314,8 @@ def narrow(most_bytes: int, *, then=None):
         if size > most_bytes:
             answered.refuse(400, {"code": "context_length_exceeded", "message": TOO_LONG})
             return
-        answered.generation.input_tokens = size // 4
-        answered.open()
-        if (answered.body.get("trace") or {}).get("mcc_purpose") == "condense":
-            answered.text("Noted so far.")
-        else:
-            number = len([1 for each in answered.body["messages"] if each["role"] == "assistant"])
-            arguments = json.dumps({"text": f"{number} {'words ' * 200}"})
-            call = {"name": "jot", "arguments": arguments}
-            answered.delta({"tool_calls": [{"index": 0, "id": "c", "type": "function", "function": call}]})
-        answered.finish("stop")
-        answered.usage()
-        answered.done()
+        number = len([1 for each in answered.body["messages"] if each["role"] == "assistant"])
+        take(answered, "jot", f"{number} {'words ' * 200}")
 
     return mode
 
@@ -285,6 +334,27 @@ def test_a_prompt_that_the_provider_finds_too_long_is_condensed_until_it_fits(fa
     assert left.run.cost_nanousd == fake.books.total_nanousd
     refusals = sum(not generation.is_generated for generation in fake.books)
     assert refusals <= 6, "what was learned of the window is not forgotten"
+
+
+def test_a_run_that_writes_more_than_its_window_holds_pays_for_no_two_condensations_in_a_row(fake, acme):
+    numbers = count()
+
+    def mode(answered: Answer) -> None:
+        number = next(numbers)
+        take(
+            answered,
+            *("stow", f"{number} {'words ' * 10_000}") if number < 3 else ("jot", f"{number} {'words ' * 200}"),
+        )
+
+    fake.usual = mode
+    run = in_a_small_window(acme)
+    with hosted():
+        until(lambda: finished(run), 30)
+
+    assert book(run).run.outcome == "limit_steps"
+    heard = list(Condensation.objects.order_by("pk").values_list("heard", flat=True))
+    assert len(heard) > 1
+    assert len(set(heard)) == len(heard), "between two of them the model went on"
 
 
 def test_a_window_that_cannot_hold_what_must_stay_ends_the_run_with_that_outcome(fake, acme):

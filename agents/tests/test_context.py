@@ -188,6 +188,39 @@ def test_what_was_condensed_and_what_was_cut_is_found_again():
     assert memory.passages(run, "work") == []
 
 
+def looked(run: Run, *texts: str, window: int) -> None:
+    """Let an answer look at many files at once, for a model with that window."""
+    seen = answer(run, 0, *["view"] * len(texts), heard=Message.objects.latest("pk").pk)
+    Message.objects.filter(pk=seen.pk).update(detail={**seen.detail, "window": window})
+    for number, text in enumerate(texts):
+        result(run, 0, number, text, tool_name="view")
+
+
+@pytest.mark.parametrize(("calls", "window"), [(12, 128_000), (1, 10_000), (3, 20_000)])
+def test_whatever_a_prompt_says_that_recall_finds_is_found(calls, window):
+    run = start("Do the work.")
+    assert run.model.context_tokens == 128_000
+    looked(
+        run, *["line\n" * 1_400 + f"def zebra{number}\n" + "line\n" * 1_400 for number in range(calls)], window=window
+    )
+    prompt = json.dumps(context.prompt("", history_of(run, window)))
+
+    assert "`recall` finds them" in prompt
+    assert "zebra0" not in prompt
+    assert [len(memory.passages(run, f"zebra{number}")) for number in range(calls)] == [1] * calls
+
+
+def test_what_a_prompt_shows_whole_is_not_found_again_and_arguments_that_it_cuts_are():
+    run = start("Do the work.")
+    looked(run, "here stands zebra", "line\n" * 40_000, window=128_000)
+    long = json.dumps({"path": "a.py", "content": "x = 1\n" * 20_000 + "okapi\n" + "x = 1\n" * 20_000})
+    made = answer(run, 1, "create", heard=Message.objects.latest("pk").pk, arguments=long)
+
+    assert "okapi" not in json.dumps(context.prompt("", history_of(run)))
+    assert memory.passages(run, "zebra") == []
+    assert [passage.message for passage in memory.passages(run, "okapi")] == [made.pk]
+
+
 @pytest.mark.parametrize(("days", "left"), [(90, ["new"]), (0, ["old", "new"])])
 def test_whole_outputs_are_kept_for_a_while_and_their_messages_for_good(settings, days, left):
     settings.MCC_OUTPUT_DAYS = days
