@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, ClassVar
 
 from django import forms
@@ -11,6 +12,7 @@ from django.http import QueryDict
 from agents.models import Agent
 from agents.sandbox import images, toolchains
 from mcc.core.money import nanousd, usd_string
+from projects import setup_files
 from projects.forms import offer_agents
 from projects.models import Project
 from projects.services import environments
@@ -25,10 +27,15 @@ class SectionForm(forms.Form):
 
     section: ClassVar[str]
     title: ClassVar[str]
-    warning: ClassVar[str] = ""
 
     def __init__(self, data: QueryDict | None = None, *, project: Project) -> None:
         super().__init__(data, initial=self.stored(project))
+        self._project = project
+
+    @property
+    def warning(self) -> str:
+        """What people should read before the fields; empty: nothing."""
+        return ""
 
     def stored(self, project: Project) -> dict[str, Any]:
         """Return what the fields show first."""
@@ -126,6 +133,10 @@ class LinesField(forms.CharField):
 
 class SetupForm(SectionForm):
     section, title = "setup", "Set-up"
+
+    @cached_property
+    def warning(self) -> str:
+        return setup_files.warning(self._project)
 
     setup_command = forms.CharField(
         label="Command",

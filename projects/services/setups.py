@@ -11,10 +11,8 @@ check-out stays where it is, and every later workspace has a link to it in the s
 import hashlib
 import json
 import logging
-import re
 from dataclasses import replace
 from datetime import timedelta
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from django.db import transaction
@@ -26,7 +24,7 @@ from agents.sandbox.types import Ending, Result, SandboxError, SandboxUnavailabl
 from mcc.core import audit, errands, redaction
 from mcc.core.errands import Lease
 from mcc.core.models import User
-from projects import logs
+from projects import logs, setup_files
 from projects.git import Equipment, Mirror, Workspace, WorkspaceBroken
 from projects.models import Project, Setup
 from projects.services import environments
@@ -46,17 +44,6 @@ OUTDATED = "settings changed"
 RETRY_AFTER = timedelta(minutes=1)
 KEEP = timedelta(days=14)
 TOUCH = timedelta(hours=1)
-USUAL_FILES = (
-    *("*requirements*.txt", "*requirements*.in", "*requirements/*.txt", "*requirements/*.in", "*constraints*.txt"),
-    *("pyproject.toml", "setup.py"),
-    *("setup.cfg", "Pipfile", "environment*.yml", "environment*.yaml", ".python-version", "pylock.*toml"),
-    *("package.json", "npm-shrinkwrap.json", "pnpm-workspace.yaml", ".npmrc", ".yarnrc*", ".nvmrc", ".node-version"),
-    *("Cargo.toml", "rust-toolchain*", "go.mod", "go.sum", "go.work", "go.work.sum", "Gemfile", "*.gemspec"),
-    *("composer.json", "mix.exs", "pubspec.yaml", "Package.swift", "Package.resolved", "*.csproj", "*.fsproj"),
-    *("Directory.Packages.props", "pom.xml", "*.gradle", "*.gradle.kts", "*.versions.toml", "gradle.properties"),
-    *("gradle-wrapper.properties", "*.lock", "*.lockb", "*.lockfile", "*lock.json", "*-lock.yaml", "*-lock.yml"),
-)
-"""By name, or by path where a pattern has a slash. Rather one too many: that costs a set-up, one too few a task."""
 
 
 def equipment(mirror: Mirror, sha: str) -> Equipment:
@@ -86,25 +73,10 @@ def equipment_for_reading(mirror: Mirror, sha: str) -> Equipment:
 
 def key(project: Project, mirror: Mirror, sha: str) -> str:
     """Return the hash of all that decides what the set-up makes at commit ``sha``. Raises SandboxError."""
-    patterns = project.setup_files or USUAL_FILES
-    command = project.setup_command
-    deciding = (blob for blob in mirror.blobs(sha) if _matches(blob.path, patterns) or _names(command, blob.path))
-    files = [(blob.path, blob.oid) for blob in deciding]
+    files = [(blob.path, blob.oid) for blob in setup_files.deciding(project, mirror, sha)]
     foundation = choice().foundation(project.image, tuple(map(Path, project.toolchains)))
     facts = [FORMAT, project.setup_command, project.variables, project.toolchains, foundation, files]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-
-def _matches(path: str, patterns: list[str] | tuple[str, ...]) -> bool:
-    name = path.rpartition("/")[2]
-    return any(fnmatchcase(path if "/" in pattern else name, pattern) for pattern in patterns)
-
-
-def _names(command: str, path: str) -> bool:
-    """Whether ``command`` says ``path``: what it runs or reads decides what it makes."""
-    if path not in command:
-        return False
-    return re.search(rf"(?:^|[^\w./-]|(?<![\w.])\./){re.escape(path)}(?![\w/-]|\.\w)", command) is not None
 
 
 def _needed(project: Project, mirror: Mirror, sha: str) -> Setup:

@@ -114,6 +114,54 @@ def test_what_is_usual_and_what_the_command_names_decides_whether_it_is_made_ane
     assert (setups.key(project, mirror, atlas.head()) != before) is decides
 
 
+@pytest.mark.parametrize(
+    ("command", "path", "decides"),
+    [
+        ("cd web && ./install.sh", "web/install.sh", True),
+        ("cd web && ./install.sh", "api/install.sh", False),
+        ("cd web && cd app; sh install.sh", "web/app/install.sh", True),
+        ("(cd web && ./install.sh) && (cd 'api/v1/' && ./install.sh)", "api/v1/install.sh", True),
+        ("pushd ./web; ./bin/install.sh --all", "web/bin/install.sh", True),
+        ("cd web/app && ../install.sh", "web/install.sh", True),
+        ("cd web && pip install -r pins.lst", "web/pins.lst", True),
+        ("cd web && ./install.sh", "web/install.sh.md", False),
+        ("echo abcd web ./install.sh", "web/install.sh", False),
+        ("cd ../.. && cd /etc && cd - && ./install.sh", "etc/install.sh", False),
+    ],
+)
+def test_a_command_names_files_from_where_it_is(atlas, command, path, decides):
+    project = factories.project(repository=str(atlas.path), setup_command=command)
+    mirror = Mirror(project.pk)
+    mirror.fetch()
+    before = setups.key(project, mirror, atlas.head())
+    atlas.commit({path: "new\n"})
+    mirror.fetch()
+    assert (setups.key(project, mirror, atlas.head()) != before) is decides
+
+
+def test_the_settings_warn_of_a_set_up_that_nothing_would_make_anew(atlas, client):
+    owner = factories.user()
+    project = factories.project(owner=owner, repository=str(atlas.path))
+    client.force_login(owner)
+    page, form = f"/projects/{project.key}/settings/", f"/projects/{project.key}/settings/setup/"
+    told = "is never made anew"
+
+    def warned(command: str, files: str = "") -> bool:
+        assert client.post(form, {"setup_command": command, "setup_files": files}).status_code == 302
+        return told in client.get(page).content.decode().replace("\n", " ")
+
+    assert not warned("make deps"), "no copy of the repository is here yet"
+    Mirror(project.pk).fetch()
+    assert (warned("make deps"), warned("")) == (True, False)
+    assert (warned("make deps", "pins.lst"), warned("make deps", "src/map.py")) == (True, False)
+    atlas.commit({"requirements.txt": "\n"})
+    Mirror(project.pk).fetch()
+    assert not warned("make deps")
+    project.refresh_from_db()
+    Project.objects.filter(pk=project.pk).update(default_branch="gone")
+    assert not warned("make deps")
+
+
 def test_who_orders_it_in_the_moment_in_which_it_is_finished_does_not_have_it_made_again(project, atlas):
     with pytest.raises(NotReady):
         setups.equipment(Mirror(project.pk), atlas.head())
