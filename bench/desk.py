@@ -47,6 +47,6 @@ def install() -> None:
     """Register the workplace and the tool in this process."""
     register(KIND, _desk_of)
 
-    @tool("submit_bench", "End the run.", {"type": "object", "properties": {}})
+    @tool("submit_bench", "End the run.", {"type": "object", "properties": {}}, submits=True)
     def submit_bench(context: ToolContext) -> ToolResult:
         return ToolResult("submitted", outcome=Outcome.SUBMITTED)

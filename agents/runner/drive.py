@@ -209,7 +209,7 @@ class Drive:
             if ending := guards.out_of_time(run, run.worked_ms + self._rest.unwritten_ms()):
                 await self._rest.finish(ending)
                 return False
-            done = await self._held_back(run, call) or await self._carry_out(run, history, call, place)
+            done = await self._carry_out(run, history, call, place)
             if done.result.waits_for:
                 raise Parked(done.result.waits_for)
             stored = await self._db.run(
@@ -226,12 +226,9 @@ class Drive:
                 raise Interrupted
         return True
 
-    async def _held_back(self, run: Run, call: Call) -> Done | None:
-        """Return that ``call`` is not carried out, for it would end the run over what a person has just said."""
-        if not call.name.startswith("submit_") or call.id == self._begun:
-            return None
-        spoken = await self._db.run(lambda: runs.unheard(run).exists())
-        return Done(call, ToolResult(guards.SPOKEN, is_error=True), 0) if spoken else None
+    async def _is_overruled(self, run: Run, call: Call) -> bool:
+        """Whether ``call``, of a tool that submits, would end the run over what a person has just said."""
+        return call.id != self._begun and await self._db.run(lambda: runs.unheard(run).exists())
 
     async def _carry_out(self, run: Run, history: History, call: Call, place: Place) -> Done:
         started = time.monotonic()
@@ -239,6 +236,8 @@ class Drive:
             order = guards.order_of(call.name, call.arguments, run.tools, may_be_cut=call.may_be_cut)
         except guards.BadCall as problem:
             return Done(call, ToolResult(str(problem), is_error=True), 0, bad=True)
+        if order.tool.submits and await self._is_overruled(run, call):
+            return Done(call, ToolResult(guards.SPOKEN, is_error=True), 0)
 
         results = history.results(run)
 

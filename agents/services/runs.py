@@ -212,7 +212,7 @@ def _queue(run: Run, accounts: Iterable[Account]) -> Run:
     run.model = run.agent.model
     run.system_prompt = redaction.redact(prompts.system_prompt(run.agent, run.purpose))
     tools = registry.for_role(Role(run.agent.role), run.agent.tools, patches=run.model.patches)
-    run.tools = [tool.name for tool in tools if _fits(tool.name, run)]
+    run.tools = [tool.name for tool in tools if _fits(tool, run)]
     run.save()
     run.accounts.set(accounts)
     announce(run)
@@ -231,10 +231,10 @@ def _limits(
     }
 
 
-def _fits(tool: str, run: Run) -> bool:
-    if not run.workplace and tool in SANDBOX_TOOLS:
+def _fits(tool: registry.Tool, run: Run) -> bool:
+    if not run.workplace and tool.name in SANDBOX_TOOLS:
         return False
-    return run.purpose != Purpose.CHAT or not (tool in CHANGING_TOOLS or tool.startswith("submit_"))
+    return run.purpose != Purpose.CHAT or not (tool.name in CHANGING_TOOLS or tool.submits)
 
 
 def _chat(conversation: Conversation) -> Run:

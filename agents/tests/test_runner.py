@@ -321,10 +321,11 @@ def test_words_of_a_person_reach_a_run_within_a_second_at_its_next_step(settings
     assert book(run).run.outcome == "submitted"
 
 
-def test_words_of_a_person_during_the_answer_that_would_submit_are_read_before_it_is(settings):
+@pytest.mark.parametrize("tool", ["submit_jot", "hand_over", "Submit-Jot()"])
+def test_words_of_a_person_during_the_answer_that_would_submit_are_read_before_it_is(settings, tool):
     settings.MCC_REHEARSAL_LATENCY_S = 1.0
     person = User.objects.create_user("ada")
-    with rehearsed(call("jot", text="one"), call("submit_jot"), call("submit_jot")) as order, hosted():
+    with rehearsed(call("jot", text="one"), call(tool), call("submit_jot")) as order, hosted():
         run = start(order)
         until(lambda: len(book(run).results) == 1)
         time.sleep(0.3)

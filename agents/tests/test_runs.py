@@ -114,7 +114,8 @@ def test_a_person_who_speaks_to_an_idle_agent_starts_a_talk_in_the_same_place():
     assert list(talk.accounts.all()) == [issue]
     assert message.detail == {"pinned": "Requirement of 1."}
     assert "view" in talk.tools
-    assert not {"edit", "create", "submit_jot"} & set(talk.tools)
+    assert "hand_over" in run.tools
+    assert not {"edit", "create", "submit_jot", "hand_over"} & set(talk.tools)
 
 
 def test_the_words_of_another_agent_wake_nobody():

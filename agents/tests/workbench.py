@@ -56,7 +56,7 @@ def post_note(context: ToolContext, text: str) -> ToolResult:
     return ToolResult(f"posted {text}")
 
 
-@tool("submit_jot", "End the run.", {"type": "object", "properties": {}})
+@tool("submit_jot", "End the run.", {"type": "object", "properties": {}}, submits=True)
 def submit_jot(context: ToolContext) -> ToolResult:
     return ToolResult("submitted", outcome=Outcome.SUBMITTED, outcome_detail="done", detail={"kind": "end"})
 
@@ -92,7 +92,12 @@ def hold_on(context: ToolContext) -> ToolResult:
     return ToolResult("released")
 
 
-@tool("submit_slowly", "End the run when somebody lets it.", {"type": "object", "properties": {}})
+@tool("hand_over", "End the run, under another name.", {"type": "object", "properties": {}}, submits=True)
+def hand_over(context: ToolContext) -> ToolResult:
+    return ToolResult("submitted", outcome=Outcome.SUBMITTED)
+
+
+@tool("submit_slowly", "End the run when somebody lets it.", {"type": "object", "properties": {}}, submits=True)
 def submit_slowly(context: ToolContext) -> ToolResult:
     STARTED.set()
     RELEASED.wait(20)

@@ -70,6 +70,8 @@ class Tool:
     roles: frozenset[Role]
     function: ToolFunction
     instead_of: str = ""
+    submits: bool = False
+    """A call may hand work in, and so end the run: not over what a person has just said, nor in a talk."""
 
     @cached_property
     def validator(self) -> jsonschema.Draft202012Validator:
@@ -89,15 +91,22 @@ ALL_ROLES = frozenset(Role)
 
 
 def tool(
-    name: str, description: str, parameters: JSON, *, roles: Iterable[Role] = ALL_ROLES, instead_of: str = ""
+    name: str,
+    description: str,
+    parameters: JSON,
+    *,
+    roles: Iterable[Role] = ALL_ROLES,
+    instead_of: str = "",
+    submits: bool = False,
 ) -> Callable[[ToolFunction], ToolFunction]:
     """Register the decorated function as a tool. ``parameters`` is the JSON schema of its arguments.
 
-    ``instead_of`` names the tool whose place it takes for models that do better with it.
+    ``instead_of`` names the tool whose place it takes for models that do better with it. ``submits``: it may
+    answer with an outcome.
     """
 
     def register(function: ToolFunction) -> ToolFunction:
-        _tools[name] = Tool(name, description, parameters, frozenset(roles), function, instead_of)
+        _tools[name] = Tool(name, description, parameters, frozenset(roles), function, instead_of, submits)
         return function
 
     return register

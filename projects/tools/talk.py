@@ -133,6 +133,7 @@ def propose_issue(context: ToolContext, title: str, body: str, rationale: str, e
     "Hand in your report on the project.",
     an_object({"markdown": text("one page, Markdown")}),
     roles=[Role.ORCHESTRATOR],
+    submits=True,
 )
 def submit_report(context: ToolContext, markdown: str) -> ToolResult:
     suggestions.report(place_of(context).project, context.run, markdown)

@@ -50,6 +50,7 @@ PLANNED_TASK = an_object(
         }
     ),
     roles=[Role.ARCHITECT],
+    submits=True,
 )
 def submit_plan(context: ToolContext, spec: str, definition_of_done: list[str], tasks: list[JSON]) -> ToolResult:
     plan = parse(spec, definition_of_done, tasks)
@@ -63,6 +64,7 @@ def submit_plan(context: ToolContext, spec: str, definition_of_done: list[str], 
     "Hand in the work tree. The first call shows you the diff and a checklist; call again to submit.",
     an_object({"summary": text("what you changed and why, for the pull request")}),
     roles=[Role.CODER],
+    submits=True,
 )
 def submit_work(context: ToolContext, summary: str) -> ToolResult:
     assignment = assignment_of(context.run)
@@ -137,6 +139,7 @@ CRITERION = an_object(
         "feedback",
     ),
     roles=[Role.TESTER],
+    submits=True,
 )
 def submit_test_report(context: ToolContext, verdict: str, criteria: list[JSON], feedback: str = "") -> ToolResult:
     assignment = assignment_of(context.run)
@@ -178,6 +181,7 @@ FINDING = an_object(
         "findings",
     ),
     roles=[Role.REVIEWER],
+    submits=True,
 )
 def submit_review(context: ToolContext, verdict: str, summary: str, findings: list[JSON] | None = None) -> ToolResult:
     findings = findings or []
