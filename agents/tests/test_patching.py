@@ -62,6 +62,12 @@ def test_all_kinds_of_sections_are_read():
     assert (hunk.anchors, hunk.old, hunk.new) == (["class One:"], ["x", "y"], ["x", "z"])
 
 
+def test_an_empty_line_of_a_new_file_needs_no_plus():
+    lines = ("*** Add File: a", "+a", "", "  ", "+b", "+", "", "*** Add File: b", "", "+c", "")
+    one, other = patching.parse(patch(*lines))
+    assert (one.content, other.content) == ("a\n\n\nb\n\n", "\nc\n")
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [

@@ -52,12 +52,16 @@ class Hunk:
 
 @dataclass
 class Section:
-    """What happens to one file: ``content`` for a new one, ``hunks`` for a change, neither for a deletion."""
+    """What happens to one file: ``content`` for a new one, ``hunks`` for a change, neither for a deletion.
+
+    ``blanks`` are lines behind the content without a plus: empty ones of it, if another one follows.
+    """
 
     path: str
     content: str | None = None
     hunks: list[Hunk] | None = None
     moved_to: str = ""
+    blanks: int = 0
 
 
 def parse(patch: str) -> list[Section]:
@@ -106,9 +110,12 @@ def _take(line: str, number: int, sections: list[Section]) -> None:
         return
     section = sections[-1] if sections else None
     if section is not None and section.content is not None and line.startswith("+"):
-        section.content += line[1:] + "\n"
+        section.content += "\n" * section.blanks + line[1:] + "\n"
+        section.blanks = 0
     elif section is not None and section.hunks is not None:
         _add(section.hunks, line, number)
+    elif section is not None and not line.strip():
+        section.blanks += 1
     elif line.strip():
         raise EditRefused(f"Line {number} of the patch belongs to nothing: {line[:80]!r}.")
 
