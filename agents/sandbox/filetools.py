@@ -4,12 +4,13 @@ The host never opens a name that an agent chose: a symlink, a FIFO or a device w
 answers a first line, ``ok <number>`` or ``no <problem>``, and then the data.
 """
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from threading import Event
 
+from agents.sandbox import searching
+from agents.sandbox.searching import SEARCH, SEARCH_OUTPUT
 from agents.sandbox.types import (
     MIB,
     NEW_FILE_MODE,
@@ -21,7 +22,6 @@ from agents.sandbox.types import (
     FileSlice,
     Limits,
     LinesSlice,
-    Match,
     OnOutput,
     PathProblem,
     Result,
@@ -36,11 +36,7 @@ TOOL_WALL_S = 20.0
 WRITE_MAX = 64 * MIB
 LINES_MAX = 512 * MIB
 """Of a file whose lines are counted."""
-SEARCH_OUTPUT = 2 * MIB
-"""Of the files with their numbers, and of the lines."""
-GLOBS_MAX = 64
 LIST_OUTPUT = 8 * MIB
-LINE_MAX = 500
 
 # $r becomes the real path of $1. The dot keeps $(...) from eating newlines at the end of a name.
 RESOLVE = """
@@ -100,48 +96,6 @@ printf 'ok 0\\n'
 find "$r" -mindepth 1 -maxdepth "$2" -name .git -prune -o -printf '%P\\t%y\\t%s\\0' 2>/dev/null |
     sort -z | head -z -n "$3"
 """
-# Git searches, whether there is a repository or none: it knows what is ignored, follows no symlink, opens no device.
-# The repository's own configuration is the agent's and is overruled where it matters. The answer: the directory that
-# names are relative to, the number of lines of each file, how that ended, then the lines.
-SEARCH = """
-[ -e "$r" ] || no missing
-pattern=$2 most=$3; shift 3
-d=$r
-if [ -d "$r" ]; then
-    globs=$#
-    for glob; do case "$glob" in */*) set -- "$@" ":(glob)${glob#/}";; *) set -- "$@" ":(glob)**/$glob";; esac; done
-    shift "$globs"; [ $# -gt 0 ] || set -- .
-else
-    d=$(dirname -- "$r" && printf .); d=${d%?.}
-    set -- ":(literal)${r##*/}"
-fi
-cd -- "$d" || no failed
-export GIT_CEILING_DIRECTORIES=/ GIT_OPTIONAL_LOCKS=0
-export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=core.fsmonitor GIT_CONFIG_VALUE_0=false
-if ! git rev-parse --is-inside-work-tree >/dev/null 2>&1; then mode='--no-index --exclude-standard'
-elif git check-ignore -q -- "$r" 2>/dev/null; then mode='--untracked --no-exclude-standard'
-else mode=--untracked; fi
-plain='-E -I -z --no-textconv --no-color --no-column --no-heading --no-break --no-full-name'
-look() {
-    what=$1; shift
-    git grep $mode $plain "$what" -e "$pattern" -- "$@"; code=$?
-    # What is tracked although it is ignored, git leaves out when it looks for untracked files.
-    [ "$mode" != --untracked ] || git ls-files -z --cached --ignored --exclude-standard -- "$@" |
-        xargs -0 -r git --literal-pathspecs grep $plain "$what" -e "$pattern" --
-    return "$code"
-}
-printf 'ok 0\\n%s\\0' "${d#/workspace}"
-{
-    why=$(look --count "$@" 2>&1 >&3)
-    printf '\\0\\0%s %s\n' "$?" "$(printf %.300s "$why" | tr '\n' ' ')"
-} 3>&1 | head -c "$most"
-look --line-number "$@" 2>/dev/null | cut -b 1-1500 | head -c "$most"
-"""
-
-BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
-SEARCH_LINE = re.compile(rb"([^\0]+)\0(\d+)[\0:](.*)", re.DOTALL)
-NO_PATTERN = "fatal: -e option,"
-
 KINDS = {"f": EntryKind.FILE, "d": EntryKind.DIRECTORY, "l": EntryKind.SYMLINK}
 WORDS = {
     PathProblem.OUTSIDE: "is outside the workspace",
@@ -221,9 +175,9 @@ class FileTools(ABC):
         return [_entry(line) for line in data.split(b"\0")[:-1]]
 
     def search(self, pattern: str, path: str = "", glob: str = "", limit: int = 200) -> SearchResult:
-        arguments = (pattern, str(SEARCH_OUTPUT), *(_globs(glob) if glob else ()))
+        arguments = (searching.extended(pattern), str(SEARCH_OUTPUT), *searching.pathspecs(glob))
         _, data = self._ask(SEARCH, path, *arguments, most=2 * SEARCH_OUTPUT)
-        return _search_result(data, pattern, limit)
+        return searching.result(data, pattern, limit)
 
     def _ask(self, script: str, path: str, *arguments: str, stdin: bytes = b"", most: int = 0) -> tuple[int, bytes]:
         """Run a script on ``path`` and return the number and the data of its answer."""
@@ -262,48 +216,3 @@ def _answer(result: Result, path: str) -> tuple[int, bytes]:
 def _entry(line: bytes) -> Entry:
     path, kind, size = line.decode("utf-8", "replace").rsplit("\t", 2)
     return Entry(path, KINDS.get(kind, EntryKind.OTHER), int(size))
-
-
-def _globs(glob: str) -> list[str]:
-    """Return ``glob`` with its braces, which git does not know, written out."""
-    globs = [glob]
-    while found := next(filter(None, map(BRACES.search, globs)), None):
-        braced, at = found.string, globs.index(found.string)
-        head, tail = braced[: found.start()], braced[found.end() :]
-        globs[at : at + 1] = [f"{head}{part}{tail}" for part in found.group(1).split(",")]
-        if len(globs) > GLOBS_MAX:
-            raise SandboxPathError(f"{glob!r} stands for more than {GLOBS_MAX} names.")
-    return globs
-
-
-def _search_result(data: bytes, pattern: str, limit: int) -> SearchResult:
-    """Read the answer of SEARCH; keep the first ``limit`` lines. A name with a newline may get lost."""
-    inside, _, found = data.partition(b"\0")
-    counted, is_whole, rest = found.partition(b"\0\0")
-    ending, _, lines = rest.partition(b"\n")
-    _check_ending(ending.decode("utf-8", "replace") if is_whole else "0", pattern)
-
-    def path_of(name: bytes) -> str:
-        return (inside + b"/" + name).decode("utf-8", "replace").lstrip("/")
-
-    numbers = [line.partition(b"\0") for line in counted.split(b"\n")]
-    files = tuple((path_of(name), int(number)) for name, _, number in numbers if number.isdigit())
-    split = [SEARCH_LINE.fullmatch(line) for line in lines.split(b"\n")]
-    matches = [
-        Match(path_of(line[1]), int(line[2]), line[3][:LINE_MAX].decode("utf-8", "replace"))
-        for line in split[: limit + 1]
-        if line
-    ]
-    is_cut = not is_whole or len(lines) >= SEARCH_OUTPUT or len(matches) > limit
-    return SearchResult(files, tuple(matches[:limit]), is_cut)
-
-
-def _check_ending(ending: str, pattern: str) -> None:
-    """Raise SandboxPathError unless git found something (0) or nothing (1)."""
-    code, _, why = ending.partition(" ")
-    if code in ("0", "1"):
-        return
-    if why.startswith(NO_PATTERN):
-        reason = why.strip().rpartition(": ")[2]
-        raise SandboxPathError(f"{pattern!r} is no extended regular expression: {reason}.")
-    raise SandboxPathError(f"Nothing could be searched: {why.strip() or f'git ended with {code}'}.")

@@ -346,7 +346,8 @@ class Sandbox(Protocol):
     def search(self, pattern: str, path: str = "", glob: str = "", limit: int = 200) -> SearchResult:
         """Search files for an extended regular expression, without .git and binary files.
 
-        ``glob`` narrows by file name (``*.py``). Raises SandboxPathError, also for a senseless pattern.
+        ``glob`` narrows by names of files and directories (``*.py,src``). Raises SandboxPathError, also for a senseless
+        pattern.
         """
 
     def kill(self) -> None:

@@ -77,7 +77,7 @@ def view(context: ToolContext, path: str, start: int = 1, end: int | None = None
         "properties": {
             "pattern": {"type": "string", "description": "an extended regular expression (grep -E)"},
             "path": {"type": "string", "description": "a directory or file to search in; all when left out"},
-            "glob": {"type": "string", "description": "only such files, as in *.py or src/**/*.{ts,tsx}"},
+            "glob": {"type": "string", "description": "only such files, as in *.py, src or src/**/*.{ts,tsx}"},
         },
         "required": ["pattern"],
         "additionalProperties": False,

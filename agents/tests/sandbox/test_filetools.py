@@ -2,10 +2,12 @@
 
 import hashlib
 import os
+import time
 from pathlib import Path
 
 import pytest
 
+from agents.sandbox import searching
 from agents.sandbox.types import MIB, Entry, EntryKind, Match, PathProblem, SandboxPathError
 
 pytestmark = pytest.mark.sandbox
@@ -218,9 +220,18 @@ def test_a_glob_names_files_anywhere_or_a_path(sandbox, init):
     assert files("src/*.py") == files("/src/*.py") == {"src/a.py"}
     assert files("src/**/*.py") == files("*.py", "src") == {"src/a.py", "src/deep/b.py"}
     assert files("deep/*.py", "src") == {"src/deep/b.py"}
-    assert files("*.{ts,tsx}") == {"web/c.ts", "web/d.tsx"}
+    assert files("*.{ts,tsx}") == files("{*.ts,*.{tsx,css}}") == files("web") == {"web/c.ts", "web/d.tsx"}
+    assert files("src") == files("src/") == files("./src") == files("/src/") == {"src/a.py", "src/deep/b.py"}
+    assert files("deep") == files("src/deep") == files("deep", "src") == {"src/deep/b.py"}
+    assert files("src/*") == {"src/a.py"}
+    assert files("a.py,*.ts") == files("a.py, *.ts") == files("src/*.py,web/*.{ts,css}") == {"src/a.py", "web/c.ts"}
+    assert files("") == files(".") == files("**/*") and len(files("")) == 5
+    sandbox.sh("echo needle > 'a,b.txt'")
+    assert files("a,b.txt") == {"a,b.txt"}
     with pytest.raises(SandboxPathError, match="more than 64"):
         files("{a,b}" * 40)
+    with pytest.raises(SandboxPathError, match="more than 64"):
+        files("a," * 64)
 
 
 def test_a_pattern_means_the_same_wherever_it_is_searched(sandbox):
@@ -229,6 +240,34 @@ def test_a_pattern_means_the_same_wherever_it_is_searched(sandbox):
         assert [match.text for match in sandbox.search(r"^(ab)\1$", path).matches] == ["abab"]
         with pytest.raises(SandboxPathError, match=r"regular expression: Unmatched"):
             sandbox.search("(ab", path)
+
+
+def test_a_pattern_means_what_models_write(sandbox):
+    lines = ("bar 12", "bar x", "foo", "d", "a\\d", "cost$", "a\tb", "it's", "x$y", "foo 1")
+    sandbox.write_file("unix", "\n".join(lines).encode() + b"\n")
+    sandbox.write_file("crlf", "\r\n".join(lines).encode() + b"\r\n")
+
+    for path in ("unix", "crlf"):
+
+        def found(pattern: str, path: str = path) -> list[str]:
+            return [match.text for match in sandbox.search(pattern, path).matches]
+
+        assert found(r"bar \d+") == found(r"bar \d\d$") == found(r"^\w+ \d{2}$") == ["bar 12"]
+        assert found(r"^bar\s\D$") == ["bar x"]
+        assert found("foo$") == found("^(foo|nothing)$") == found(r"\bfoo($|x)") == ["foo"]
+        assert found(r"\\d$") == ["a\\d"] and found(r"^[\d]$") == ["d"]
+        assert found(r"t\$$") == ["cost$"] and found(r"x\$y") == found("x[$]y") == found("[]$]y") == ["x$y"]
+        assert found(r"a\tb") == ["a\tb"] and found(r"it\'s") == ["it's"]
+        assert found(r"[[:alpha:]$][[:digit:]$]") == ["cost$", "x$y"] and found(r"[^]$[:alpha:]] [[:digit:]]$") == []
+        with pytest.raises(SandboxPathError, match=r"^'\[\\\\d\$' is no extended regular expression"):
+            found(r"[\d$")
+
+
+def test_a_hostile_pattern_is_read_in_little_time():
+    began = time.process_time()
+    for piece in ("[", "[[:a", "[[:a:]", "\\", "$", "[^]"):
+        searching.extended(piece * 200_000)
+    assert time.process_time() - began < 5
 
 
 def test_the_repository_s_own_configuration_does_not_bend_a_search(sandbox):
