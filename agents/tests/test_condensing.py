@@ -306,8 +306,8 @@ def take(answered: Answer, tool_name: str, text: str) -> None:
     answered.done()
 
 
-def narrow(most_bytes: int, *, then=None):
-    """Take a prompt only up to ``most_bytes``, whatever the model's card says; jot until ``then``."""
+def narrow(most_bytes: int):
+    """Take a prompt only up to ``most_bytes``, whatever the model's card says."""
 
     def mode(answered: Answer) -> None:
         size = len(json.dumps([answered.body["messages"], answered.body.get("tools")], ensure_ascii=False))

@@ -12,6 +12,7 @@ from agents.models import Run
 from agents.record import record
 from agents.rehearsal.plays import Turn
 from agents.runner import hands
+from agents.runner.places import Nowhere
 from agents.sandbox import choice, places
 from agents.sandbox.types import Sandbox, SandboxPathError, SandboxSpec
 from agents.services import runs
@@ -28,6 +29,8 @@ from mcc.core.errors import DomainError
 from projects import calls
 
 pytestmark = pytest.mark.sandbox
+
+GIT = "git init -q . && git add -A && git -c user.name=a -c user.email=a@b commit -qm one"
 
 
 class Desk:
@@ -519,7 +522,7 @@ def test_a_second_stop_kills_the_command_that_the_first_let_go_on(desk):
 
 def test_a_look_at_the_files_tells_whether_any_changed(desk):
     sandbox = desk.sandbox()
-    assert sandbox.sh("git init -q . && git add -A && git -c user.name=a -c user.email=a@b commit -qm one").ok
+    assert sandbox.sh(GIT).ok
 
     def tree() -> str:
         return hands.with_tree(ToolResult("x", detail={"a": 1}), desk).detail.get("tree", "")
@@ -542,7 +545,17 @@ def test_a_look_at_the_files_tells_whether_any_changed(desk):
     assert tree() == "", "nothing is known of what git does not see"
 
 
-GIT = "git init -q . && git add -A && git -c user.name=a -c user.email=a@b commit -qm one"
+def test_a_result_is_not_lost_because_the_files_cannot_be_looked_at(desk):
+    assert desk.sandbox().sh(f"{GIT} && seq 4000 | xargs touch").ok
+    result, stopped = ToolResult("done", detail={"a": 1}), threading.Event()
+    stopped.set()
+    begun = time.monotonic()
+    for looked in (hands.with_tree(result, Nowhere()), hands.with_tree(result, desk, stopped)):
+        assert (looked.text, looked.detail) == ("done", {"a": 1, "tree": ""})
+    assert time.monotonic() - begun < 1
+    assert hands.with_tree(result, desk, threading.Event()).detail["tree"]
+
+
 FAILING = "echo '1 failed in 0.12s'; exit 1"
 
 
