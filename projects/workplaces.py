@@ -1,6 +1,7 @@
 """Where runs work: an issue (read-only, at the default branch), a task (the Coder's tree, or a judge's own), a project.
 
-The sandbox is opened at the first tool call that needs it, outside any transaction, in the thread of the call.
+The sandbox is opened while the model gives its first answer, or at the first tool call that needs it: outside any
+transaction, in a thread for commands.
 """
 
 import logging

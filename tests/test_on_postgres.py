@@ -46,6 +46,7 @@ CLAIMED = [
     *(f"githubsync/tests/test_{name}.py" for name in ("webhooks", "deliveries", "polling", "catching_up")),
     "githubsync/tests/test_user_tokens.py",
     "agents/tests/test_walls.py",
+    "agents/tests/test_turns.py",
 ]
 """What one process must do and no other as well. They share a database with the ones above."""
 

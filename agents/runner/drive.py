@@ -8,8 +8,10 @@ import asyncio
 import logging
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Executor
 from itertools import zip_longest
+from typing import TypeVar
 
 from agents import circles, condensing, context, gateway, guards, window
 from agents.context import Call, History
@@ -32,6 +34,8 @@ from budgets.models import Usage
 from mcc.core.dbthread import DatabaseThread
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class Drive:
@@ -105,6 +109,8 @@ class Drive:
         self._begun = next((call.id for call in history.pending(run)), "")
         if run.workplace and run.repository_map is None and not history.answers(run):
             await self._draw_map(run, place)
+        if hands.will_work(run) and not history.pending(run):
+            place.open_ahead(self._on_a_thread(run, lambda: hands.open_ahead(lambda: place.of(run))))
         while True:
             if run.control == Run.Control.CANCEL:
                 self._stop = Stop.CANCEL
@@ -253,15 +259,19 @@ class Drive:
                 return result
             return hands.with_tree(result, place.of(run), self._cancel)
 
+        result = await self._on_a_thread(run, carry_out)
+        return Done(call, result, round(1_000 * (time.monotonic() - started)))
+
+    async def _on_a_thread(self, run: Run, work: Callable[[], T]) -> T:
+        """Return what ``work`` gives on a thread, when it is the turn of the run's project."""
         async with self._threads.one(turns.project_of(run)):
-            future = asyncio.get_running_loop().run_in_executor(self._tools, carry_out)
+            future = asyncio.get_running_loop().run_in_executor(self._tools, work)
             try:
-                result = await asyncio.shield(future)
+                return await asyncio.shield(future)
             except asyncio.CancelledError:
                 # The thread was told; what it still brings to an end has happened and is written down.
                 await asyncio.wait({future})
-                result = future.result()
-        return Done(call, result, round(1_000 * (time.monotonic() - started)))
+                return future.result()
 
 
 def _unheard(text: str | None) -> None:

@@ -9,8 +9,9 @@ from typing import Final
 from django.db import close_old_connections
 
 from agents.errors import Interrupted, NotReady
+from agents.models import Purpose, Run
 from agents.sandbox.types import SandboxError
-from agents.tools.registry import ToolResult
+from agents.tools.registry import SANDBOX_TOOLS, ToolResult
 from agents.workplaces import Workplace
 from mcc.core.errors import DomainError, ProviderError
 
@@ -35,6 +36,23 @@ def answered(work: Callable[[], ToolResult]) -> ToolResult:
         raise
     except ProviderError as failure:
         return ToolResult(f"Something outside failed, perhaps only for now: {failure.detail}", is_error=True)
+    finally:
+        close_old_connections()
+
+
+def will_work(run: Run) -> bool:
+    """Whether ``run`` is likely to need its workplace. Who only talks mostly answers from what was said."""
+    return bool(run.workplace) and run.purpose != Purpose.CHAT and not SANDBOX_TOOLS.isdisjoint(run.tools)
+
+
+def open_ahead(workplace: Callable[[], Workplace]) -> None:
+    """Open a sandbox before a tool needs it: a clone and a set-up take seconds to minutes, and so does the model."""
+    close_old_connections()
+    try:
+        workplace().sandbox()
+    except Exception as problem:
+        # Whatever it is, the first tool meets it too, and says it to the model.
+        logger.info("a workplace could not be opened ahead: %s", type(problem).__name__)
     finally:
         close_old_connections()
 

@@ -1,10 +1,12 @@
-"""The workplace of a run while it is driven: opened when a tool first needs it, closed when the run rests."""
+"""The workplace of a run while it is driven: opened while the model thinks first, closed when the run rests."""
 
 import asyncio
 import contextlib
 import logging
 import threading
+from collections.abc import Awaitable
 from concurrent.futures import Executor
+from typing import Any
 
 from agents.errors import Interrupted
 from agents.models import Run
@@ -41,6 +43,7 @@ class Place:
         self._workplace: Workplace | None = None
         self._closed = False
         self._lock = threading.Lock()
+        self._opening: asyncio.Future[object] | None = None
 
     def of(self, run: Run) -> Workplace:
         with self._lock:
@@ -50,19 +53,30 @@ class Place:
                 self._workplace = workplace_of(run) if run.workplace else Nowhere()
             return self._workplace
 
+    def open_ahead(self, opening: Awaitable[object]) -> None:
+        """Let ``opening``, which asks ``of`` for it, go on beside the run. How it ends is seen by who needs it next."""
+        self._opening = asyncio.ensure_future(opening)
+
     async def close(self) -> None:
         """Close it, though the caller is cancelled meanwhile: what stays open is open until this process ends.
 
         A cancellation breaks off work, and here the work is over, so it is forgotten.
         """
+        if self._opening is not None:
+            self._opening.cancel()
+            await _over(self._opening)
         with self._lock:
             self._closed = True
             workplace, self._workplace = self._workplace, None
         if workplace is None:
             return
         closing = asyncio.get_running_loop().run_in_executor(self._threads, workplace.close)
-        while not closing.done():
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait({closing})
+        await _over(closing)
         if error := closing.exception():
             logger.error("a workplace did not close", exc_info=error)
+
+
+async def _over(work: asyncio.Future[Any]) -> None:
+    while not work.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait({work})

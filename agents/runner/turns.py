@@ -9,7 +9,7 @@ The engine knows no project: it is the account of that kind, to which a run is c
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from django.db.models import Min, Q, QuerySet
@@ -18,6 +18,8 @@ from agents.models import Run
 from budgets.models import Account
 
 NOBODYS = 0
+Waiting = tuple[int, int, int]
+"""The key of a run, its priority, and the account of its project."""
 _PROJECT = Min("accounts", filter=Q(accounts__kind=Account.Kind.PROJECT), default=NOBODYS)
 
 
@@ -26,14 +28,16 @@ def project_of(run: Run) -> int:
     return next((account.pk for account in run.accounts.all() if account.kind == Account.Kind.PROJECT), NOBODYS)
 
 
-def next_ones(free: QuerySet[Run], room: int) -> list[int]:
+def with_projects(runs: QuerySet[Run]) -> "QuerySet[Run, Waiting]":
+    return runs.annotate(whose=_PROJECT).order_by("pk").values_list("pk", "priority", "whose")
+
+
+def next_ones(free: Sequence[Waiting], room: int) -> list[int]:
     """Return which of ``free`` to claim: the most urgent, then those of who has fewest at work, then the oldest.
 
     Where there is room for all, nobody is asked how many are at work.
     """
-    waiting = _with_projects(free)
-    if not waiting:
-        return []
+    waiting = list(free)
     busy = _busy() if len(waiting) > room else Counter[int]()
     chosen: list[int] = []
     while waiting and len(chosen) < room:
@@ -44,27 +48,21 @@ def next_ones(free: QuerySet[Run], room: int) -> list[int]:
     return chosen
 
 
-def one_too_many(free: QuerySet[Run], driven: QuerySet[Run]) -> int | None:
+def one_too_many(free: Sequence[Waiting], driven: QuerySet[Run]) -> int | None:
     """Return which of ``driven`` should give way to one of ``free`` that is as urgent; None: they are shared fairly."""
-    waiting = _with_projects(free)
-    if not waiting:
+    if not free:
         return None
     busy = _busy()
-    _, urgency, project = min(waiting, key=lambda one: (-one[1], busy[one[2]], one[0]))
+    _, urgency, project = min(free, key=lambda one: (-one[1], busy[one[2]], one[0]))
     fair = busy[project] + 1
-    crowd = [one for one in _with_projects(driven) if one[1] <= urgency and busy[one[2]] > fair]
+    crowd = [one for one in with_projects(driven) if one[1] <= urgency and busy[one[2]] > fair]
     # The youngest: it has least to lose.
     return max(crowd, key=lambda one: (busy[one[2]], one[0]))[0] if crowd else None
 
 
-def _with_projects(runs: QuerySet[Run]) -> list[tuple[int, int, int]]:
-    """Return (key, priority, project) of each."""
-    return list(runs.annotate(whose=_PROJECT).order_by("pk").values_list("pk", "priority", "whose"))
-
-
 def _busy() -> Counter[int]:
     """Return how many runs of each project are at work, in whichever process."""
-    return Counter(project for _, _, project in _with_projects(Run.objects.filter(status=Run.Status.RUNNING)))
+    return Counter(project for _, _, project in with_projects(Run.objects.filter(status=Run.Status.RUNNING)))
 
 
 class Threads:

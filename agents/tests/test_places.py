@@ -1,7 +1,8 @@
-"""A workplace is closed whatever happens to the run that works there."""
+"""A workplace is opened while the model thinks, and closed whatever happens to the run that works there."""
 
 import asyncio
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -9,14 +10,31 @@ import pytest
 from agents.errors import Interrupted
 from agents.models import Run
 from agents.runner.places import Place
+from agents.tests.workbench import JOT_AND_SUBMIT, book, call, finished, hosted, overheard, rehearsed, start, status
+from agents.tests.workbench import until as soon
 from agents.workplaces import register
+from mcc.core.errors import DomainError
 
 
 class Room:
-    """A workplace that can tell whether it is closed."""
+    """A workplace that can tell whether it was opened, and is closed."""
 
     def __init__(self) -> None:
-        self.closed = threading.Event()
+        self.opened, self.may_open, self.closed = threading.Event(), threading.Event(), threading.Event()
+        self.may_open.set()
+        self.is_open = False
+
+    def pinned(self) -> str:
+        return "a room"
+
+    def map(self) -> str:
+        return ""
+
+    def sandbox(self):
+        self.opened.set()
+        self.may_open.wait(10)
+        self.is_open = True
+        raise DomainError("There is nothing in it.")
 
     def close(self) -> None:
         self.closed.set()
@@ -45,3 +63,46 @@ async def test_a_place_is_closed_though_its_run_is_cancelled_while_all_threads_a
         assert room.closed.is_set()
         with pytest.raises(Interrupted):
             place.of(Run(workplace="room:1"))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_workplace_is_opened_while_the_model_gives_its_first_answer(room, settings):
+    settings.MCC_REHEARSAL_LATENCY_S = 1
+    with rehearsed(call("view", path="a.txt"), call("submit_jot")) as order, overheard() as requests:
+        run = start(order, workplace="room:1")
+        room.closed.clear()
+        with hosted():
+            assert room.opened.wait(10)
+            opened = time.monotonic()
+            soon(lambda: finished(run))
+
+    asked = [at for at, _ in requests]
+    assert opened < asked[0] + 0.8, "the model had not answered"
+    assert "There is nothing in it." in book(run).results[0].content, "what went wrong is said to who needs it"
+    assert room.closed.is_set()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_only_talks_opens_nothing(room):
+    with rehearsed(*JOT_AND_SUBMIT, purpose="chat") as order:
+        run = start(order, purpose="chat", workplace="room:1")
+        with hosted():
+            soon(lambda: finished(run))
+    assert not room.opened.is_set()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_stop_while_a_workplace_is_being_opened_closes_it_before_the_run_is_free(room, settings):
+    settings.MCC_REHEARSAL_LATENCY_S = 5
+    room.may_open.clear()
+    with rehearsed(*JOT_AND_SUBMIT) as order:
+        run = start(order, workplace="room:1")
+        room.closed.clear()
+        with hosted() as runner:
+            assert room.opened.wait(10)
+            runner.drain()
+            time.sleep(0.5)
+            assert (room.closed.is_set(), status(run)) == (False, "running"), "it would be open for ever"
+            room.may_open.set()
+            soon(lambda: status(run) == "queued")
+    assert (room.is_open, room.closed.is_set()) == (True, True)
