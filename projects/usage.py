@@ -110,8 +110,10 @@ def recent(user: User, asked: UsageFilter, before: str = "", size: int = PAGE) -
 
     The sums tell on which days there are any: so what is rare is not looked for among everything that was ever paid.
     """
-    rows, summed = postings(user, asked), _summed(user, asked)
-    if summed is None or not summed.equal:
+    rows = postings(user, asked)
+    # Without a condition there are some every day, and whose sums are to be asked is a query.
+    summed = _summed(user, asked) if _equal(asked) else None
+    if summed is None:
         return rows
     begin = periods.day(Cursor.read(before).at) if before else date.max
     counts = {day: sums.generations for day, sums in queries.sums(summed, by="day").items() if day <= begin}
@@ -145,8 +147,12 @@ def _summed(user: User, asked: UsageFilter) -> Asked | None:
 
 
 def _of(asked: UsageFilter, *, accounts: Collection[int] = (), kind: str = "") -> Asked:
-    equal = {name: getattr(asked, name) for name in (*NAMED, "source") if getattr(asked, name)}
-    return Asked(accounts, kind, asked.since, asked.until, equal)
+    return Asked(accounts, kind, asked.since, asked.until, _equal(asked))
+
+
+def _equal(asked: UsageFilter) -> dict[str, str]:
+    """Return what is asked of the columns that the sums have."""
+    return {name: getattr(asked, name) for name in (*NAMED, "source") if getattr(asked, name)}
 
 
 def sums(user: User, asked: UsageFilter, by: str, most: int | None = None) -> Sums:

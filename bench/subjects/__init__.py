@@ -15,7 +15,7 @@ SUBJECTS: dict[str, tuple[Database, ...]] = {
     "stop": ("sqlite", "postgresql"),
     "sockets": ("sqlite", "postgresql"),
     "prefix": ("sqlite",),
-    "pages": ("sqlite",),
+    "pages": ("sqlite", "postgresql"),
     "dashboards": ("sqlite", "postgresql"),
     "webhooks": ("sqlite", "postgresql"),
     "requests": ("sqlite",),

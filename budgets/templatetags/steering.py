@@ -75,11 +75,14 @@ def account_line(row: AccountRow) -> SafeString:
 @register.simple_tag
 def sum_cells(sums: Totals) -> SafeString:
     """``{% sum_cells group.totals %}``: the cells of a row. Written here, for a page has hundreds of them."""
-    tokens = (sums.input_tokens, sums.cached_tokens, sums.output_tokens, sums.reasoning_tokens)
     return format_html(
-        '<td class="r">{}</td>{}<td class="r"><b title="{}">{}</b></td>',
+        '<td class="r">{}</td><td class="r">{}</td><td class="r">{}</td><td class="r">{}</td><td class="r">{}</td>'
+        '<td class="r"><b title="{}">{}</b></td>',
         sums.generations,
-        format_html_join("", '<td class="r">{}</td>', ((look.tokens(count),) for count in tokens)),
+        look.tokens(sums.input_tokens),
+        look.tokens(sums.cached_tokens),
+        look.tokens(sums.output_tokens),
+        look.tokens(sums.reasoning_tokens),
         look.exact_money(sums.cost_nanousd),
         look.money(sums.cost_nanousd),
     )

@@ -228,6 +228,19 @@ def test_a_page_takes_the_same_queries_however_many_rows_it_has(number, django_a
     assert len(lines) == number
 
 
+def test_the_latest_calls_of_all_take_one_query_to_say_whose_they_are(django_assert_num_queries) -> None:
+    owner = factories.user()
+    spend(factories.project(owner=owner).account)
+
+    with django_assert_num_queries(1):
+        everything = usage.recent(owner, UsageFilter())
+    with django_assert_num_queries(3):
+        of_a_model = usage.recent(owner, UsageFilter(model="acme/large"))
+
+    assert [posting.usage.model_used for posting in everything] == ["acme/large"]
+    assert list(of_a_model) == list(everything)
+
+
 def test_calls_whose_cost_nobody_knows_stand_apart_with_what_they_may_cost() -> None:
     owner = factories.user()
     ours, theirs = factories.project(owner=owner), factories.project()
