@@ -1,4 +1,4 @@
-"""Statements that go to SQLite directly behave as those that go through Django."""
+"""Statements that go to the driver directly behave as those that go through Django."""
 
 from datetime import UTC, date, datetime
 
