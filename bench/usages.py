@@ -27,7 +27,7 @@ CHARGED_LATE = 20_000
 LOST, UNDER_WAY = 20, 40
 """Calls of which nobody knows what they cost, and calls that nobody has answered yet."""
 NUMBERS = {
-    "postgresql": "SELECT n FROM generate_series(%s, %s) AS n",
+    "postgresql": "SELECT n FROM generate_series(%s::bigint, %s::bigint) AS n",
     "sqlite": "WITH RECURSIVE s(n) AS (SELECT %s UNION ALL SELECT n + 1 FROM s WHERE n < %s) SELECT n FROM s",
 }
 AT = {
