@@ -175,8 +175,8 @@ class FileTools(ABC):
         return [_entry(line) for line in data.split(b"\0")[:-1]]
 
     def search(self, pattern: str, path: str = "", glob: str = "", limit: int = 200) -> SearchResult:
-        arguments = (searching.extended(pattern), str(SEARCH_OUTPUT), *searching.pathspecs(glob))
-        _, data = self._ask(SEARCH, path, *arguments, most=2 * SEARCH_OUTPUT)
+        extended, specs = searching.asked(pattern, glob)
+        _, data = self._ask(SEARCH, path, extended, str(SEARCH_OUTPUT), *specs, most=2 * SEARCH_OUTPUT)
         return searching.result(data, pattern, limit)
 
     def _ask(self, script: str, path: str, *arguments: str, stdin: bytes = b"", most: int = 0) -> tuple[int, bytes]:

@@ -11,6 +11,8 @@ from agents.sandbox.types import MIB, Match, SandboxPathError, SearchResult
 
 SEARCH_OUTPUT = 2 * MIB
 """Of the files with their numbers, and of the lines."""
+ASKED_MAX = 1000
+"""Characters of a pattern and of a glob. Both are read here, in the process that all runs of a worker share."""
 GLOBS_MAX = 64
 LINE_MAX = 500
 
@@ -57,8 +59,19 @@ NO_PATTERN = "fatal: -e option,"
 PIECE = re.compile(r"\\.|\[\^?+\]?+(?:\[:[a-z]{1,10}:\]|[^\]])*+\]?|\$", re.DOTALL)
 INSTEAD = {"\\d": "[0-9]", "\\D": "[^0-9]", "\\t": "\t", "\\'": "'", "\\`": "`", "$": "\r?$"}
 """The quotes are no quotes behind a backslash, but the ends of the text."""
-BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
-WILD = re.compile(r"[*?\[][^/]*$")
+BRACES = re.compile(r"\{([^{},]*+,[^{}]*+)\}")
+WILD = re.compile(r"[*?\[]")
+
+
+def asked(pattern: str, glob: str) -> tuple[str, list[str]]:
+    """Return both as git is asked for them. Raises SandboxPathError."""
+    for name, text in (("pattern", pattern), ("glob", glob)):
+        if len(text) > ASKED_MAX:
+            raise SandboxPathError(f"The {name} has {len(text):,} characters; at most {ASKED_MAX:,} are looked for.")
+    specs = pathspecs(glob)
+    if glob.strip() and not specs:
+        raise SandboxPathError(f"The glob {glob!r} names no file.")
+    return extended(pattern), specs
 
 
 def extended(pattern: str) -> str:
@@ -68,18 +81,20 @@ def extended(pattern: str) -> str:
 
 def pathspecs(glob: str) -> list[str]:
     """Return what ``glob`` names, for git: files by name or path, directories with all in them, with commas between."""
-    names = dict.fromkeys(name.strip().removeprefix("./") for name in _expanded(glob))
+    names = dict.fromkeys(name.strip() for name in _expanded(glob))
     return [spec for name in names for spec in _specs(name)]
 
 
 def _specs(name: str) -> Iterator[str]:
-    path = name.rstrip("/")
-    if not path:
+    path = name.removeprefix("./").rstrip("/")
+    if path in ("", "."):
+        if name:
+            yield ":(glob)**"
         return
     spec = f":(glob){path.lstrip('/')}" if "/" in path else f":(glob)**/{path}"
     if not name.endswith("/"):
         yield spec
-    if not WILD.search(path):
+    if name.endswith("/") or not WILD.search(path.rpartition("/")[2]):
         yield f"{spec}/**"
 
 

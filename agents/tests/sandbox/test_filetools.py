@@ -1,5 +1,6 @@
 """The file tools against a workspace whose owner is hostile."""
 
+import contextlib
 import hashlib
 import os
 import time
@@ -225,7 +226,13 @@ def test_a_glob_names_files_anywhere_or_a_path(sandbox, init):
     assert files("deep") == files("src/deep") == files("deep", "src") == {"src/deep/b.py"}
     assert files("src/*") == {"src/a.py"}
     assert files("a.py,*.ts") == files("a.py, *.ts") == files("src/*.py,web/*.{ts,css}") == {"src/a.py", "web/c.ts"}
-    assert files("") == files(".") == files("**/*") and len(files("")) == 5
+    assert files("") == files(".") == files("./") == files("/") == files("**/*") and len(files("")) == 5
+    assert files("sr*/") == files("./sr*/") == files("s?c/") == {"src/a.py", "src/deep/b.py"}
+    assert files("src/*/") == files("*/deep/") == files("d*/") == files("src/d*/") == {"src/deep/b.py"}
+    assert files("top.py,we*/") == {"top.py", "web/c.ts", "web/d.tsx"}
+    assert files("none*/") == files("*.py/") == set()
+    with pytest.raises(SandboxPathError, match=r"^The glob '\{,\}' names no file\.$"):
+        files("{,}")
     sandbox.sh("echo needle > 'a,b.txt'")
     assert files("a,b.txt") == {"a,b.txt"}
     with pytest.raises(SandboxPathError, match="more than 64"):
@@ -263,10 +270,19 @@ def test_a_pattern_means_what_models_write(sandbox):
             found(r"[\d$")
 
 
-def test_a_hostile_pattern_is_read_in_little_time():
+def test_a_hostile_pattern_or_glob_is_read_in_little_time(sandbox):
     began = time.process_time()
     for piece in ("[", "[[:a", "[[:a:]", "\\", "$", "[^]"):
         searching.extended(piece * 200_000)
+    for glob in ("{" + "," * 60_000, "*" * 60_000 + "/x", "[" * 60_000 + "/x", "a" * 4_000_000):
+        with pytest.raises(SandboxPathError, match=r"^The glob has [\d,]+ characters; at most 1,000 are looked for\.$"):
+            sandbox.search("x", glob=glob)
+    for piece in ("{", "{,", "{a,", "{a,b}", ",", "}", "*", "[", "{{a,b},c}", "a/"):
+        with contextlib.suppress(SandboxPathError):
+            searching.asked("x", (piece * 1000)[:1000])
+    with pytest.raises(SandboxPathError, match=r"^The pattern has 1,001 characters"):
+        sandbox.search("a" * 1001)
+    assert sandbox.search("a" * 1000, glob="a" * 1000).files == ()
     assert time.process_time() - began < 5
 
 
