@@ -16,7 +16,8 @@ JSON = dict[str, Any]
 
 LITERAL_CHARS: Final = 20_000
 """Of a text that is read as a Python literal: its parser is slower than that of JSON, and recursive."""
-_FENCE = re.compile(r"```[\w-]*[ \t]*\n(.*?)\n?[ \t]*```", re.DOTALL)
+_FENCE = "```"
+_LANGUAGE = re.compile(r"[\w-]*+[ \t]*+")
 _STRING_OR_COMMA = re.compile(r'"(?:[^"\\]|\\.)*+"?|,(?=\s*[}\]])', re.DOTALL)
 _PREFIX = re.compile(r"^(?:functions?|tools?|default_api)[.:/]")
 
@@ -77,13 +78,22 @@ def _cast(value: str, wanted: str) -> object:
 
 def _read_otherwise(raw: str, error: ValueError) -> tuple[object, list[str]]:
     text, repairs = raw, []
-    if fenced := _FENCE.fullmatch(raw.strip()):
-        text, repairs = fenced[1], ["a code fence around it"]
+    inner = _unfenced(raw.strip())
+    if inner is not None:
+        text, repairs = inner, ["a code fence around it"]
     for name, read in _READINGS:
         found = read(text)
         if isinstance(found, dict):
             return found, [*repairs, name] if name else repairs
     raise error
+
+
+def _unfenced(text: str) -> str | None:
+    """Return what stands between the two fences that are all around ``text``, None when there are none."""
+    if not (text.startswith(_FENCE) and text.endswith(_FENCE)):
+        return None
+    language, newline, inner = text[len(_FENCE) : -len(_FENCE)].partition("\n")
+    return inner.rstrip(" \t").removesuffix("\n") if newline and _LANGUAGE.fullmatch(language) else None
 
 
 def _parsed(text: str, *, strict: bool = True) -> object:

@@ -25,6 +25,7 @@ SCHEMA = {
         ('{"a": "one\n\ttwo"}', {"a": "one\n\ttwo"}, ["line breaks not escaped"]),
         ('{"a": [1, 2,], "b": "x,}",}', {"a": [1, 2], "b": "x,}"}, ["a comma too many"]),
         ("{'a': \"it's\", 'b': True, 'c': None}", {"a": "it's", "b": True, "c": None}, ["Python in place of JSON"]),
+        ('```\n{"a": "```\n"}```', {"a": "```\n"}, ["a code fence around it", "line breaks not escaped"]),
         ("```\n{'a': 1}\n```", {"a": 1}, ["a code fence around it", "Python in place of JSON"]),
         (r'"{\"a\": 1}"', {"a": 1}, ["an object written as a string"]),
     ],
@@ -43,6 +44,9 @@ def test_what_is_wrong_only_in_its_spelling_is_read_as_it_is_meant(raw, meant, h
         "{'a': b'x'}",
         "{'a': open('/etc/passwd')}",
         "run it",
+        "```json```",
+        '```{"a": 1}```',
+        "````",
         "[" * 200_000,
         "{'a': " * 3_000,
         "{" + "-" * 19_000 + "1}",
@@ -60,6 +64,9 @@ def test_megabytes_are_read_or_refused_in_no_time():
         '{"a": "' + '\\"' * 1_000_000,
         "{" + ",}" * 500_000,
         "'" * 2_000_000,
+        "```\n" + " " * 500_000 + "x```y",
+        "```\n" + " " * 500_000 + "x```",
+        "```" + "a" * 500_000 + " " * 500_000 + "x\n```",
     ):
         try:
             repair.arguments(raw)
