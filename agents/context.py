@@ -180,9 +180,14 @@ def prompt(system_prompt: str, history: History) -> list[JSON]:
 def sizes(history: History) -> dict[int, int]:
     """Return how many bytes of a prompt each row takes as it is shown, by key. Results count with their answer."""
     return {
-        row.pk: sum(len(json.dumps(message, ensure_ascii=False).encode()) + MESSAGE_BYTES for message in said)
+        row.pk: sum(_bytes_of(json.dumps(message, ensure_ascii=False)) + MESSAGE_BYTES for message in said)
         for row, said in _said(history)
     }
+
+
+def _bytes_of(text: str) -> int:
+    # Arguments of a model, once decoded, can hold half of a surrogate pair.
+    return len(text.encode(errors="surrogatepass"))
 
 
 def _said(history: History) -> Iterator[tuple[Message, list[JSON]]]:

@@ -9,7 +9,18 @@
                              └── refused before generation: released; timed out: unresolved
 """
 
-from agents.gateway.call import Completion, Counted, ModelCall, OnText, Patience, Store, ToolCall
+from agents.gateway.call import Completion, Counted, ModelCall, OnAnswer, OnText, Patience, Store, ToolCall, unnoticed
 from agents.gateway.complete import complete
 
-__all__ = ["Completion", "Counted", "ModelCall", "OnText", "Patience", "Store", "ToolCall", "complete"]
+__all__ = [
+    "Completion",
+    "Counted",
+    "ModelCall",
+    "OnAnswer",
+    "OnText",
+    "Patience",
+    "Store",
+    "ToolCall",
+    "complete",
+    "unnoticed",
+]

@@ -12,7 +12,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from agents import client
 from agents.errors import CallFailed, LeaseLost
 from agents.gateway import wire
-from agents.gateway.call import Completion, ModelCall, OnText, Store
+from agents.gateway.call import Completion, ModelCall, OnAnswer, OnText, Store
 from agents.gateway.candidate import LEAST_OUTPUT_TOKENS, Candidate
 from agents.gateway.draft import MOST_CHARS, Draft
 from agents.meter import Metered
@@ -51,6 +51,7 @@ class Attempt:
         *,
         db: DatabaseThread,
         on_text: OnText,
+        on_answer: OnAnswer,
         store: Store,
         is_first: bool = False,
     ) -> None:
@@ -61,6 +62,7 @@ class Attempt:
         self._accounts = accounts
         self._db = db
         self._on_text = on_text
+        self._on_answer = on_answer
         self._store = store
         self._prompt_tokens = call.bound_for(model.model)
         wanted = call.max_tokens or call.run.agent.max_tokens
@@ -158,6 +160,7 @@ class Attempt:
         request = wire.request_of(self._call, self._model, max_tokens=self._max_tokens, reference=hold.reference)
         self._requested = True
         async with client.answering(self._model.endpoint, request) as answer:
+            self._on_answer()
             await self._learn_id(answer.generation_id)
             try:
                 await self._hear(answer)

@@ -17,6 +17,9 @@ JSON = dict[str, Any]
 OnText = Callable[[str | None], None]
 """Hears each new piece of text on the event loop; None says: forget what you heard, it was for nothing."""
 
+OnAnswer = Callable[[], None]
+"""Told, on the event loop, that a provider has begun to answer: once for each attempt that comes so far."""
+
 
 @dataclass(frozen=True)
 class Patience:
@@ -123,3 +126,7 @@ class Completion:
 
 Store = Callable[[Completion, Usage], None]
 """Writes the answer into the journal, in the transaction that charges for it. Raises LeaseLost when it may not."""
+
+
+def unnoticed() -> None:
+    """Do nothing when an answer begins."""

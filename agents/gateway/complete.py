@@ -11,7 +11,7 @@ from django.utils import timezone
 from agents.errors import BreakerOpen, CallFailed, ComeBackLater, ProviderSuspended
 from agents.gateway import settlements
 from agents.gateway.attempt import Attempt, to_the_end
-from agents.gateway.call import Completion, ModelCall, OnText, Patience, Store
+from agents.gateway.call import Completion, ModelCall, OnAnswer, OnText, Patience, Store, unnoticed
 from agents.gateway.candidate import Candidate, accounts_of, candidates, is_prepared
 from agents.services import breakers, outages
 from budgets.errors import BudgetExceeded
@@ -23,7 +23,9 @@ logger = logging.getLogger(__name__)
 Try = Callable[[], Awaitable[Completion]]
 
 
-async def complete(call: ModelCall, *, db: DatabaseThread, on_text: OnText, store: Store) -> Completion:
+async def complete(
+    call: ModelCall, *, db: DatabaseThread, on_text: OnText, store: Store, on_answer: OnAnswer = unnoticed
+) -> Completion:
     """Return the model's answer, paid for and journaled: ``store`` runs in the transaction that charges for it.
 
     Cancel the task to stop: the stream is closed at once and its money stays on hold until the provider's record of
@@ -40,7 +42,9 @@ async def complete(call: ModelCall, *, db: DatabaseThread, on_text: OnText, stor
 
         async def attempt(model: Candidate = model) -> Completion:
             nonlocal is_first
-            this = Attempt(call, model, accounts, db=db, on_text=on_text, store=store, is_first=is_first)
+            this = Attempt(
+                call, model, accounts, db=db, on_text=on_text, on_answer=on_answer, store=store, is_first=is_first
+            )
             is_first = False
             return await this.make()
 

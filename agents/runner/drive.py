@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import replace
 from itertools import zip_longest
 from typing import TypeVar
 
@@ -92,6 +93,7 @@ class Drive:
                 await self._work(place)
             except BaseException as reason:
                 # The place is closed before the lease is given back: whoever claims the run next may open it at once.
+                self._rest.stop_clock()
                 await place.close()
                 await self._rest.because(reason, self._stop)
         except LeaseLost as lost:
@@ -109,14 +111,12 @@ class Drive:
         self._begun = next((call.id for call in history.pending(run)), "")
         if run.workplace and run.repository_map is None and not history.answers(run):
             await self._draw_map(run, place)
-        if hands.will_work(run) and not history.pending(run):
-            place.open_ahead(self._on_a_thread(run, lambda: hands.open_ahead(lambda: place.of(run))))
         while True:
             if run.control == Run.Control.CANCEL:
                 self._stop = Stop.CANCEL
             if self._stop is not None or self._leaving or self._resting:
                 raise Interrupted
-            calls = history.pending(run) or await self._next_calls(run, history)
+            calls = history.pending(run) or await self._next_calls(run, history, place)
             if calls is None or not await self._execute(run, history, calls, place):
                 return
             if not calls:
@@ -130,7 +130,7 @@ class Drive:
 
     # The model
 
-    async def _next_calls(self, run: Run, history: History) -> list[Call] | None:
+    async def _next_calls(self, run: Run, history: History, place: Place) -> list[Call] | None:
         """Return what the model wants done, perhaps nothing; None when the run has ended."""
         if ending := guards.limit_reached(run, run.worked_ms + self._rest.unwritten_ms()):
             await self._rest.finish(ending)
@@ -159,9 +159,9 @@ class Drive:
             case Cut():
                 await self._make(cut, run, history, tools)
                 return []
-        return await self._ask(run, history, call)
+        return await self._ask(run, history, call, place)
 
-    async def _ask(self, run: Run, history: History, call: ModelCall) -> list[Call] | None:
+    async def _ask(self, run: Run, history: History, call: ModelCall, place: Place) -> list[Call] | None:
         """Let the model answer, charge for it and journal it. Nothing comes of a prompt that it finds too long."""
         stored: journal.Stored | None = None
 
@@ -171,7 +171,12 @@ class Drive:
             stored = journal.store_answer(self.lease, run, history, completion, usage, self._rest.worked_ms())
 
         try:
-            await self._complete(call, store, lambda text: self._deltas.hear(run.pk, run.step, run.stream, text))
+            await self._complete(
+                call,
+                store,
+                lambda text: self._deltas.hear(run.pk, run.step, run.stream, text),
+                lambda: self._open_ahead(run, place),
+            )
         except CallFailed as failure:
             if not failure.too_long:
                 raise
@@ -192,10 +197,16 @@ class Drive:
         await self._rest.finish(cuts.no_room(history))
         return None
 
-    async def _complete(self, call: ModelCall, store: gateway.Store, on_text: gateway.OnText) -> Completion:
+    async def _complete(
+        self,
+        call: ModelCall,
+        store: gateway.Store,
+        on_text: gateway.OnText,
+        on_answer: gateway.OnAnswer = gateway.unnoticed,
+    ) -> Completion:
         self.asking_since = time.monotonic()
         try:
-            return await gateway.complete(call, db=self._db, on_text=on_text, store=store)
+            return await gateway.complete(call, db=self._db, on_text=on_text, store=store, on_answer=on_answer)
         finally:
             self.asking_since = None
 
@@ -242,6 +253,8 @@ class Drive:
             order = guards.order_of(call.name, call.arguments, run.tools, may_be_cut=call.may_be_cut)
         except guards.BadCall as problem:
             return Done(call, ToolResult(str(problem), is_error=True), 0, bad=True)
+        # By the name that was meant: by it the journal tells what was changed.
+        call = replace(call, name=order.tool.name)
         if order.tool.submits and await self._is_overruled(run, call):
             return Done(call, ToolResult(guards.SPOKEN, is_error=True), 0)
 
@@ -259,8 +272,14 @@ class Drive:
                 return result
             return hands.with_tree(result, place.of(run), self._cancel)
 
+        await place.opened()
         result = await self._on_a_thread(run, carry_out)
         return Done(call, result, round(1_000 * (time.monotonic() - started)))
+
+    def _open_ahead(self, run: Run, place: Place) -> None:
+        """Open the place of who will work there while the model goes on with an answer that has begun."""
+        if hands.will_work(run):
+            place.open_ahead(lambda: self._on_a_thread(run, lambda: hands.open_ahead(lambda: place.of(run))))
 
     async def _on_a_thread(self, run: Run, work: Callable[[], T]) -> T:
         """Return what ``work`` gives on a thread, when it is the turn of the run's project."""

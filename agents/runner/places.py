@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from typing import Any
 
@@ -53,9 +53,15 @@ class Place:
                 self._workplace = workplace_of(run) if run.workplace else Nowhere()
             return self._workplace
 
-    def open_ahead(self, opening: Awaitable[object]) -> None:
-        """Let ``opening``, which asks ``of`` for it, go on beside the run. How it ends is seen by who needs it next."""
-        self._opening = asyncio.ensure_future(opening)
+    def open_ahead(self, opening: Callable[[], Awaitable[object]]) -> None:
+        """Let what ``opening`` gives, which asks ``of`` for it, go on beside the run. Only the first one counts."""
+        if self._opening is None:
+            self._opening = asyncio.ensure_future(opening())
+
+    async def opened(self) -> None:
+        """Return when nobody is opening it ahead any more. How that ended is seen by who needs it next."""
+        if self._opening is not None:
+            await asyncio.wait({self._opening})
 
     async def close(self) -> None:
         """Close it, though the caller is cancelled meanwhile: what stays open is open until this process ends.

@@ -48,6 +48,11 @@ class Rest:
         self._lease = lease
         self._db = db
         self._mark = time.monotonic()
+        self._ended: float | None = None
+
+    def stop_clock(self) -> None:
+        """Count nothing from here on as work of the run."""
+        self._ended = time.monotonic()
 
     async def because(self, reason: BaseException, stop: Stop | None) -> None:
         """Write down why the run does not go on. ``stop`` is who broke it off, if somebody did."""
@@ -105,10 +110,9 @@ class Rest:
 
     def worked_ms(self) -> int:
         """Return the milliseconds since this was asked last: what is not yet in the row."""
-        now = time.monotonic()
-        worked_ms = round(1_000 * (now - self._mark))
-        self._mark = now
+        worked_ms = self.unwritten_ms()
+        self._mark += worked_ms / 1_000
         return worked_ms
 
     def unwritten_ms(self) -> int:
-        return round(1_000 * (time.monotonic() - self._mark))
+        return round(1_000 * ((self._ended or time.monotonic()) - self._mark))

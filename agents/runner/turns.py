@@ -102,10 +102,12 @@ class Threads:
             raise
 
     def _hand_on(self) -> None:
-        if not self._waiting:
+        # Who was cancelled in this very moment has not left yet.
+        waiting = [turn for turn in self._waiting if not turn[1].done()]
+        if not waiting:
             self._free += 1
             return
-        turn = min(self._waiting, key=lambda one: self._busy[one[0]])
+        turn = min(waiting, key=lambda one: self._busy[one[0]])
         self._waiting.remove(turn)
         self._busy[turn[0]] += 1
         turn[1].set_result(None)

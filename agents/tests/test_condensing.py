@@ -93,11 +93,13 @@ def test_the_cut_lies_before_an_answer_and_half_of_the_room_stays_filled():
     assert 0.25 * 7_000 < sum(sizes.get(row.pk, 0) for row in kept) / BYTES_PER_TOKEN < 0.37 * 7_000
 
 
-def test_rows_are_measured_as_the_prompt_shows_them():
+@pytest.mark.parametrize("ending", ["", "\\ud83d"], ids=["", "half a pair"])
+def test_rows_are_measured_as_the_prompt_shows_them(ending):
     run = start("Do it.")
+    long = json.dumps({"path": "a.txt", "content": "é" * 9_000}).replace('"}', f'{ending}"}}')
     runs.say(run.conversation, "In “blue”.", user=User.objects.create_user("ann"))
     for step in range(3):
-        answer(run, step, "jot", "jot", text="…" * 20_000, heard=Message.objects.latest("pk").pk, arguments=LONG)
+        answer(run, step, "jot", "jot", text="…" * 20_000, heard=Message.objects.latest("pk").pk, arguments=long)
         result(run, step, 0, "y" * 90_000)
         result(run, step, 1, "short")
     history = history_of(run, 8_000)

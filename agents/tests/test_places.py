@@ -10,9 +10,11 @@ import pytest
 from agents.errors import Interrupted
 from agents.models import Run
 from agents.runner.places import Place
+from agents.services import runs
 from agents.tests.workbench import JOT_AND_SUBMIT, book, call, finished, hosted, overheard, rehearsed, start, status
 from agents.tests.workbench import until as soon
 from agents.workplaces import register
+from budgets.services import accounts
 from mcc.core.errors import DomainError
 
 
@@ -98,11 +100,45 @@ def test_a_stop_while_a_workplace_is_being_opened_closes_it_before_the_run_is_fr
     with rehearsed(*JOT_AND_SUBMIT) as order:
         run = start(order, workplace="room:1")
         room.closed.clear()
-        with hosted() as runner:
+        with hosted():
             assert room.opened.wait(10)
-            runner.drain()
-            time.sleep(0.5)
+            runs.cancel(run, reason="enough")
+            time.sleep(1)
             assert (room.closed.is_set(), status(run)) == (False, "running"), "it would be open for ever"
             room.may_open.set()
-            soon(lambda: status(run) == "queued")
+            soon(lambda: finished(run))
     assert (room.is_open, room.closed.is_set()) == (True, True)
+    assert run_time_ms(run) < 450, "to wait for what is being opened is no work"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_call_that_does_not_leave_opens_nothing(room):
+    with rehearsed(*JOT_AND_SUBMIT) as order:
+        run = start(order, workplace="room:1")
+        accounts.set_limit(run.agent.account, 0, period="total")
+        with hosted():
+            soon(lambda: status(run) == "waiting")
+    assert not room.opened.is_set()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_call_that_waits_for_its_workplace_takes_no_thread_from_others(room, monkeypatch):
+    monkeypatch.setattr("agents.runner.runner.TOOL_THREADS", 2)
+    room.may_open.clear()
+    with rehearsed(call("view", path="a"), call("submit_jot")) as opening, rehearsed(*JOT_AND_SUBMIT) as order:
+        first = start(opening, workplace="room:1")
+        with hosted():
+            soon(lambda: answers(first) == 1)
+            second = start(order)
+            soon(lambda: finished(second))
+            assert status(first) == "running"
+            room.may_open.set()
+            soon(lambda: finished(first))
+
+
+def answers(run: Run) -> int:
+    return run.messages.filter(role="assistant").count()
+
+
+def run_time_ms(run: Run) -> int:
+    return Run.objects.values_list("worked_ms", flat=True).get(pk=run.pk)

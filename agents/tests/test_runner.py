@@ -527,7 +527,7 @@ def test_a_call_whose_meaning_is_clear_is_repaired_carried_out_and_its_repair_ke
     assert (left.run.outcome, left.run.format_errors) == ("submitted", 0)
     assert left.results[0].content.startswith("noted x\n\n[Mission Control: your call was repaired")
     assert left.results[0].detail["repairs"] == ["the tool is called jot"]
-    assert left.results[0].tool_name == "functions.Jot"
+    assert left.results[0].tool_name == "jot"
 
 
 def test_a_good_call_forgives_the_bad_ones_before_it():

@@ -120,6 +120,29 @@ def test_a_thread_given_to_who_was_cancelled_in_that_moment_is_not_lost():
     asyncio.run(race())
 
 
+def test_who_gives_a_thread_back_while_a_waiting_one_is_being_cancelled_is_not_hurt():
+    async def race() -> None:
+        threads = Threads(1)
+        cancelled: list[asyncio.Task[None]] = []
+
+        async def first() -> str:
+            async with threads.one(turns.NOBODYS):
+                await asyncio.sleep(0.01)
+                cancelled[0].cancel()
+            return "done"
+
+        working = asyncio.create_task(first())
+        await asyncio.sleep(0)
+        cancelled.append(asyncio.create_task(_hold(threads)))
+        await asyncio.sleep(0)
+        assert await working == "done"
+        await asyncio.wait(cancelled)
+        await asyncio.wait_for(_hold(threads), 1)
+        assert (threads._free, threads._waiting) == (1, [])
+
+    asyncio.run(race())
+
+
 async def _hold(threads: Threads) -> None:
     async with threads.one(turns.NOBODYS):
         await asyncio.sleep(0.01)
