@@ -12,3 +12,12 @@ def test_a_refusal_is_one_line_without_a_traceback(client, django_user_model, ca
     (refused,) = [record for record in caplog.records if record.name == "django.request"]
     assert "Forbidden" in refused.getMessage()
     assert refused.exc_info is None
+
+
+@pytest.mark.parametrize("address", ["/models/?q=a%00", "/search/?q=%00", "/issues/a%00b/", "/api/v1/models/?q=a%00"])
+def test_an_address_with_nul_is_refused_before_the_database_would_break_over_it(admin_client, address):
+    refused = admin_client.get(address)
+
+    assert refused.status_code == 400
+    assert "no text may hold" in refused.content.decode()
+    assert admin_client.get("/models/?q=%2500").status_code == 200
