@@ -1,5 +1,7 @@
 """The format of patches, on texts alone."""
 
+import time
+
 import pytest
 
 from agents.models import Role
@@ -117,6 +119,14 @@ def test_an_anchor_that_names_several_lines_tells_only_what_is_the_same_for_all(
     assert "There is no line 'def part(self):' (after line 9)" in refusal(
         TEXT, "@@ class Two:", "@@ def part(self):", *lines
     )
+
+
+def test_however_many_lines_an_anchor_names_it_is_looked_for_in_little_time():
+    text, began = "x\n" * 200_000, time.process_time()
+    assert "found 199991 times" in refusal(text, *["@@ x"] * 10, "+y")
+    assert "Line 13 of the patch: more than 10 lines `@@`" in refusal(text, *["@@ x"] * 200, "+y")
+    assert time.process_time() - began < 5
+    assert "more than 1000 places" in refusal(text, *["@@ x", "+y"] * 1001)
 
 
 def test_places_that_overlap_are_several():

@@ -27,6 +27,9 @@ from agents.tools.editing import EditRefused
 BEGIN, END, END_OF_FILE = "*** Begin Patch", "*** End Patch", "*** End of File"
 ADD, UPDATE, DELETE, MOVE = "*** Add File:", "*** Update File:", "*** Delete File:", "*** Move to:"
 MOST_FILES: Final = 100
+MOST_HUNKS: Final = 1000
+MOST_ANCHORS: Final = 10
+"""Each hunk, and each anchor of one, is looked for in a whole file."""
 
 
 @dataclass
@@ -81,6 +84,8 @@ def parse(patch: str) -> list[Section]:
         raise EditRefused("The patch is empty.")
     if len(sections) > MOST_FILES:
         raise EditRefused(f"The patch changes more than {MOST_FILES} files. Send several.")
+    if sum(len(section.hunks or ()) for section in sections) > MOST_HUNKS:
+        raise EditRefused(f"The patch changes more than {MOST_HUNKS} places. Send several.")
     for section in sections:
         _check(section)
     return sections
@@ -140,6 +145,8 @@ def _add(hunks: list[Hunk], line: str, number: int) -> None:
             hunks.append(Hunk())
         if anchor := line[2:].strip().removesuffix("@@").strip():
             hunks[-1].anchors.append(anchor)
+            if len(hunks[-1].anchors) > MOST_ANCHORS:
+                raise EditRefused(f"Line {number} of the patch: more than {MOST_ANCHORS} lines `@@` before one change.")
         return
     if not hunks:
         hunks.append(Hunk())
@@ -223,9 +230,14 @@ def _end(line: str) -> str:
 def _starts(lines: list[str], start: int, anchors: list[str]) -> list[int]:
     """Return behind which lines to look: all that the first anchor names, the nearest of each next one behind those."""
     starts = [start]
+    if not anchors:
+        return starts
+    named: dict[str, list[int]] = {anchor: [] for anchor in anchors}
+    for at in range(start, len(lines)):
+        if (places := named.get(lines[at].strip())) is not None:
+            places.append(at)
     for number, anchor in enumerate(anchors):
-        named = [at for at in range(starts[0], len(lines)) if lines[at].strip() == anchor]
-        found = named if number == 0 else _nearest(named, starts)
+        found = named[anchor] if number == 0 else _nearest(named[anchor], starts)
         if not found:
             raise EditRefused(f"There is no line {anchor!r} (after line {starts[0]}), which `@@` names.")
         starts = [at + 1 for at in found]
