@@ -194,6 +194,18 @@ def test_nothing_is_taken_for_applied_that_was_not():
     assert changed("a\n", "+a") == "a\na\n"
 
 
+def test_empty_lines_before_the_next_section_are_no_context_unless_there_is_no_other():
+    text = "a\nb\n"
+    assert changed(text, " a", "-b", "+c", "", "") == changed(text, " a", "-b", "+c", "*** End of File", "") == "a\nc\n"
+    assert changed("a\n\nb\n", " a", "", "-b", "+c", "") == "a\n\nc\n"
+    assert changed(text, "+c", "*** End of File", "") == changed(text, "+c", "", "*** End of File") == "a\nb\nc\n"
+    for blanks in ([""], ["", ""], [" "], [" ", " "]):
+        assert "all empty" in refusal("\n\nimport os\nend\n", "@@", "+# header", *blanks)
+        assert "all empty" in refusal("def f():\n\n    x = 1\n", "@@ def f():", "+    # first", *blanks)
+    assert changed(text, " a", "-b", "+c", " ", "*** End of File") == "a\nc\n"
+    assert "0 times" in refusal(text, " a", "+x", " ", " b")
+
+
 def test_line_ends_stay_what_they_were():
     assert changed("a\r\nb\r\n", " a", "-b", "+c") == "a\r\nc\r\n"
     mixed = "a\r\nb\nc\r\nd\n"

@@ -34,11 +34,15 @@ MOST_ANCHORS: Final = 10
 
 @dataclass
 class Hunk:
-    """``lines`` are (sign, text), the sign a blank, + or -. ``anchors`` stand before them, one after the other."""
+    """``lines`` are (sign, text), the sign a blank, + or -. ``anchors`` stand before them, one after the other.
+
+    ``blanks`` are lines behind them without a sign: empty ones of the file, if another one follows.
+    """
 
     anchors: list[str] = field(default_factory=list)
     lines: list[tuple[str, str]] = field(default_factory=list)
     is_last: bool = False
+    blanks: int = 0
 
     @property
     def old(self) -> list[str]:
@@ -47,6 +51,10 @@ class Hunk:
     @property
     def new(self) -> list[str]:
         return [text for sign, text in self.lines if sign != "-"]
+
+    def add(self, *lines: tuple[str, str]) -> None:
+        self.lines += [(" ", "")] * self.blanks + list(lines)
+        self.blanks = 0
 
     @property
     def is_change(self) -> bool:
@@ -141,6 +149,8 @@ def _open(line: str, number: int, sections: list[Section]) -> None:
 def _add(hunks: list[Hunk], line: str, number: int) -> None:
     """Add a line of an update. An empty one is context, whose blank at the beginning got lost."""
     if line.startswith("@@"):
+        if hunks:
+            hunks[-1].add()
         if not hunks or hunks[-1].lines:
             hunks.append(Hunk())
         if anchor := line[2:].strip().removesuffix("@@").strip():
@@ -150,21 +160,22 @@ def _add(hunks: list[Hunk], line: str, number: int) -> None:
         return
     if not hunks:
         hunks.append(Hunk())
-    hunk, sign = hunks[-1], line[:1] or " "
-    if line.strip() == END_OF_FILE:
+    hunk, sign = hunks[-1], line[:1]
+    if not line:
+        hunk.blanks += not hunk.is_last
+    elif line.strip() == END_OF_FILE:
         hunk.is_last = True
     elif sign not in " +-":
         raise EditRefused(f"Line {number} of the patch begins with none of ` `, `+`, `-` and `@@`: {line[:80]!r}.")
     else:
-        hunk.lines.append((sign, line[1:]))
+        hunk.add((sign, line[1:]))
 
 
 def _check(section: Section) -> None:
-    if section.hunks:
-        # An empty line before the next section is no context, more often than it is some.
-        last = section.hunks[-1].lines
-        while last and last[-1][0] == " " and not last[-1][1].strip():
-            last.pop()
+    # Empty lines before the next section are no context, more often than they are some. Where there is no other, nobody
+    # knows: what they may be the context of must not go to the end of the file without a word.
+    if section.hunks and (last := section.hunks[-1]).lines and not (last.old or last.is_last):
+        last.add()
     if not section.path:
         raise EditRefused("A section of the patch names no file.")
     if section.hunks is not None and not section.moved_to and not any(hunk.is_change for hunk in section.hunks):
