@@ -4,6 +4,7 @@ The host never opens a name that an agent chose: a symlink, a FIFO or a device w
 answers a first line, ``ok <number>`` or ``no <problem>``, and then the data.
 """
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -65,6 +66,11 @@ lines=$(wc -l < "$r")
 [ "$size" -eq 0 ] || lines=$((lines + 1 - $(tail -c 1 -- "$r" | wc -l)))
 printf '%s %s\n' "$lines" "$binary"
 tail -n "+$2" -- "$r" 2>/dev/null | head -n "$3" | head -c "$4"
+"""
+REAL = """
+printf 'ok 0\\n'
+shift
+for name; do realpath -mz -- "$name" 2>/dev/null || printf '\\0'; done
 """
 MODE = """
 [ -e "$r" ] || no missing
@@ -158,6 +164,13 @@ class FileTools(ABC):
         lines, _, nuls = head.decode().partition(" ")
         return LinesSlice(size, int(lines) if lines.isdigit() else None, nuls.strip() != "0", data)
 
+    def real_paths(self, paths: Sequence[str]) -> list[str]:
+        _, data = self._ask(REAL, "", *map(_absolute, paths), most=MIB)
+        names = [os.fsdecode(name) for name in data.split(b"\0")[:-1]]
+        if len(names) != len(paths):
+            raise SandboxProtocolError(f"A file tool named {len(names)} real paths of {len(paths)}.")
+        return names
+
     def mode_of(self, path: str) -> FileMode:
         digits, word = self._ask(MODE, path)
         return FileMode(int(str(digits), 8), word == b"link")
@@ -184,15 +197,18 @@ class FileTools(ABC):
         if "\0" in path or any("\0" in argument for argument in arguments):
             raise SandboxPathError("A NUL byte is not possible in a path.")
         limits = replace(self.spec.limits, wall_s=TOOL_WALL_S, output_kept=2 * most + 8192, output=2 * most + MIB)
-        absolute = path if path.startswith("/") else f"{WORKSPACE}/{path}"
         result = self.run(
-            ["/bin/sh", "-c", RESOLVE + script, "mcc", absolute, *arguments],
+            ["/bin/sh", "-c", RESOLVE + script, "mcc", _absolute(path), *arguments],
             env={"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
             stdin=stdin,
             limits=limits,
             offline=True,
         )
         return _answer(result, path)
+
+
+def _absolute(path: str) -> str:
+    return path if path.startswith("/") else f"{WORKSPACE}/{path}"
 
 
 def _answer(result: Result, path: str) -> tuple[int, bytes]:

@@ -328,6 +328,9 @@ class Sandbox(Protocol):
     def read_lines(self, path: str, start: int = 1, count: int = 400, limit: int = MIB) -> LinesSlice:
         """Return ``count`` lines of a file from ``start`` on, ``limit`` bytes at most. Raises SandboxPathError."""
 
+    def real_paths(self, paths: Sequence[str]) -> list[str]:
+        """Return where each path really leads, whether something is there or not; empty where nobody can tell."""
+
     def mode_of(self, path: str) -> FileMode:
         """Return the mode of a regular file. Raises SandboxPathError."""
 

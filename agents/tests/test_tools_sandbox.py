@@ -321,6 +321,27 @@ def test_a_patch_neither_moves_nor_deletes_a_link_but_changes_what_it_leads_to(d
     assert content(desk, "src/app.py") == "def greet():\n    return 'bye'\n"
 
 
+def test_a_patch_loses_no_change_of_a_file_that_goes_by_two_names(desk):
+    sandbox = desk.sandbox()
+    assert sandbox.sh("printf 'one\\n\\ntwo\\n' > AGENTS.md; ln -s AGENTS.md CLAUDE.md; ln -s src lib").ok
+    first, other = ("*** Update File: AGENTS.md", "-one", "+ONE"), ("*** Update File: CLAUDE.md", "-two", "+TWO")
+    new = ("*** Add File: src/new.py", "+x = 1")
+
+    for sections, names in (
+        ((*first, *other), "AGENTS.md and CLAUDE.md"),
+        ((*other, *new, *first), "CLAUDE.md and AGENTS.md"),
+        ((*first, *new, "*** Add File: lib/new.py", "+y = 2"), "src/new.py and lib/new.py"),
+        (("*** Update File: src/app.py", "*** Move to: lib/app.py"), "src/app.py and lib/app.py"),
+    ):
+        with pytest.raises(EditRefused, match=rf"^{names} are one file, by a symbolic link"):
+            use(desk, "apply_patch", patch=patch(*sections))
+    assert (content(desk, "AGENTS.md"), sandbox.sh("ls src").text) == ("one\n\ntwo\n", "app.py\n")
+
+    by_both = patch(*other, "*** Update File: ./CLAUDE.md", "-one", "+ONE", "*** Add File: lib/b c.py", "+x = 1")
+    use(desk, "apply_patch", patch=by_both)
+    assert (content(desk, "AGENTS.md"), content(desk, "src/b c.py")) == ("ONE\n\nTWO\n", "x = 1\n")
+
+
 def test_a_file_that_only_moves_is_not_refused_for_what_its_grammar_does_not_know(desk):
     desk.sandbox().write_file("a.ts", b"export type * from './a';\n")
     use(desk, "apply_patch", patch=patch("*** Update File: a.ts", "*** Move to: lib/a.ts"))

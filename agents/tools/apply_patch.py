@@ -67,8 +67,9 @@ class Change:
 @syntax.refusing_once
 def apply_patch(context: ToolContext, patch: str) -> ToolResult:
     sandbox = context.workplace.sandbox()
-    plan = Plan(context, sandbox)
-    for section in patching.parse(patch):
+    plan, sections = Plan(context, sandbox), patching.parse(patch)
+    _check_names(sandbox, sections)
+    for section in sections:
         plan.take(section)
     changes = plan.changes()
     if not changes:
@@ -82,6 +83,18 @@ def apply_patch(context: ToolContext, patch: str) -> ToolResult:
     if context.again:
         told.append(CARRIED_OUT_AGAIN)
     return ToolResult("\n".join(told), detail=_detail(changes))
+
+
+def _check_names(sandbox: Sandbox, sections: list[Section]) -> None:
+    """Raise EditRefused when a file goes by two names: what is done to it by one would be lost by the other."""
+    named = [files.inside(name) for each in sections for name in (each.path, each.moved_to) if name]
+    names = list(dict.fromkeys(named))
+    real_paths = sandbox.real_paths(names) if len(names) > 1 else names
+    seen: dict[str, str] = {}
+    for name, real in zip(names, real_paths, strict=True):
+        first = seen.setdefault(real or name, name)
+        if first != name:
+            raise EditRefused(f"{first} and {name} are one file, by a symbolic link: change it by one of its names.")
 
 
 def _notes(context: ToolContext, changes: list[Change]) -> dict[str, str]:

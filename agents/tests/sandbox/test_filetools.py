@@ -62,6 +62,27 @@ def test_a_new_file_gets_the_mode_that_it_is_given(sandbox):
         assert _problem(sandbox.mode_of, name) is PathProblem(problem)
 
 
+def test_a_real_path_is_told_of_whatever_is_named(sandbox):
+    sandbox.sh("mkdir dir; ln -s dir link; ln -s o o; touch 'a\nb'; ln -s 'a\nb' c; ln -s /etc/passwd out")
+
+    names = ["link/new", "dir/../link", "o", "c", "out", "", "-z", "/workspace/link"]
+    assert sandbox.real_paths(names) == [
+        *(
+            "/workspace/dir/new",
+            "/workspace/dir",
+            "/workspace/o",
+            "/workspace/a\nb",
+            "/etc/passwd",
+            "/workspace",
+            "/workspace/-z",
+        ),
+        "/workspace/dir",
+    ]
+    assert sandbox.real_paths([]) == []
+    with pytest.raises(SandboxPathError, match="NUL"):
+        sandbox.real_paths(["a\0b"])
+
+
 @pytest.mark.parametrize(
     "path", ["../x", "/etc/passwd", "a/../../x", "/workspace/../etc/passwd", "/proc/1/environ", "/workspacex"]
 )
