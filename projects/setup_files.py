@@ -2,9 +2,10 @@
 
 import posixpath
 import re
-from collections.abc import Collection
-from fnmatch import fnmatchcase
+from collections.abc import Collection, Iterable, Iterator
+from fnmatch import translate
 
+from agents.sandbox.types import WORKSPACE
 from projects.forge import ForgeError
 from projects.git import Mirror
 from projects.git.repository import Blob
@@ -24,15 +25,19 @@ USUAL = (
 ENTERED = re.compile(r"(?:^|[^\w./-])(?:cd|pushd)\s+(?:--\s+)?[\"']?([^\s\"';&|()]+)")
 
 
-def deciding(project: Project, mirror: Mirror, sha: str) -> list[Blob]:
-    """Return those at commit ``sha``: of the patterns of ``project``, or the usual ones, and those that its command
+def deciding(project: Project, mirror: Mirror, sha: str) -> Iterator[Blob]:
+    """Yield those at commit ``sha``: of the patterns of ``project``, or the usual ones, and those that its command
     names. One git process; raises ForgeError.
     """
     patterns, command = project.setup_files or USUAL, project.setup_command
     directories = _directories(command)
-    return [
-        blob for blob in mirror.blobs(sha) if _matches(blob.path, patterns) or _names(command, directories, blob.path)
-    ]
+    # One expression for all: a repository may have a hundred thousand files, and forty patterns are usual.
+    by_name = _any_of(pattern for pattern in patterns if "/" not in pattern)
+    by_path = _any_of(pattern for pattern in patterns if "/" in pattern)
+    for blob in mirror.blobs(sha):
+        name = blob.path.rpartition("/")[2]
+        if by_name.match(name) or by_path.match(blob.path) or _names(command, directories, blob.path):
+            yield blob
 
 
 def warning(project: Project) -> str:
@@ -44,7 +49,7 @@ def warning(project: Project) -> str:
         return ""
     try:
         sha = mirror.head(project.default_branch)
-        if deciding(project, mirror, sha):
+        if next(deciding(project, mirror, sha), None):
             return ""
     except ForgeError:
         return ""
@@ -55,27 +60,29 @@ def warning(project: Project) -> str:
     )
 
 
-def _matches(path: str, patterns: Collection[str]) -> bool:
-    name = path.rpartition("/")[2]
-    return any(fnmatchcase(path if "/" in pattern else name, pattern) for pattern in patterns)
+def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
+    """Return what matches whatever one of ``patterns`` matches, nothing when there are none."""
+    return re.compile("|".join(map(translate, patterns)) or r"(?!)")
 
 
 def _directories(command: str) -> set[str]:
     """Return where ``command`` may be when it names a file: at the top, where a ``cd`` leads from there, or from where
-    those before it led.
+    those before it led. All as seen from the top, where it begins.
     """
-    found, here = {"."}, "."
+    here = WORKSPACE
+    found = {here}
     for entered in ENTERED.findall(command):
         here = posixpath.normpath(posixpath.join(here, entered))
-        found |= {here, posixpath.normpath(entered)}
-    return {directory for directory in found if not directory.startswith(("/", ".."))}
+        found |= {here, posixpath.normpath(posixpath.join(WORKSPACE, entered))}
+    return {posixpath.relpath(each, WORKSPACE) for each in found if f"{each}/".startswith(f"{WORKSPACE}/")}
 
 
 def _names(command: str, directories: Collection[str], path: str) -> bool:
-    """Whether ``command`` says ``path`` as one of ``directories`` calls it: what it runs or reads decides, too."""
+    """Whether ``command`` says ``path`` whole or as one of ``directories`` calls it: what it runs or reads counts."""
     if path.rpartition("/")[2] not in command:
         return False
-    return any(_says(command, posixpath.relpath(path, directory)) for directory in directories)
+    names = (posixpath.relpath(path, directory) for directory in directories)
+    return _says(command, f"{WORKSPACE}/{path}") or any(_says(command, name) for name in names)
 
 
 def _says(command: str, path: str) -> bool:

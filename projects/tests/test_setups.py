@@ -1,8 +1,10 @@
 """What a project needs is installed once, with a network of its own, and is there for everybody without one."""
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from statistics import median
 
 import pytest
 from django.utils import timezone
@@ -13,7 +15,7 @@ from agents.sandbox.types import Sandbox, SandboxUnavailable
 from agents.tests.sandbox.world import World
 from mcc.core.errands import Later, Lease
 from mcc.core.models import Errand
-from projects import errands
+from projects import errands, setup_files
 from projects.git import Mirror, Workspace
 from projects.models import Check, Project, Setup, Task
 from projects.services import checks, handing_in, projects, setups
@@ -126,6 +128,13 @@ def test_what_is_usual_and_what_the_command_names_decides_whether_it_is_made_ane
         ("cd web && pip install -r pins.lst", "web/pins.lst", True),
         ("cd web && ./install.sh", "web/install.sh.md", False),
         ("echo abcd web ./install.sh", "web/install.sh", False),
+        ("cd /workspace/app && sh ./x.sh", "app/x.sh", True),
+        ("cd /workspace && cd app/ && sh ./x.sh", "app/x.sh", True),
+        ("cd /tmp; cd /workspace/; sh x.sh", "x.sh", True),
+        ("sh /workspace/app/x.sh --all", "app/x.sh", True),
+        ("sh /workspace/app/x.sh", "x.sh", False),
+        ("sh /old/workspace/app/x.sh", "app/x.sh", False),
+        ("cd /workspaces/app && sh ./x.sh", "app/x.sh", False),
         ("cd ../.. && cd /etc && cd - && ./install.sh", "etc/install.sh", False),
     ],
 )
@@ -160,6 +169,36 @@ def test_the_settings_warn_of_a_set_up_that_nothing_would_make_anew(atlas, clien
     project.refresh_from_db()
     Project.objects.filter(pk=project.pk).update(default_branch="gone")
     assert not warned("make deps")
+
+
+def test_a_very_large_repository_is_looked_through_in_little_time(atlas):
+    """Measured against reading the names of its files, which takes as long on the same machine."""
+    blob = atlas.git("hash-object", "-w", "--stdin", stdin="x = 1\n")
+
+    def tree(kind: str, names: dict[str, str]) -> str:
+        mode = "040000" if kind == "tree" else "100644"
+        return atlas.git("mktree", stdin="".join(f"{mode} {kind} {oid}\t{name}\n" for name, oid in names.items()))
+
+    files = tree("blob", {f"module_{n}.py": blob for n in range(300)})
+    whole = tree("tree", {f"package_{n}": files for n in range(100)})
+    atlas.git("update-ref", "refs/heads/main", atlas.git("commit-tree", "-m", "Large", whole))
+    project = factories.project(repository=str(atlas.path), setup_command="cd app && pip install -r deps.txt")
+    mirror = Mirror(project.pk)
+    mirror.fetch()
+
+    def seconds(look: Callable[[], object]) -> float:
+        began = time.process_time()
+        look()
+        return time.process_time() - began
+
+    reading, looking = (
+        median(seconds(look) for _ in range(3))
+        for look in (lambda: mirror.blobs(atlas.head()), lambda: setup_files.warning(project))
+    )
+    assert len(mirror.blobs(atlas.head())) == 30_000 and "never made anew" in setup_files.warning(project)
+    project.setup_command = "cd package_0 && python module_0.py"
+    found = median(seconds(lambda: setup_files.warning(project)) for _ in range(3))
+    assert looking < 3 * reading and found < 2 * reading
 
 
 def test_who_orders_it_in_the_moment_in_which_it_is_finished_does_not_have_it_made_again(project, atlas):
