@@ -42,6 +42,9 @@ SHOWN = [
 SIZES = ["tests/test_money_at_any_size.py"]
 """What its plans do hangs on the statistics, so on what else went through the database: it gets one of its own."""
 
+WRITTEN = ["mcc/core/tests/test_handwritten.py"]
+"""Statements that reach the driver directly."""
+
 CLAIMED = [
     *(f"githubsync/tests/test_{name}.py" for name in ("webhooks", "deliveries", "polling", "catching_up")),
     "githubsync/tests/test_user_tokens.py",
@@ -54,7 +57,7 @@ CLAIMED = [
 @pytest.mark.postgres
 @pytest.mark.parametrize(
     "files",
-    [MONEY] if SOAK else [MONEY, [*SHOWN, *CLAIMED], SIZES],
+    [MONEY] if SOAK else [MONEY, [*SHOWN, *WRITTEN, *CLAIMED], SIZES],
     ids=["books"] if SOAK else ["books", "shown", "sizes"],
 )
 @pytest.mark.timeout(7_200 if SOAK else 1_800)

@@ -16,6 +16,9 @@ from typing import Any, NamedTuple
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+IDLE = 0
+"""What libpq calls a connection on which no transaction has begun."""
+
 
 class Statement(NamedTuple):
     sql: str
@@ -32,9 +35,10 @@ class Done(NamedTuple):
 def together(*statements: Statement) -> list[Done]:
     """Carry out statements one after another, and return what each gave. Raises what Django raises, of the first.
 
-    PostgreSQL gets them at once. Each sees what was committed before it began, as if it had been sent alone. A round
-    trip takes longer than most of these statements, above all beside a busy event loop: the thread lets go of the
-    interpreter for it, and has to queue for it again.
+    PostgreSQL gets them at once, with the beginning of their transaction where that was not sent yet. Each sees what
+    was committed before it began, as if it had been sent alone. A round trip takes longer than most of these
+    statements, above all beside a busy event loop: the thread lets go of the interpreter for it, and has to queue for
+    it again.
     """
     database = connections[DEFAULT_DB_ALIAS]
     if database.vendor != "postgresql":
@@ -42,12 +46,31 @@ def together(*statements: Statement) -> list[Done]:
     # Values are bound by the driver, as everywhere in Django: the server takes several statements in one text only so.
     text = "; ".join(statement.sql for statement in statements)
     values: list[Any] = [value for statement in statements for value in statement.values]
-    with _cursor(database) as cursor:
-        cursor.execute(text, values)
+    with _cursor(database) as cursor, _beginning(database) as begin:
+        cursor.execute(begin + text, values)
         done = [_done(cursor, database)]
         while cursor.nextset():
             done.append(_done(cursor, database))
-    return done
+    return done[bool(begin) :]
+
+
+@contextmanager
+def _beginning(database: BaseDatabaseWrapper) -> Iterator[str]:
+    """Give what has to be sent first, where Django takes a transaction for begun that is not; "" elsewhere.
+
+    The driver would send it alone. It commits and rolls back by what the server says, so it need not know who began.
+    """
+    line = database.connection
+    if line.autocommit or line.isolation_level is not None or line.info.transaction_status != IDLE:
+        yield ""
+        return
+    line.autocommit = True
+    try:
+        yield "BEGIN; "
+    except BaseException:
+        if line.info.transaction_status == IDLE:
+            line.autocommit = False  # nothing came of it: what is sent next must still be in a transaction
+        raise
 
 
 def rows(sql: str, values: Collection[object] = ()) -> list[tuple[Any, ...]]:

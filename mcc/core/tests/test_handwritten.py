@@ -77,3 +77,37 @@ def test_a_connection_is_opened_when_there_is_none(transactional_db):
 
     assert handwritten.rows("SELECT 1") == [(1,)]
     assert connection.connection is not None
+
+
+def test_a_transaction_begins_with_what_goes_together_and_ends_as_one(transactional_db):
+    """On PostgreSQL, where its beginning is sent along; on SQLite it holds as well."""
+
+    def names():
+        return [name for (name,) in handwritten.rows("SELECT name FROM core_stream ORDER BY name")]
+
+    with transaction.atomic():
+        handwritten.together(Statement(INSERT, ["a", 1]), Statement(INSERT, ["b", 1]))
+        Stream.objects.create(name="c")
+    assert names() == ["a", "b", "c"]
+
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        [first, _] = handwritten.together(Statement(INSERT, ["d", 1]), Statement(INSERT, ["e", 1]))
+        assert first.rows == [("d", 1)]
+        with transaction.atomic():
+            Stream.objects.create(name="f")
+        raise ZeroDivisionError
+    assert names() == ["a", "b", "c"]
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        handwritten.together(Statement(INSERT, ["g", 1]), Statement(INSERT, ["a", 1]))
+    assert names() == ["a", "b", "c"]
+
+    with transaction.atomic():
+        with pytest.raises(DatabaseError):
+            handwritten.together(Statement("SELEC 1"))
+        Stream.objects.create(name="h")
+        transaction.set_rollback(True)
+    assert names() == ["a", "b", "c"], "a transaction that could not begin is one all the same"
+    assert connection.get_autocommit()
+    Stream.objects.create(name="i")
+    assert names() == ["a", "b", "c", "i"]
