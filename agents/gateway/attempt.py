@@ -80,7 +80,7 @@ class Attempt:
             await self._listen(hold)
             bill = await self._bill(hold)
             completion = self._draft.completion(self._step, round(1_000 * (time.monotonic() - started)))
-            await to_the_end(self._db.run(self._charge, hold, bill, completion))
+            await to_the_end(self._db.run_last(self._charge, hold, bill, completion))
             return completion
         except BaseException as error:
             await self._give_up(error)

@@ -106,7 +106,7 @@ class Drive:
 
     async def _work(self, place: Place) -> None:
         """Take step after step. Returns when the run has ended; raises why it rests before its end."""
-        run, history = await self._db.run(_open, self.lease)
+        run, history = await self._db.run_last(_open, self.lease)
         self._first_step = run.step
         self._begun = next((call.id for call in history.pending(run)), "")
         if run.workplace and run.repository_map is None and not history.answers(run):

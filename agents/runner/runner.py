@@ -95,7 +95,7 @@ class Runner:
             await self._make_room()
             return
         try:
-            leases = await self._db.run(claims.claim, self.owner, room, self._clock.lease_s)
+            leases = await self._db.run_last(claims.claim, self.owner, room, self._clock.lease_s)
         except Exception:
             logger.exception("no run could be claimed")
             return

@@ -1,8 +1,8 @@
 """Whose turn it is. A project with 150 runs must not keep one with two waiting: neither for a runner nor for a thread.
 
 Runs are claimed for the project that has fewest at work, and where all places are taken one of the project with most
-gives way after its step. Commands take threads in the same order. On the database thread nobody has to be favoured:
-each run has one transaction in its queue at a time, so nobody waits for more than one of each other.
+gives way after its step. Commands take threads in the same order. On the database thread no project has to be favoured:
+each run has one transaction in its queue at a time. There, who is in the middle of a step goes before who begins one.
 
 The engine knows no project: it is the account of that kind, to which a run is charged.
 """

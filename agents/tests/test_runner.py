@@ -110,11 +110,11 @@ class Mortal(DatabaseThread):
         super().__init__("mortal")
         self.left, self.after_commit = transactions, after_commit
 
-    async def run(self, function, *args, **kwargs):
+    async def _run(self, work, among):
         self.left -= 1
         if self.left < 0 and not (self.left == -1 and self.after_commit):
             raise self.Died
-        result = await super().run(function, *args, **kwargs)
+        result = await super()._run(work, among)
         if self.left < 0:
             raise self.Died
         return result

@@ -9,7 +9,8 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from django.db import InterfaceError, OperationalError, connections
@@ -61,13 +62,23 @@ def _keep_connections() -> None:
         connection.settings_dict = {**connection.settings_dict, "CONN_MAX_AGE": None}
 
 
+Waiting = deque[tuple[Future[Any], Callable[[], Any]]]
+"""What waits to be carried out, and who waits for it."""
+
+
 class DatabaseThread:
-    """Runs synchronous database functions one after another on a thread of their own."""
+    """Runs synchronous database functions one after another on a thread of their own.
+
+    What begins something is asked for with ``run_last``, and gives way to all else: of many who come at once the first
+    then are done and gone while the others wait. In the order of their asking all would be begun before one is done,
+    leave at the same moment, and come back at the same moment.
+    """
 
     def __init__(self, name: str, *, keep_connection: bool = False) -> None:
         """``keep_connection``: it stays open, whatever ``CONN_MAX_AGE`` says for the threads of this process."""
         start = _keep_connections if keep_connection else None
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"db-{name}", initializer=start)
+        self._first, self._last = Waiting(), Waiting()
         self._gatherings: dict[Callable[..., object], _Gathering[Any, Any]] = {}
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -75,8 +86,26 @@ class DatabaseThread:
 
         Cancelling the caller does not stop a function that has begun: shield a commit whose answer matters.
         """
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, lambda: patiently(function, *args, **kwargs))
+        return await self._run(partial(function, *args, **kwargs), self._first)
+
+    async def run_last(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do what ``run`` does, once nothing waits that was asked for with ``run``."""
+        return await self._run(partial(function, *args, **kwargs), self._last)
+
+    async def _run(self, work: Callable[[], T], among: Waiting) -> T:
+        future: Future[T] = Future()
+        among.append((future, partial(patiently, work)))
+        self._executor.submit(self._carry_out_next)
+        return await asyncio.wrap_future(future)
+
+    def _carry_out_next(self) -> None:
+        future, work = (self._first or self._last).popleft()
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            future.set_result(work())
+        except BaseException as error:  # whatever it is, it is for who asked
+            future.set_exception(error)
 
     async def run_together(self, function: Callable[[Sequence[A]], Sequence[T]], asked: A, *, part: int = 1) -> T:
         """Return what ``function`` gives for ``asked``, among what was asked of it while the thread was busy.

@@ -18,17 +18,16 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import ParamSpec, TypeVar
+from typing import TypeVar
 
 from django.db import Error, OperationalError, connection
 
 from mcc.core import handwritten, sqlitefile
-from mcc.core.dbthread import TRIES, DatabaseThread
+from mcc.core.dbthread import TRIES, DatabaseThread, Waiting
 from mcc.core.handwritten import Statement
 
 logger = logging.getLogger(__name__)
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 FLUSH = "SELECT pg_logical_emit_message(true, 'mcc', '')"
@@ -42,10 +41,10 @@ class FlushedThread(DatabaseThread):
         super().__init__(name, keep_connection=keep_connection)
         self.flushes = _Flushes(f"{name}-flush")
 
-    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Do what `DatabaseThread.run` does, and wait until what ``function`` committed is on the disk."""
+    async def _run(self, work: Callable[[], T], among: Waiting) -> T:
+        """Wait, too, until what ``work`` committed is on the disk."""
         for _ in range(TRIES):
-            result, line = await super().run(self._carry_out, lambda: function(*args, **kwargs))
+            result, line = await super()._run(lambda: self._carry_out(work), among)
             if line is None or await self.flushes.reach(line):
                 return result
             logger.warning("the database broke down before it had written what was committed: once more")

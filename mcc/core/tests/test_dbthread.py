@@ -56,6 +56,51 @@ def test_only_a_part_of_those_who_wait_goes_at_once_and_nobody_is_forgotten():
     assert calls == [2, 2, 1, 1, 1, 1, 1, 1]
 
 
+def test_what_begins_something_gives_way_to_all_else():
+    done = []
+
+    async def step(db, name):
+        """Answer, result, next question: each asked for when the one before is done."""
+        await db.run_last(done.append, f"{name} begins")
+        await db.run(done.append, f"{name} goes on")
+        await db.run_together(lambda asked: [done.append(f"{one} leaves") for one in asked], name)
+
+    async def scenario(db):
+        free = threading.Event()
+        busy = asyncio.create_task(db.run(free.wait))
+        steps = [asyncio.create_task(step(db, name)) for name in "abc"]
+        await asyncio.sleep(0.05)
+        await_first = asyncio.create_task(db.run(done.append, "asked later"))
+        await asyncio.sleep(0.05)
+        free.set()
+        await asyncio.gather(busy, await_first, *steps)
+
+    on_a_thread(scenario)
+    assert done[0] == "asked later", "the three that wait begin something"
+    assert sorted(done[1:]) == sorted(f"{name} {what}" for name in "abc" for what in ("begins", "goes on", "leaves"))
+
+
+def test_what_was_given_up_before_it_began_is_not_carried_out():
+    done = []
+
+    async def scenario(db):
+        free = threading.Event()
+        busy = asyncio.create_task(db.run(free.wait))
+        given_up = asyncio.create_task(db.run(done.append, "given up"))
+        kept = asyncio.create_task(db.run(done.append, "kept"))
+        await asyncio.sleep(0.05)
+        given_up.cancel()
+        await asyncio.sleep(0)
+        free.set()
+        await asyncio.gather(busy, kept)
+        with pytest.raises(ZeroDivisionError):
+            await db.run(lambda: 1 / 0)
+        return given_up.cancelled()
+
+    assert on_a_thread(scenario)
+    assert done == ["kept"]
+
+
 def test_who_gives_up_takes_nothing_from_the_others():
     async def scenario(db):
         free = threading.Event()
