@@ -9,7 +9,7 @@ from agents.endpoint import Endpoint, KeySource
 from agents.errors import CallFailed
 from agents.models import Agent, Breaker, Outcome, Provider, Run
 from agents.sandbox import choice, proof
-from agents.sandbox.types import SandboxError
+from agents.sandbox.errors import SandboxError
 from mcc.core import metrics
 from mcc.core.doctor import Finding, check, fail, ok, warn
 from mcc.core.money import usd_display

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from agents.errors import NotReady
 from agents.models import Run
-from agents.sandbox.types import SandboxError
+from agents.sandbox.errors import SandboxError
 from agents.workplaces import workplace_of
 from mcc.core.errands import Later, Lease, handler
 from projects.git import Mirror, Workspace, WorkspaceBusy

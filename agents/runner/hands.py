@@ -10,7 +10,7 @@ from django.db import close_old_connections
 
 from agents.errors import Interrupted, NotReady
 from agents.models import Purpose, Run
-from agents.sandbox.types import SandboxError
+from agents.sandbox.errors import SandboxError
 from agents.tools.registry import SANDBOX_TOOLS, ToolResult
 from agents.workplaces import Workplace
 from mcc.core.errors import DomainError, ProviderError

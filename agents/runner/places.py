@@ -10,7 +10,8 @@ from typing import Any
 
 from agents.errors import Interrupted
 from agents.models import Run
-from agents.sandbox.types import Sandbox, SandboxUnavailable
+from agents.sandbox.errors import SandboxUnavailable
+from agents.sandbox.types import Sandbox
 from agents.workplaces import Workplace, workplace_of
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from agents.models import Outcome
 from agents.runner import states
 from agents.runner.claims import Lease
 from agents.runner.states import Wait
-from agents.sandbox.types import SandboxError, SandboxUnavailable
+from agents.sandbox.errors import SandboxError, SandboxUnavailable
 from agents.services import suspensions
 from budgets.errors import AccountFrozen, BudgetExceeded
 from mcc.core.dbthread import DatabaseThread

@@ -5,7 +5,8 @@ from importlib import import_module
 
 from django.conf import settings
 
-from agents.sandbox.types import SandboxBackend, SandboxUnavailable
+from agents.sandbox.errors import SandboxUnavailable
+from agents.sandbox.types import SandboxBackend
 
 BWRAP, DOCKER = ("agents.sandbox.bwrap", "BwrapBackend"), ("agents.sandbox.docker", "DockerBackend")
 BACKENDS = {"auto": BWRAP, "bwrap": BWRAP, "docker": DOCKER}

@@ -17,7 +17,8 @@ from typing import Self
 
 from agents.sandbox import etc, places, seccomp
 from agents.sandbox.descriptors import Descriptors
-from agents.sandbox.types import WORKSPACE, Limits, PathProblem, SandboxPathError, SandboxSpec
+from agents.sandbox.errors import PathProblem, SandboxPathError
+from agents.sandbox.types import WORKSPACE, Limits, SandboxSpec
 from mcc.core.errors import InvalidInput
 
 HOME = "/home/agent"

@@ -11,20 +11,12 @@ from pathlib import Path
 from agents.sandbox import arguments, cgroups, orders, owners, places, probe, toolchains
 from agents.sandbox.cgroups import Group, GroupWatch
 from agents.sandbox.descriptors import Descriptors
+from agents.sandbox.errors import SandboxGone, SandboxStartError, SandboxUnavailable
 from agents.sandbox.probe import Bubblewrap
 from agents.sandbox.process import Launched, ProcessPump, Report
 from agents.sandbox.pump import Watch
 from agents.sandbox.spares import Spare
-from agents.sandbox.types import (
-    Ending,
-    Limits,
-    Probe,
-    Result,
-    SandboxGone,
-    SandboxSpec,
-    SandboxStartError,
-    SandboxUnavailable,
-)
+from agents.sandbox.types import Ending, Limits, Probe, Result, SandboxSpec
 from agents.sandbox.watchdogs import MemoryWatch
 from agents.sandbox.workspace import TERMS, Command, WorkspaceBackend, WorkspaceSandbox, mounts_of
 from mcc.core.errors import InvalidInput

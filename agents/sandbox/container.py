@@ -14,7 +14,8 @@ from typing import Self
 
 from agents.sandbox.docker_profile import LIFE_S, Plan, allotment, config
 from agents.sandbox.engine import Conversation, Engine, NameTaken, NotRunning
-from agents.sandbox.types import MAX_WALL_S, Limits, SandboxGone
+from agents.sandbox.errors import SandboxGone
+from agents.sandbox.types import MAX_WALL_S, Limits
 
 logger = logging.getLogger(__name__)
 

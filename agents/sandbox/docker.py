@@ -16,18 +16,9 @@ from agents.sandbox import images, owners, places, seccomp
 from agents.sandbox.container import Container, Report
 from agents.sandbox.docker_profile import Bind, Plan
 from agents.sandbox.engine import About, Conversation, Engine, Image
+from agents.sandbox.errors import SandboxGone, SandboxStartError, SandboxUnavailable
 from agents.sandbox.exec_pump import ExecPump, Spoken
-from agents.sandbox.types import (
-    WORKSPACE,
-    Ending,
-    Limits,
-    Probe,
-    Result,
-    SandboxGone,
-    SandboxSpec,
-    SandboxStartError,
-    SandboxUnavailable,
-)
+from agents.sandbox.types import WORKSPACE, Ending, Limits, Probe, Result, SandboxSpec
 from agents.sandbox.watchdogs import host_is_short, used_up
 from agents.sandbox.workspace import TERMS, Command, WorkspaceBackend, WorkspaceSandbox, mounts_of
 from mcc.core.errors import InvalidInput

@@ -18,7 +18,7 @@ import docker
 from docker.errors import APIError, DockerException, NotFound
 from requests.exceptions import RequestException
 
-from agents.sandbox.types import SandboxGone, SandboxStartError
+from agents.sandbox.errors import SandboxGone, SandboxStartError
 
 TIMEOUT_S = 30
 DEFAULT_ADDRESS = "unix:///var/run/docker.sock"

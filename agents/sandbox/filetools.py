@@ -11,6 +11,7 @@ from dataclasses import replace
 from threading import Event
 
 from agents.sandbox import searching
+from agents.sandbox.errors import PathProblem, SandboxPathError, SandboxProtocolError, SandboxQuotaError
 from agents.sandbox.searching import SEARCH, SEARCH_OUTPUT
 from agents.sandbox.types import (
     MIB,
@@ -24,11 +25,7 @@ from agents.sandbox.types import (
     Limits,
     LinesSlice,
     OnOutput,
-    PathProblem,
     Result,
-    SandboxPathError,
-    SandboxProtocolError,
-    SandboxQuotaError,
     SandboxSpec,
     SearchResult,
 )

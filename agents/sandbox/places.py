@@ -15,7 +15,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from agents.sandbox.types import SandboxUnavailable
+from agents.sandbox.errors import SandboxUnavailable
 
 FALLBACKS = (Path("/var/lib/mcc"), Path("/var/tmp"))  # noqa: S108 - created safely, owner checked
 CHANGE_UID = "/usr/sbin/chroot"

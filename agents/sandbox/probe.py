@@ -17,7 +17,8 @@ from django.conf import settings
 
 from agents.sandbox import arguments, cgroups, orders, places, seccomp, toolchains
 from agents.sandbox.arguments import Host, Toolchain
-from agents.sandbox.types import Limits, SandboxUnavailable
+from agents.sandbox.errors import SandboxUnavailable
+from agents.sandbox.types import Limits
 
 REQUIRED = frozenset({"args", "clearenv", "disable-userns", "json-status-fd", "perms", "seccomp", "size"})
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"

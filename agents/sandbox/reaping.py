@@ -11,7 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from agents.sandbox import choice, owners, places
-from agents.sandbox.types import SandboxBackend, SandboxError
+from agents.sandbox.errors import SandboxError
+from agents.sandbox.types import SandboxBackend
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,8 @@ nothing then without a word, is put into such: ``\\d``, ``\\t``, a ``$`` before 
 import re
 from collections.abc import Iterator
 
-from agents.sandbox.types import MIB, Match, SandboxPathError, SearchResult
+from agents.sandbox.errors import SandboxPathError
+from agents.sandbox.types import MIB, Match, SearchResult
 
 SEARCH_OUTPUT = 2 * MIB
 """Of the files with their numbers, and of the lines."""

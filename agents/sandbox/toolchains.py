@@ -13,7 +13,7 @@ from django.conf import settings
 
 from agents.sandbox import arguments, places
 from agents.sandbox.arguments import Toolchain
-from agents.sandbox.types import SandboxUnavailable
+from agents.sandbox.errors import SandboxUnavailable
 
 RESERVED = ("/workspace", "/proc", "/sys", "/dev", "/run", "/mcc", "/etc", arguments.HOME)
 NEVER_A_ROOT = ("/", "/boot", "/home", "/root", "/srv", "/tmp", "/usr", "/var")  # noqa: S108

@@ -10,20 +10,10 @@ from typing import Final, Self
 
 from agents.sandbox import arguments, egress
 from agents.sandbox.egress import ENVIRONMENT, WayOut
+from agents.sandbox.errors import SandboxGone, SandboxQuotaError, SandboxUnavailable
 from agents.sandbox.filetools import FileTools
 from agents.sandbox.pump import DEATH_S, Pump, Verdict
-from agents.sandbox.types import (
-    Ending,
-    Limits,
-    Mount,
-    OnOutput,
-    Probe,
-    Result,
-    SandboxGone,
-    SandboxQuotaError,
-    SandboxSpec,
-    SandboxUnavailable,
-)
+from agents.sandbox.types import Ending, Limits, Mount, OnOutput, Probe, Result, SandboxSpec
 from agents.sandbox.watchdogs import DiskWatch
 
 WAIT_S = 0.04

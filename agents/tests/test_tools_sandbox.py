@@ -14,7 +14,8 @@ from agents.rehearsal.plays import Turn
 from agents.runner import hands
 from agents.runner.places import Nowhere
 from agents.sandbox import choice, places
-from agents.sandbox.types import Sandbox, SandboxPathError, SandboxSpec
+from agents.sandbox.errors import SandboxPathError
+from agents.sandbox.types import Sandbox, SandboxSpec
 from agents.services import runs
 from agents.tests import workbench
 from agents.tests.workbench import QUICK, book, call, finished, hosted, rehearsed, start, status, until

@@ -5,7 +5,8 @@ from functools import partial
 from typing import Final
 
 from agents.models import Role
-from agents.sandbox.types import NEW_FILE_MODE, PathProblem, Sandbox, SandboxPathError
+from agents.sandbox.errors import PathProblem, SandboxPathError
+from agents.sandbox.types import NEW_FILE_MODE, Sandbox
 from agents.tools import editing, files, patching, syntax
 from agents.tools.editing import EditRefused
 from agents.tools.patching import Hunk, Section

@@ -5,16 +5,8 @@ import posixpath
 from typing import Final
 
 from agents.models import Role
-from agents.sandbox.types import (
-    MIB,
-    WORKSPACE,
-    EntryKind,
-    LinesSlice,
-    PathProblem,
-    Sandbox,
-    SandboxPathError,
-    SearchResult,
-)
+from agents.sandbox.errors import PathProblem, SandboxPathError
+from agents.sandbox.types import MIB, WORKSPACE, EntryKind, LinesSlice, Sandbox, SearchResult
 from agents.tools import editing, syntax
 from agents.tools.registry import JSON, ToolContext, ToolResult, tool
 from agents.tools.syntax import Draft

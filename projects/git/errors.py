@@ -1,6 +1,6 @@
 """The names of refusals about workspaces."""
 
-from agents.sandbox.types import SandboxError
+from agents.sandbox.errors import SandboxError
 from mcc.core.errors import DomainError, ProviderError
 
 

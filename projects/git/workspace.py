@@ -14,8 +14,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from agents.sandbox import backend
+from agents.sandbox.errors import SandboxGone
 from agents.sandbox.places import delete_workspace, make_workspace
-from agents.sandbox.types import Ending, Mount, Result, Sandbox, SandboxGone, SandboxSpec
+from agents.sandbox.types import Ending, Mount, Result, Sandbox, SandboxSpec
 from projects.git import policy, scripts
 from projects.git.equipment import Equipment
 from projects.git.errors import WorkRefused, WorkspaceBroken, WorkspaceBusy

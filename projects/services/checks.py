@@ -8,7 +8,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from agents.sandbox.types import Ending, Result, Sandbox, SandboxError
+from agents.sandbox.errors import SandboxError
+from agents.sandbox.types import Ending, Result, Sandbox
 from mcc.core import errands, redaction
 from mcc.core.errands import Lease
 from projects import logs

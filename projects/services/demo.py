@@ -5,7 +5,7 @@ import logging
 from django.db import transaction
 
 from agents.models import Agent, Role
-from agents.sandbox.types import SandboxError
+from agents.sandbox.errors import SandboxError
 from agents.services import catalogue, staff
 from budgets.models import Limit
 from budgets.services import accounts

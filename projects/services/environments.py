@@ -11,7 +11,8 @@ from django.conf import settings
 
 from agents.sandbox import choice, images, toolchains
 from agents.sandbox.egress import check_host
-from agents.sandbox.types import MAX_WALL_S, MIB, Egress, Limits, SandboxError
+from agents.sandbox.errors import SandboxError
+from agents.sandbox.types import MAX_WALL_S, MIB, Egress, Limits
 from mcc.core import redaction
 from mcc.core.errors import InvalidInput
 from projects.git import Equipment

@@ -20,7 +20,8 @@ from django.utils import timezone
 
 from agents.errors import NotReady
 from agents.sandbox import choice, places
-from agents.sandbox.types import Ending, Result, SandboxError, SandboxUnavailable
+from agents.sandbox.errors import SandboxError, SandboxUnavailable
+from agents.sandbox.types import Ending, Result
 from mcc.core import audit, errands, redaction
 from mcc.core.errands import Lease
 from mcc.core.models import User

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 
 from agents.models import Purpose, Run
-from agents.sandbox.types import SandboxError
+from agents.sandbox.errors import SandboxError
 from mcc.core import errands
 from projects.forge import ForgeError, PullRef, forge_of
 from projects.git import Mirror, WorkRefused, Workspace, WorkspaceBusy

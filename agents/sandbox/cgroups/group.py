@@ -13,7 +13,8 @@ from shlex import quote
 from typing import Final
 
 from agents.sandbox import owners
-from agents.sandbox.types import Limits, SandboxStartError
+from agents.sandbox.errors import SandboxStartError
+from agents.sandbox.types import Limits
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,8 @@ from typing import Final, Self
 from agents.sandbox import places
 from agents.sandbox.egress.proxy import Proxy
 from agents.sandbox.egress.record import Record
-from agents.sandbox.types import Contact, Egress, Mount, SandboxStartError
+from agents.sandbox.errors import SandboxStartError
+from agents.sandbox.types import Contact, Egress, Mount
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,9 @@ from agents.sandbox import docker_profile, owners, places, reaping, seccomp
 from agents.sandbox.docker import LABEL, DockerBackend
 from agents.sandbox.docker_profile import Bind, Plan
 from agents.sandbox.engine import Engine
+from agents.sandbox.errors import SandboxUnavailable
 from agents.sandbox.exec_pump import Frames
-from agents.sandbox.types import WORKSPACE, Egress, Ending, Limits, SandboxSpec, SandboxUnavailable
+from agents.sandbox.types import WORKSPACE, Egress, Ending, Limits, SandboxSpec
 from agents.tests.sandbox import daemon
 from mcc.core.errors import InvalidInput
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from agents.sandbox import searching
-from agents.sandbox.types import MIB, Entry, EntryKind, Match, PathProblem, SandboxPathError
+from agents.sandbox.errors import PathProblem, SandboxPathError
+from agents.sandbox.types import MIB, Entry, EntryKind, Match
 
 pytestmark = pytest.mark.sandbox
 

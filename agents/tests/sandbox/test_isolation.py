@@ -9,7 +9,8 @@ import pytest
 from django.conf import settings
 
 from agents.sandbox import places, seccomp
-from agents.sandbox.types import Ending, Mount, PathProblem, SandboxPathError, SandboxSpec, SandboxUnavailable
+from agents.sandbox.errors import PathProblem, SandboxPathError, SandboxUnavailable
+from agents.sandbox.types import Ending, Mount, SandboxSpec
 from mcc.core.errors import InvalidInput
 
 pytestmark = pytest.mark.sandbox

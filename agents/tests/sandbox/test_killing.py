@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from agents.sandbox import owners, places, reaping
-from agents.sandbox.types import Ending, Result, SandboxGone
+from agents.sandbox.errors import SandboxGone
+from agents.sandbox.types import Ending, Result
 from agents.tests.sandbox.conftest import environment_of, other_process, processes_with
 
 pytestmark = pytest.mark.sandbox

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from agents.sandbox import places
+from agents.sandbox.errors import SandboxQuotaError
 from agents.sandbox.pump import HeadTail
-from agents.sandbox.types import MIB, Ending, SandboxQuotaError
+from agents.sandbox.types import MIB, Ending
 
 pytestmark = pytest.mark.sandbox
 PYTHON = "/usr/bin/python3"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agents.sandbox import places, probe
-from agents.sandbox.types import SandboxUnavailable
+from agents.sandbox.errors import SandboxUnavailable
 
 
 @pytest.fixture

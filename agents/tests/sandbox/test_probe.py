@@ -11,7 +11,8 @@ import pytest
 from agents.sandbox import backend as chosen_backend
 from agents.sandbox import places, probe, proof, seccomp
 from agents.sandbox.bwrap import BwrapBackend
-from agents.sandbox.types import SandboxSpec, SandboxUnavailable
+from agents.sandbox.errors import SandboxUnavailable
+from agents.sandbox.types import SandboxSpec
 
 
 @pytest.mark.sandbox

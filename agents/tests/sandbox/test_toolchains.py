@@ -7,7 +7,8 @@ import pytest
 
 from agents.sandbox import places, toolchains
 from agents.sandbox.bwrap import BwrapBackend
-from agents.sandbox.types import SandboxSpec, SandboxUnavailable
+from agents.sandbox.errors import SandboxUnavailable
+from agents.sandbox.types import SandboxSpec
 
 
 @pytest.fixture
