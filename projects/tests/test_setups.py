@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from agents.errors import NotReady
 from agents.sandbox import places
-from agents.sandbox.types import Sandbox, SandboxUnavailable
+from agents.sandbox.errors import SandboxUnavailable
+from agents.sandbox.types import Sandbox
 from agents.tests.sandbox.world import World
 from mcc.core.errands import Later, Lease
 from mcc.core.models import Errand
@@ -107,13 +108,18 @@ def test_it_is_made_once_and_found_where_it_was_made(project, atlas, opened):
 )
 def test_what_is_usual_and_what_the_command_names_decides_whether_it_is_made_anew(atlas, path, decides):
     command = "./scripts/install.sh --with=tools/pins.lst && pip install -r requirements.txt"
+    assert is_made_anew(command, atlas, path) is decides
+
+
+def is_made_anew(command, atlas, path):
+    """Whether a change of ``path`` gives the set-up ``command`` another key."""
     project = factories.project(repository=str(atlas.path), setup_command=command)
     mirror = Mirror(project.pk)
     mirror.fetch()
     before = setups.key(project, mirror, atlas.head())
     atlas.commit({path: "new\n"})
     mirror.fetch()
-    assert (setups.key(project, mirror, atlas.head()) != before) is decides
+    return setups.key(project, mirror, atlas.head()) != before
 
 
 @pytest.mark.parametrize(
@@ -139,13 +145,7 @@ def test_what_is_usual_and_what_the_command_names_decides_whether_it_is_made_ane
     ],
 )
 def test_a_command_names_files_from_where_it_is(atlas, command, path, decides):
-    project = factories.project(repository=str(atlas.path), setup_command=command)
-    mirror = Mirror(project.pk)
-    mirror.fetch()
-    before = setups.key(project, mirror, atlas.head())
-    atlas.commit({path: "new\n"})
-    mirror.fetch()
-    assert (setups.key(project, mirror, atlas.head()) != before) is decides
+    assert is_made_anew(command, atlas, path) is decides
 
 
 def test_the_settings_warn_of_a_set_up_that_nothing_would_make_anew(atlas, client):
