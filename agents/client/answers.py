@@ -1,7 +1,7 @@
 """A request to a model, and its answer while it is being generated."""
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -69,15 +69,19 @@ class Answer:
 
 
 @asynccontextmanager
-async def answering(endpoint: Endpoint, request: ChatRequest) -> AsyncIterator[Answer]:
+async def answering(
+    endpoint: Endpoint, request: ChatRequest, leave: Callable[[], Awaitable[None]]
+) -> AsyncIterator[Answer]:
     """Send ``request`` and give its streamed answer. The connection closes when the block is left, however it is.
 
-    Costs money: hold first. Raises CallFailed.
+    Costs money: ``leave`` is waited for once the request is ready, before it leaves; what it raises keeps it here.
+    Raises CallFailed, too.
     """
     options: openai.RequestOptions = {
         "headers": {"Idempotency-Key": request.idempotency_key, **keys.authorization(endpoint)},
         "timeout": _timeout(request.silence_s),
     }
+    connections.LEAVE.set(leave)
     try:
         # Not chat.completions.create: it walks through every message and builds an object of every chunk by their
         # types, which takes several times as long as all that we do with them.

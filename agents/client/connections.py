@@ -1,6 +1,8 @@
 """The connections to models that are kept open: a client for each base URL and event loop."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 from urllib.request import getproxies
 from weakref import WeakKeyDictionary
@@ -30,6 +32,9 @@ async def close() -> None:
         await client.close()
 
 
+LEAVE: ContextVar[Callable[[], Awaitable[None]]] = ContextVar("leave")
+"""What a request waits for when it is ready, the last thing before it leaves. No argument of ``openai`` gets there."""
+
 _clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, openai.AsyncOpenAI]]" = WeakKeyDictionary()
 """By base URL. A connection belongs to the loop that opened it; keys come and go without it."""
 
@@ -42,11 +47,17 @@ def client_of(endpoint: Endpoint) -> "openai.AsyncOpenAI":
     return clients[place]
 
 
-def _http_client(endpoint: Endpoint) -> httpx2.AsyncClient | None:
-    """Return what carries the requests; None: what ``openai`` brings along, which knows its way through a proxy."""
+def _http_client(endpoint: Endpoint) -> httpx2.AsyncClient:
+    """Return what carries the requests: what ``openai`` brings along, where the way is through a proxy."""
+    hooks = {"request": [_when_it_may_leave]}
     if endpoint.is_rehearsal:
-        return httpx2.AsyncClient(transport=RehearsalTransport())
+        return httpx2.AsyncClient(transport=RehearsalTransport(), event_hooks=hooks)
     if {"http", "https", "all"} & getproxies().keys():
-        return None
+        return lazily.openai().DefaultAsyncHttpxClient(event_hooks=hooks)
     kept_open_s = OPENROUTER_KEPT_OPEN_S if endpoint.speaks_openrouter else KEPT_OPEN_S
-    return httpx2.AsyncClient(transport=lazily.transport().AiohttpTransport(kept_open_s), follow_redirects=True)
+    transport = lazily.transport().AiohttpTransport(kept_open_s)
+    return httpx2.AsyncClient(transport=transport, follow_redirects=True, event_hooks=hooks)
+
+
+async def _when_it_may_leave(request: httpx2.Request) -> None:
+    await LEAVE.get()()

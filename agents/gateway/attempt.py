@@ -3,26 +3,26 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, transaction
 
 from agents import client
 from agents.errors import CallFailed, LeaseLost
-from agents.gateway import wire
+from agents.gateway import billing, wire
 from agents.gateway.call import Completion, ModelCall, OnAnswer, OnText, Store
 from agents.gateway.candidate import LEAST_OUTPUT_TOKENS, Candidate
 from agents.gateway.draft import MOST_CHARS, Draft
-from agents.meter import Metered
 from agents.models import Charge, Message
-from agents.services import reconcile, runs
+from agents.services import runs
 from budgets.errors import BudgetExceeded, GenerationReused, HoldNotOpen
 from budgets.models import Account, Hold
 from budgets.services import ledger
 from budgets.services import pricing as price_list
-from budgets.services.bill import Bill, presumed
+from budgets.services.bill import Bill
 from mcc.core import redaction, rows
 from mcc.core.dbthread import DatabaseThread
 
@@ -34,10 +34,12 @@ AT_ONCE = 8
 """One in so many of the calls that wait is admitted at the same time. All of them at once would end at the same time,
 and wait for each other to be charged.
 """
-CREDIBLE = 10
-"""Times its hold that an answer may cost on its own word alone: beyond, the provider's record must say so too."""
 ATTEMPTS_LOOKED_UP = 16
 """By name, a page at a time: SQLite finds no prefix in an index."""
+
+
+class _Shortened(Exception):
+    """What was set aside pays only for a shorter answer than the request asks for."""
 
 
 class Attempt:
@@ -71,15 +73,16 @@ class Attempt:
         self._hold: Hold | None = None
         self._generation_id = ""
         self._noted = self._requested = self._was_heard = self._settled = False
+        self._left_at = 0.0
 
     async def make(self) -> Completion:
         """Return the answer, paid for and journaled."""
         try:
-            hold = await to_the_end(self._set_aside())
-            started = time.monotonic()
-            await self._listen(hold)
-            bill = await self._bill(hold)
-            completion = self._draft.completion(self._step, round(1_000 * (time.monotonic() - started)))
+            hold = await self._listen()
+            bill = await billing.bill_of(
+                hold, self._draft, self._model, generation_id=self._generation_id, patience=self._call.patience
+            )
+            completion = self._draft.completion(self._step, round(1_000 * (time.monotonic() - self._left_at)))
             await to_the_end(self._db.run_last(self._charge, hold, bill, completion))
             return completion
         except BaseException as error:
@@ -90,14 +93,14 @@ class Attempt:
     def _step(self) -> int:
         return self._call.run.step if self._call.step is None else self._call.step
 
-    async def _set_aside(self) -> Hold:
+    async def _set_aside(self, reference: str, committed: asyncio.Event) -> Hold:
         """Hold what the attempt can cost, and commit that it is sent, with others where many calls leave at once.
 
-        Raises BudgetExceeded, AccountFrozen, and LeaseLost when somebody else makes this very attempt.
+        Sets ``committed`` once it only has to reach the disk. Raises BudgetExceeded, AccountFrozen, and LeaseLost when
+        somebody else makes this very attempt.
         """
-        first = f"{self._stem}1"
-        reference = first if self._is_first else await self._db.run(self._next_reference)
-        hold = await self._db.run_together(ledger.hold_together, self._wanted(reference), part=AT_ONCE)
+        tell = partial(asyncio.get_running_loop().call_soon_threadsafe, committed.set)
+        hold = await self._db.run_together(_hold_together, (self._wanted(reference), tell), part=AT_ONCE)
         if hold is None:
             hold = await self._db.run(self._hold_what_fits, reference)
         self._hold = hold
@@ -156,10 +159,36 @@ class Attempt:
         tokens = min(LEAST_OUTPUT_TOKENS, self._max_tokens)
         return price_list.estimate(self._model.price, self._prompt_tokens, tokens)
 
-    async def _listen(self, hold: Hold) -> None:
-        request = wire.request_of(self._call, self._model, max_tokens=self._max_tokens, reference=hold.reference)
-        self._requested = True
-        async with client.answering(self._model.endpoint, request) as answer:
+    async def _listen(self) -> Hold:
+        """Set aside what the attempt can cost, hear the answer, and return what was set aside."""
+        first = f"{self._stem}1"
+        reference = first if self._is_first else await self._db.run(self._next_reference)
+        committed = asyncio.Event()
+        aside = asyncio.ensure_future(self._set_aside(reference, committed))
+        aside.add_done_callback(lambda _: committed.set())
+        try:
+            await committed.wait()
+            await self._send(reference, aside)
+        except _Shortened:
+            await self._send(reference, aside)
+        except BaseException:
+            with suppress(Exception):
+                await to_the_end(aside)
+            raise
+        return aside.result()
+
+    async def _send(self, reference: str, aside: asyncio.Future[Hold]) -> None:
+        """Send the request, which is made ready while its hold is on its way to the disk, and hear the answer."""
+        most = self._max_tokens
+        request = wire.request_of(self._call, self._model, max_tokens=most, reference=reference)
+
+        async def leave() -> None:
+            await to_the_end(aside)
+            if self._max_tokens != most:
+                raise _Shortened
+            self._requested, self._left_at = True, time.monotonic()
+
+        async with client.answering(self._model.endpoint, request, leave) as answer:
             self._on_answer()
             await self._learn_id(answer.generation_id)
             try:
@@ -167,7 +196,7 @@ class Attempt:
             except CallFailed as failure:
                 if not self._draft.is_billed:
                     raise
-                logger.info("%s had all it needs when: %s", hold.reference, failure)
+                logger.info("%s had all it needs when: %s", reference, failure)
         if not self._draft.is_whole:
             raise CallFailed(f"{self._model.endpoint.name} ended the answer too early", may_be_billed=True)
 
@@ -204,55 +233,6 @@ class Attempt:
             logger.warning("%s: the provider repeats the id of a generation", self._hold.reference)
             self._generation_id = ""
         self._noted = True
-
-    async def _bill(self, hold: Hold) -> Bill:
-        """Return what the answer cost: as the provider says, else by the list, else the whole hold.
-
-        Raises CallFailed when the provider keeps records and has none yet: then the sweeper finds out, later.
-        """
-        if told := self._told(hold):
-            return told
-        if not self._model.endpoint.speaks_openrouter:
-            logger.warning("%s: no credible usage was reported, so it is charged at its hold", hold.reference)
-            return presumed(hold)
-        for pause_s in self._call.patience.look_up_pauses_s if self._generation_id else ():
-            await asyncio.sleep(pause_s)
-            if found := await asyncio.to_thread(self._look_up):
-                return found
-        raise CallFailed(f"{self._model.endpoint.name} does not say what the answer cost", may_be_billed=True)
-
-    def _told(self, hold: Hold) -> Bill | None:
-        """Return the bill by the usage that came with the answer; None if it tells too little, or what cannot be."""
-        metered = self._draft.metered
-        if metered is not None and not metered.cost_usd and not self._model.endpoint.speaks_openrouter:
-            metered = replace(metered, cost_usd=None)  # it keeps no prices, which does not make it free
-        if metered is None or not (metered.cost_usd is not None or self._is_listed(metered)):
-            return None
-        bill = self._bill_of(metered)
-        if bill.cost_nanousd > CREDIBLE * hold.amount_nanousd:
-            logger.warning("%s: a cost of %s nano-dollars is not believed", hold.reference, bill.cost_nanousd)
-            return None
-        return bill
-
-    def _is_listed(self, metered: Metered) -> bool:
-        """Whether the price list has the last word, and knows what to count."""
-        return metered.counts_tokens and not self._model.endpoint.speaks_openrouter
-
-    def _look_up(self) -> Bill | None:
-        try:
-            return reconcile.look_up(self._model.endpoint, self._generation_id)
-        except CallFailed as failure:
-            logger.info("%s", failure)
-            return None
-
-    def _bill_of(self, metered: Metered) -> Bill:
-        return reconcile.bill_of(
-            metered,
-            generation_id=self._generation_id,
-            model=self._draft.model or self._model.model,
-            provider=self._draft.provider or self._model.endpoint.name,
-            price=self._model.price,
-        )
 
     def _charge(self, hold: Hold, bill: Bill, completion: Completion) -> None:
         """Charge for the answer and journal it, or, if it may not be journaled, at least charge for it."""
@@ -297,6 +277,15 @@ class Attempt:
         if self._generation_id:
             self._note_id()
         ledger.lose(hold, note)
+
+
+def _hold_together(asked: Sequence[tuple[ledger.Wanted, Callable[[], object]]]) -> list[Hold | None]:
+    """Hold what all of them want, and tell each that it is committed."""
+    holds = ledger.hold_together([wanted for wanted, _ in asked])
+    for _, tell in asked:
+        with suppress(RuntimeError):  # its loop has ended meanwhile
+            tell()
+    return holds
 
 
 async def to_the_end(work: Awaitable[T]) -> T:

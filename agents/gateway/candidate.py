@@ -42,7 +42,8 @@ def candidates(call: ModelCall) -> list[Candidate]:
     Queries at the first call of a run; what it found stays with the run in memory, as its own model does.
     """
     first, agent = call.model or call.run.model, call.run.agent
-    prefetch_related_objects([agent], Prefetch("fallbacks", ModelCard.objects.select_related("provider", "price")))
+    if not _has(agent, "fallbacks"):
+        prefetch_related_objects([agent], Prefetch("fallbacks", ModelCard.objects.select_related("provider", "price")))
     others = sorted((card for card in agent.fallbacks.all() if card.pk != first.pk), key=lambda card: card.pk)
     usable = [card for card in (first, *others) if not card.why_not]
     if not usable:
@@ -67,7 +68,8 @@ def _candidate(card: ModelCard) -> Candidate:
 def accounts_of(call: ModelCall) -> list[Account]:
     """Return every account that the call is charged to; the ledger adds the global one."""
     agent = call.run.agent
-    prefetch_related_objects([call.run], "accounts")
+    if not _has(call.run, "accounts"):
+        prefetch_related_objects([call.run], "accounts")
     agent.role_account = agent.role_account or accounts.agent_type_account(agent.role)
     return [*call.run.accounts.all(), agent.account, agent.role_account]
 

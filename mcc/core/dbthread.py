@@ -92,6 +92,11 @@ class DatabaseThread:
         """Do what ``run`` does, once nothing waits that was asked for with ``run``."""
         return await self._run(partial(function, *args, **kwargs), self._last)
 
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether anything waits for the thread while it carries something out."""
+        return bool(self._first or self._last)
+
     async def _run(self, work: Callable[[], T], among: Waiting) -> T:
         future: Future[T] = Future()
         among.append((future, partial(patiently, work)))

@@ -4,7 +4,8 @@ A commit that waits for the disk holds its locks meanwhile, and its thread: for 
 who charges the same accounts, on SQLite everybody who writes. On a `FlushedThread` such a transaction commits at once,
 and its result is handed out when a flush that began after it has ended: one flush for all that had committed by then.
 Everybody sees at once what it wrote. What is built on it in the database is later in the same log, so it is never kept
-without it; what is done outside of the database begins only with the result.
+without it; what is done outside of the database begins only with the result. Where nobody waits for the thread it
+flushes by itself: nobody has to be told that there is something to flush, nor that it is done.
 
 On SQLite only what is ``flushed`` waits (`mcc.core.sqlitefile`), on PostgreSQL what begins with ``soon``. When
 PostgreSQL breaks down before the flush, what was committed may be gone. All its connections end with it, that of the
@@ -54,9 +55,13 @@ class FlushedThread(DatabaseThread):
         """Return what ``work`` gives, and over which line its commits are still to be flushed, if at all."""
         _here.flushes, _here.line = self.flushes, None
         try:
-            return work(), _here.line
+            result, line = work(), _here.line
         finally:
             _here.flushes = None
+        if line is not None and not self.is_waited_for:
+            _flush()
+            line = None
+        return result, line
 
     def close(self) -> None:
         super().close()
@@ -93,20 +98,28 @@ class _Flushes(DatabaseThread):
         self._is_opening = False
 
     def _flush(self, lines: Sequence[object]) -> Sequence[bool]:
-        if connection.vendor == "sqlite":
-            sqlitefile.flush()
-            return [True] * len(lines)
         line = self.line
+        if connection.vendor == "sqlite":
+            _flush()
+            return [True] * len(lines)
         # Django would open another connection in place of one that is gone.
         if line is None or connection.connection is not line:
             return [False] * len(lines)
         try:
-            handwritten.rows(FLUSH)
+            _flush()
         except Error as error:
             logger.warning("it cannot be waited for the disk: %s", error)
             self.line = None
             return [False] * len(lines)
         return [line is asked for asked in lines]
+
+
+def _flush() -> None:
+    """Wait until all that was committed before over this thread's connection is on the disk."""
+    if connection.vendor == "sqlite":
+        sqlitefile.flush()
+    else:
+        handwritten.rows(FLUSH)
 
 
 class _Here(threading.local):

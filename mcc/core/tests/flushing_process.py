@@ -7,8 +7,14 @@ import asyncio
 import os
 import sys
 import threading
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
 
 import django
+
+if TYPE_CHECKING:
+    from mcc.core.flushing import FlushedThread
 
 
 def environment(url: str) -> dict[str, str]:
@@ -22,6 +28,17 @@ async def _heard() -> list[str]:
 def _say(words: str) -> None:
     sys.stdout.write(f"{words}\n")
     sys.stdout.flush()
+
+
+async def _begun(thread: "FlushedThread", work: Callable[[], int]) -> asyncio.Future[int]:
+    """Have the thread carry out ``work`` while somebody waits for it."""
+    free = threading.Event()
+    before = asyncio.ensure_future(thread.run(free.wait))
+    working, behind = asyncio.ensure_future(thread.run(work)), asyncio.ensure_future(thread.run(str))
+    await asyncio.sleep(0)
+    free.set()
+    await asyncio.gather(before, behind)
+    return working
 
 
 async def _work() -> None:
@@ -46,13 +63,13 @@ async def _work() -> None:
         match command:
             case ["write", words]:
                 _say(f"handed out after {await thread.run(write, words)}")
+            case ["press", words]:
+                _say(f"handed out after {await (await _begun(thread, partial(write, words)))}")
             case ["hold", *_]:
                 holding = asyncio.ensure_future(thread.flushes.run(disk.wait))
                 _say("held")
             case ["commit", words]:
-                writing = asyncio.ensure_future(thread.run(write, words))
-                while not times:
-                    await asyncio.sleep(0.01)
+                writing = await _begun(thread, partial(write, words))
                 _say("committed")
             case ["open", *_]:
                 thread.flushes.open()

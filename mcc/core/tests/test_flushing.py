@@ -61,7 +61,19 @@ def said(server):
 
 
 @pytest.mark.postgres
-def test_what_was_handed_out_survives_the_death_of_the_server(lazy_postgres, worker):
+@pytest.mark.parametrize("command", ["write", "press"])
+def test_what_was_handed_out_survives_the_death_of_the_server(lazy_postgres, worker, command):
+    assert tell(worker, f"{command} once") == "handed out after 1"
+
+    lazy_postgres.kill()
+    lazy_postgres.start()
+
+    assert said(lazy_postgres) == ["once"]
+
+
+@pytest.mark.postgres
+def test_who_is_alone_waits_for_no_other_thread(lazy_postgres, worker):
+    assert tell(worker, "hold the disk") == "held"
     assert tell(worker, "write once") == "handed out after 1"
 
     lazy_postgres.kill()

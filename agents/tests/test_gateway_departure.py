@@ -1,0 +1,68 @@
+"""A request is made ready while its hold is on its way to the disk, and leaves when it has arrived."""
+
+import asyncio
+import threading
+import time
+from contextlib import asynccontextmanager
+
+import pytest
+
+from agents.gateway import complete
+from agents.tests.calls import Heard, call_of, journal, make_card, make_run, on_a_loop, states
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def run(acme):
+    return make_run(make_card(acme))
+
+
+async def press(db):
+    while True:
+        await db.run_last(time.sleep, 0.01)
+
+
+@asynccontextmanager
+async def stuck_at_the_disk(db, run):
+    """Give a call whose hold is committed and waits for the disk, and what lets it arrive there."""
+    disk = threading.Event()
+    flushing = asyncio.ensure_future(db.flushes.run(disk.wait))
+    # A thread that nobody waits for would flush by itself.
+    pressing = [asyncio.ensure_future(press(db)) for _ in range(3)]
+    call = asyncio.ensure_future(complete(call_of(run), db=db, on_text=Heard(), store=journal(run)))
+    try:
+        while not await db.run(states):
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.3)
+        yield call, disk
+    finally:
+        disk.set()
+        for task in pressing:
+            task.cancel()
+        await flushing
+
+
+def test_nothing_leaves_before_its_hold_is_on_the_disk(fake, run):
+    async def scenario(db):
+        async with stuck_at_the_disk(db, run) as (call, disk):
+            before = await db.run(states), len(fake.requests)
+            disk.set()
+            await call
+        return before
+
+    assert on_a_loop(scenario) == (["sent"], 0)
+    assert (states(), len(fake.requests)) == (["captured"], 1)
+
+
+def test_who_is_cancelled_with_a_request_that_is_ready_sends_nothing_and_has_all_back(fake, run):
+    async def scenario(db):
+        async with stuck_at_the_disk(db, run) as (call, disk):
+            call.cancel()
+            await asyncio.sleep(0.05)
+            disk.set()
+            await asyncio.wait({call})
+        return call.cancelled()
+
+    assert on_a_loop(scenario)
+    assert (states(), fake.requests) == (["released"], [])
