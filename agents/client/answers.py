@@ -95,6 +95,8 @@ async def answering(
         )
     except failures.known() as error:
         raise failures.failed(endpoint, error) from None
+    finally:
+        connections.LEAVE.set(None)
     try:
         yield Answer(endpoint, stream)
     finally:

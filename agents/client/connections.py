@@ -32,7 +32,7 @@ async def close() -> None:
         await client.close()
 
 
-LEAVE: ContextVar[Callable[[], Awaitable[None]]] = ContextVar("leave")
+LEAVE: ContextVar[Callable[[], Awaitable[None]] | None] = ContextVar("leave", default=None)
 """What a request waits for when it is ready, the last thing before it leaves. No argument of ``openai`` gets there."""
 
 _clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, openai.AsyncOpenAI]]" = WeakKeyDictionary()
@@ -60,4 +60,8 @@ def _http_client(endpoint: Endpoint) -> httpx2.AsyncClient:
 
 
 async def _when_it_may_leave(request: httpx2.Request) -> None:
-    await LEAVE.get()()
+    leave = LEAVE.get()
+    # A connection remembers, for as long as it is open, the context in which it was opened.
+    LEAVE.set(None)
+    if leave is not None:
+        await leave()

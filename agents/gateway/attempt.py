@@ -82,8 +82,8 @@ class Attempt:
             bill = await billing.bill_of(
                 hold, self._draft, self._model, generation_id=self._generation_id, patience=self._call.patience
             )
-            completion = self._draft.completion(self._step, round(1_000 * (time.monotonic() - self._left_at)))
-            await to_the_end(self._db.run_last(self._charge, hold, bill, completion))
+            completion = self._draft.completion(self._step, self._left_at, time.monotonic())
+            await to_the_end(self._db.run_as_new(self._charge, hold, bill, completion))
             return completion
         except BaseException as error:
             await self._give_up(error)

@@ -116,12 +116,16 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class Completion:
-    """The answer. ``finish_reason`` is one of tool_calls, stop, length, content_filter, refusal."""
+    """The answer. ``finish_reason`` is one of tool_calls, stop, length, content_filter, refusal.
+
+    ``answered_at`` is the time of ``time.monotonic`` when it had come.
+    """
 
     text: str
     tool_calls: tuple[ToolCall, ...]
     finish_reason: str
     duration_ms: int
+    answered_at: float = 0.0
 
 
 Store = Callable[[Completion, Usage], None]

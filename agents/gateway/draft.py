@@ -83,9 +83,10 @@ class Draft:
         """Whether nothing is missing: the reason to finish came, and the usage after it."""
         return self.is_whole and bool(self.finish_reason and self.metered)
 
-    def completion(self, step: int, duration_ms: int) -> Completion:
-        """Return the answer. The model's own ids of tool calls repeat between answers, so they are replaced.
+    def completion(self, step: int, asked_at: float, answered_at: float) -> Completion:
+        """Return the answer; the times are those of ``time.monotonic``.
 
+        The model's own ids of tool calls repeat between answers, so they are replaced.
         Of secrets only known ones go: what merely looks like one the model made up itself, for a test perhaps, and what
         is journaled must be what is carried out.
         """
@@ -96,7 +97,8 @@ class Draft:
         reason = self.finish_reason or ("tool_calls" if calls else "stop")
         if self._declined and reason == "stop":
             reason = REFUSAL
-        return Completion(_known_out("".join(self._text)), calls, reason[:20], duration_ms)
+        took_ms = round(1_000 * (answered_at - asked_at))
+        return Completion(_known_out("".join(self._text)), calls, reason[:20], took_ms, answered_at)
 
 
 def _is_another(piece: CallPiece, call: _Call) -> bool:

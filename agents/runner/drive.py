@@ -32,6 +32,7 @@ from agents.services import runs
 from agents.tools import registry
 from agents.tools.registry import ToolContext, ToolResult
 from budgets.models import Usage
+from mcc.core import dbthread
 from mcc.core.dbthread import DatabaseThread
 
 logger = logging.getLogger(__name__)
@@ -106,7 +107,8 @@ class Drive:
 
     async def _work(self, place: Place) -> None:
         """Take step after step. Returns when the run has ended; raises why it rests before its end."""
-        run, history = await self._db.run_last(_open, self.lease)
+        dbthread.belongs_to(time.monotonic())
+        run, history = await self._db.run(_open, self.lease)
         self._first_step = run.step
         self._begun = next((call.id for call in history.pending(run)), "")
         if run.workplace and run.repository_map is None and not history.answers(run):
@@ -206,9 +208,12 @@ class Drive:
     ) -> Completion:
         self.asking_since = time.monotonic()
         try:
-            return await gateway.complete(call, db=self._db, on_text=on_text, store=store, on_answer=on_answer)
+            answer = await gateway.complete(call, db=self._db, on_text=on_text, store=store, on_answer=on_answer)
         finally:
             self.asking_since = None
+        # What follows, until the next question is asked, is the step that began with this answer.
+        dbthread.belongs_to(answer.answered_at)
+        return answer
 
     async def _make(self, cut: Cut, run: Run, history: History, tools: list[registry.JSON]) -> None:
         """Replace what ``cut`` says by notes. Nobody watches them being written."""

@@ -17,7 +17,7 @@ from agents.runner.drive import Drive
 from agents.runner.resting import Stop
 from agents.runner.turns import Threads
 from agents.sandbox import reaping
-from mcc.core import processes
+from mcc.core import dbthread, processes
 from mcc.core.flushing import FlushedThread
 
 logger = logging.getLogger(__name__)
@@ -79,8 +79,9 @@ class Runner:
             self._tools.shutdown(wait=False)
 
     async def flush(self) -> None:
-        """Publish what the models are saying."""
+        """Publish what the models are saying. People watch it come, so it goes before all else."""
         if self._deltas.dirty:
+            dbthread.belongs_to(0)
             await self._db.run(self._deltas.flush)
 
     async def _claim(self, control: Control) -> None:
@@ -95,7 +96,7 @@ class Runner:
             await self._make_room()
             return
         try:
-            leases = await self._db.run_last(claims.claim, self.owner, room, self._clock.lease_s)
+            leases = await self._db.run(claims.claim, self.owner, room, self._clock.lease_s)
         except Exception:
             logger.exception("no run could be claimed")
             return

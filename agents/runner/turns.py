@@ -2,7 +2,7 @@
 
 Runs are claimed for the project that has fewest at work, and where all places are taken one of the project with most
 gives way after its step. Commands take threads in the same order. On the database thread no project has to be favoured:
-each run has one transaction in its queue at a time. There, who is in the middle of a step goes before who begins one.
+each run has one transaction in its queue at a time. There, whose step began first goes first.
 
 The engine knows no project: it is the account of that kind, to which a run is charged.
 """

@@ -1,14 +1,16 @@
 """A request is made ready while its hold is on its way to the disk, and leaves when it has arrived."""
 
 import asyncio
+import gc
 import threading
 import time
+import weakref
 from contextlib import asynccontextmanager
 
 import pytest
 
 from agents.gateway import complete
-from agents.tests.calls import Heard, call_of, journal, make_card, make_run, on_a_loop, states
+from agents.tests.calls import Heard, call_of, forget, journal, make_card, make_run, on_a_loop, states
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -20,7 +22,7 @@ def run(acme):
 
 async def press(db):
     while True:
-        await db.run_last(time.sleep, 0.01)
+        await db.run(time.sleep, 0.01)
 
 
 @asynccontextmanager
@@ -66,3 +68,19 @@ def test_who_is_cancelled_with_a_request_that_is_ready_sends_nothing_and_has_all
 
     assert on_a_loop(scenario)
     assert (states(), fake.requests) == (["released"], [])
+
+
+def test_what_was_asked_is_forgotten_though_the_line_stays_open(fake, run):
+    """Tasks and connections keep the context in which they began."""
+
+    async def scenario(db):
+        asked = []
+        for number in range(4):
+            call = call_of(run, reference_prefix=f"run:{run.pk}/step:{number}")
+            asked.append(weakref.ref(call))
+            await complete(call, db=db, on_text=Heard(), store=forget)
+        del call
+        gc.collect()
+        return [number for number, ref in enumerate(asked) if ref() is not None]
+
+    assert on_a_loop(scenario) == []

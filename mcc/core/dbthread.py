@@ -10,7 +10,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import ContextVar
 from functools import partial
+from itertools import count
+from queue import PriorityQueue
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from django.db import InterfaceError, OperationalError, connections
@@ -62,23 +65,28 @@ def _keep_connections() -> None:
         connection.settings_dict = {**connection.settings_dict, "CONN_MAX_AGE": None}
 
 
-Waiting = deque[tuple[Future[Any], Callable[[], Any]]]
-"""What waits to be carried out, and who waits for it."""
+_begun: ContextVar[float | None] = ContextVar("begun", default=None)
+
+
+def belongs_to(begun: float) -> None:
+    """Let what this task asks of a database thread from now on be a part of what began then (``time.monotonic``)."""
+    _begun.set(begun)
 
 
 class DatabaseThread:
     """Runs synchronous database functions one after another on a thread of their own.
 
-    What begins something is asked for with ``run_last``, and gives way to all else: of many who come at once the first
-    then are done and gone while the others wait. In the order of their asking all would be begun before one is done,
-    leave at the same moment, and come back at the same moment.
+    First comes what belongs to what began first (`belongs_to`); what belongs to nothing begins when it is asked for. Of
+    many who come at once the first then are done and gone while the others wait. In the order of their asking all would
+    be begun before one is done, leave at the same moment, and come back at the same moment.
     """
 
     def __init__(self, name: str, *, keep_connection: bool = False) -> None:
         """``keep_connection``: it stays open, whatever ``CONN_MAX_AGE`` says for the threads of this process."""
         start = _keep_connections if keep_connection else None
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"db-{name}", initializer=start)
-        self._first, self._last = Waiting(), Waiting()
+        self._waiting: PriorityQueue[tuple[float, int, Future[Any], Callable[[], Any]]] = PriorityQueue()
+        self._numbers = count()
         self._gatherings: dict[Callable[..., object], _Gathering[Any, Any]] = {}
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -86,25 +94,26 @@ class DatabaseThread:
 
         Cancelling the caller does not stop a function that has begun: shield a commit whose answer matters.
         """
-        return await self._run(partial(function, *args, **kwargs), self._first)
+        begun = _begun.get()
+        return await self._run(partial(function, *args, **kwargs), time.monotonic() if begun is None else begun)
 
-    async def run_last(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Do what ``run`` does, once nothing waits that was asked for with ``run``."""
-        return await self._run(partial(function, *args, **kwargs), self._last)
+    async def run_as_new(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do what ``run`` does for what begins something, whatever the task belongs to."""
+        return await self._run(partial(function, *args, **kwargs), time.monotonic())
 
     @property
     def is_waited_for(self) -> bool:
         """Whether anything waits for the thread while it carries something out."""
-        return bool(self._first or self._last)
+        return not self._waiting.empty()
 
-    async def _run(self, work: Callable[[], T], among: Waiting) -> T:
+    async def _run(self, work: Callable[[], T], begun: float) -> T:
         future: Future[T] = Future()
-        among.append((future, partial(patiently, work)))
+        self._waiting.put((begun, next(self._numbers), future, partial(patiently, work)))
         self._executor.submit(self._carry_out_next)
         return await asyncio.wrap_future(future)
 
     def _carry_out_next(self) -> None:
-        future, work = (self._first or self._last).popleft()
+        _, _, future, work = self._waiting.get_nowait()
         if not future.set_running_or_notify_cancel():
             return
         try:

@@ -24,7 +24,7 @@ from typing import TypeVar
 from django.db import Error, OperationalError, connection
 
 from mcc.core import handwritten, sqlitefile
-from mcc.core.dbthread import TRIES, DatabaseThread, Waiting
+from mcc.core.dbthread import TRIES, DatabaseThread
 from mcc.core.handwritten import Statement
 
 logger = logging.getLogger(__name__)
@@ -42,10 +42,10 @@ class FlushedThread(DatabaseThread):
         super().__init__(name, keep_connection=keep_connection)
         self.flushes = _Flushes(f"{name}-flush")
 
-    async def _run(self, work: Callable[[], T], among: Waiting) -> T:
+    async def _run(self, work: Callable[[], T], begun: float) -> T:
         """Wait, too, until what ``work`` committed is on the disk."""
         for _ in range(TRIES):
-            result, line = await super()._run(lambda: self._carry_out(work), among)
+            result, line = await super()._run(lambda: self._carry_out(work), begun)
             if line is None or await self.flushes.reach(line):
                 return result
             logger.warning("the database broke down before it had written what was committed: once more")

@@ -2,10 +2,11 @@
 
 import asyncio
 import threading
+import time
 
 import pytest
 
-from mcc.core.dbthread import DatabaseThread
+from mcc.core.dbthread import DatabaseThread, belongs_to
 
 
 def on_a_thread(scenario):
@@ -56,28 +57,59 @@ def test_only_a_part_of_those_who_wait_goes_at_once_and_nobody_is_forgotten():
     assert calls == [2, 2, 1, 1, 1, 1, 1, 1]
 
 
-def test_what_begins_something_gives_way_to_all_else():
+def test_what_began_first_is_ended_first():
     done = []
+
+    def take(words):
+        done.append(words)
+        time.sleep(0.02)
 
     async def step(db, name):
         """Answer, result, next question: each asked for when the one before is done."""
-        await db.run_last(done.append, f"{name} begins")
-        await db.run(done.append, f"{name} goes on")
-        await db.run_together(lambda asked: [done.append(f"{one} leaves") for one in asked], name)
+        belongs_to(time.monotonic())
+        await db.run(take, f"{name} begins")
+        await db.run(take, f"{name} goes on")
+        await db.run_together(lambda asked: [take(f"{one} leaves") for one in asked], name)
 
     async def scenario(db):
         free = threading.Event()
         busy = asyncio.create_task(db.run(free.wait))
-        steps = [asyncio.create_task(step(db, name)) for name in "abc"]
-        await asyncio.sleep(0.05)
-        await_first = asyncio.create_task(db.run(done.append, "asked later"))
+        steps = []
+        for name in "abc":
+            steps.append(asyncio.create_task(step(db, name)))
+            await asyncio.sleep(0.05)
+        later = asyncio.create_task(db.run(take, "asked later"))
         await asyncio.sleep(0.05)
         free.set()
-        await asyncio.gather(busy, await_first, *steps)
+        await asyncio.gather(busy, later, *steps)
 
     on_a_thread(scenario)
-    assert done[0] == "asked later", "the three that wait begin something"
-    assert sorted(done[1:]) == sorted(f"{name} {what}" for name in "abc" for what in ("begins", "goes on", "leaves"))
+    # Whoever was just served asks again at the latest while the thread carries out what is next.
+    assert done.index("a goes on") < done.index("c begins")
+    assert done.index("a leaves") < done.index("c goes on")
+    assert done.index("a leaves") < done.index("b leaves") < done.index("c leaves")
+    assert done.index("b leaves") < done.index("asked later")
+
+
+def test_what_begins_anew_counts_from_its_asking_whatever_its_task_belongs_to():
+    done = []
+
+    async def old(db):
+        belongs_to(0)
+        await asyncio.gather(db.run_as_new(done.append, "new"), db.run(done.append, "old"))
+
+    async def scenario(db):
+        free = threading.Event()
+        busy = asyncio.create_task(db.run(free.wait))
+        between = asyncio.create_task(db.run(done.append, "between"))
+        await asyncio.sleep(0.05)
+        both = asyncio.create_task(old(db))
+        await asyncio.sleep(0.05)
+        free.set()
+        await asyncio.gather(busy, between, both)
+
+    on_a_thread(scenario)
+    assert done == ["old", "between", "new"]
 
 
 def test_what_was_given_up_before_it_began_is_not_carried_out():
