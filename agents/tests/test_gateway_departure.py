@@ -45,7 +45,13 @@ async def stuck_at_the_disk(db, run):
         await flushing
 
 
-def test_nothing_leaves_before_its_hold_is_on_the_disk(fake, run):
+@pytest.mark.parametrize("way", ["straight", "through a proxy"])
+def test_nothing_leaves_before_its_hold_is_on_the_disk(fake, acme, run, way, monkeypatch):
+    if way == "through a proxy":
+        monkeypatch.setenv("HTTP_PROXY", acme.base_url.removesuffix("/api/v1"))
+        acme.base_url = "http://models.example/api/v1"
+        acme.save()
+
     async def scenario(db):
         async with stuck_at_the_disk(db, run) as (call, disk):
             before = await db.run(states), len(fake.requests)

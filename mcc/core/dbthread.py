@@ -73,6 +73,11 @@ def belongs_to(begun: float) -> None:
     _begun.set(begun)
 
 
+def _beginning() -> float:
+    begun = _begun.get()
+    return time.monotonic() if begun is None else begun
+
+
 class DatabaseThread:
     """Runs synchronous database functions one after another on a thread of their own.
 
@@ -94,8 +99,7 @@ class DatabaseThread:
 
         Cancelling the caller does not stop a function that has begun: shield a commit whose answer matters.
         """
-        begun = _begun.get()
-        return await self._run(partial(function, *args, **kwargs), time.monotonic() if begun is None else begun)
+        return await self._run(partial(function, *args, **kwargs), _beginning())
 
     async def run_as_new(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Do what ``run`` does for what begins something, whatever the task belongs to."""
@@ -148,46 +152,47 @@ class _Gathering(Generic[A, T]):
         self._db = db
         self._function = function
         self._part = part
-        self._waiting: deque[tuple[A, asyncio.Future[T]]] = deque()
+        self._waiting: deque[tuple[A, asyncio.Future[T], float]] = deque()
         self._is_called = False
         self._calls: set[asyncio.Task[None]] = set()
 
     async def ask(self, asked: A) -> T:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append((asked, future))
+        self._waiting.append((asked, future, _beginning()))
         self._see_to_it()
         return await future
 
     def _see_to_it(self) -> None:
         if self._waiting and not self._is_called:
             self._is_called = True
+            oldest = min(begun for _, _, begun in self._waiting)
             # A task: others wait for it who stay when this caller is cancelled.
-            call = asyncio.create_task(self._call())
+            call = asyncio.create_task(self._call(oldest))
             self._calls.add(call)
             call.add_done_callback(self._calls.discard)
 
-    async def _call(self) -> None:
+    async def _call(self, begun: float) -> None:
         """Have the thread carry out what waits by the time it comes to it, and tell those who asked."""
-        taken: list[tuple[A, asyncio.Future[T]]] = []
+        taken: list[tuple[A, asyncio.Future[T], float]] = []
 
         def carry_out() -> Sequence[T]:
             # First: whoever asks from here on calls again, and finds at worst that nothing waits any more.
             self._is_called = False
             for _ in range(min(len(self._waiting), max(1, len(self._waiting) // self._part))):
                 taken.append(self._waiting.popleft())
-            return self._function([asked for asked, _ in taken]) if taken else []
+            return self._function([asked for asked, *_ in taken]) if taken else []
 
         try:
-            given = await self._db.run(carry_out)
+            given = await self._db._run(carry_out, begun)
         except BaseException as error:
             if not taken:
                 taken, self._is_called = list(self._waiting), False
                 self._waiting.clear()
-            _tell([future for _, future in taken], error)
+            _tell([future for _, future, _ in taken], error)
             if isinstance(error, asyncio.CancelledError):
                 raise
         else:
-            for (_, future), one in zip(taken, given, strict=True):
+            for (_, future, _), one in zip(taken, given, strict=True):
                 if not future.done():
                     future.set_result(one)
         self._see_to_it()

@@ -112,6 +112,33 @@ def test_what_begins_anew_counts_from_its_asking_whatever_its_task_belongs_to():
     assert done == ["old", "between", "new"]
 
 
+def test_who_waits_together_does_not_inherit_the_turn_of_who_was_served():
+    """What is left over is asked for by the call before, which belonged to something older."""
+    done = []
+
+    def take(asked):
+        done.extend(asked)
+        return asked
+
+    async def asking(db, begun, name):
+        belongs_to(begun)
+        await db.run_together(take, name, part=2)
+
+    async def scenario(db):
+        free = threading.Event()
+        busy = asyncio.create_task(db.run(free.wait))
+        now = time.monotonic()
+        together = [asyncio.create_task(asking(db, *one)) for one in ((0, "old"), (now + 60, "young"))]
+        await asyncio.sleep(0.05)
+        between = asyncio.create_task(db.run(done.append, "between"))
+        await asyncio.sleep(0.05)
+        free.set()
+        await asyncio.gather(busy, between, *together)
+
+    on_a_thread(scenario)
+    assert done == ["old", "between", "young"]
+
+
 def test_what_was_given_up_before_it_began_is_not_carried_out():
     done = []
 
