@@ -11,6 +11,8 @@ import pytest
 
 from agents.gateway import complete
 from agents.tests.calls import Heard, call_of, forget, journal, make_card, make_run, on_a_loop, states
+from bench.clients import upstream
+from bench.upstream import Terms
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -76,7 +78,19 @@ def test_who_is_cancelled_with_a_request_that_is_ready_sends_nothing_and_has_all
     assert (states(), fake.requests) == (["released"], [])
 
 
-def test_what_was_asked_is_forgotten_though_the_line_stays_open(fake, run):
+@pytest.fixture(params=["closed", "kept open"])
+def line(request, fake, acme):
+    """Whether the provider ends a connection after its answer. ``fake`` does."""
+    if request.param == "closed":
+        yield
+        return
+    with upstream(Terms(latency_s=0.01)) as provider:
+        acme.base_url = f"{provider.url}/v1"
+        acme.save()
+        yield
+
+
+def test_what_was_asked_is_forgotten_though_the_line_stays_open(line, run):
     """Tasks and connections keep the context in which they began."""
 
     async def scenario(db):
