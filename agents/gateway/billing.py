@@ -39,10 +39,12 @@ async def bill_of(hold: Hold, draft: Draft, model: Candidate, *, generation_id: 
 
 def _told(hold: Hold, draft: Draft, model: Candidate, generation_id: str) -> Bill | None:
     """Return the bill by the usage that came with the answer; None if it tells too little, or what cannot be."""
-    metered, keeps_prices = draft.metered, model.endpoint.speaks_openrouter
-    if metered is not None and not metered.cost_usd and not keeps_prices:
+    metered = draft.metered
+    if metered is None:
+        return None
+    if not metered.cost_usd and not model.endpoint.speaks_openrouter:
         metered = replace(metered, cost_usd=None)  # it keeps no prices, which does not make it free
-    if metered is None or not (metered.cost_usd is not None or _is_listed(metered, model)):
+    if metered.cost_usd is None and not _is_listed(metered, model):
         return None
     bill = reconcile.bill_of(
         metered,

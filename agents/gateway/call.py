@@ -125,7 +125,7 @@ class Completion:
     tool_calls: tuple[ToolCall, ...]
     finish_reason: str
     duration_ms: int
-    answered_at: float = 0.0
+    answered_at: float
 
 
 Store = Callable[[Completion, Usage], None]

@@ -1,8 +1,9 @@
 """Who may answer a call: the model that was asked for, then the agent's fallbacks."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from django.db.models import Model, Prefetch, prefetch_related_objects
+from django.db.models import Model, Prefetch, QuerySet, prefetch_related_objects
 
 from agents.endpoint import Endpoint
 from agents.errors import ModelUnavailable
@@ -42,8 +43,7 @@ def candidates(call: ModelCall) -> list[Candidate]:
     Queries at the first call of a run; what it found stays with the run in memory, as its own model does.
     """
     first, agent = call.model or call.run.model, call.run.agent
-    if not _has(agent, "fallbacks"):
-        prefetch_related_objects([agent], Prefetch("fallbacks", ModelCard.objects.select_related("provider", "price")))
+    _read_once(agent, "fallbacks", ModelCard.objects.select_related("provider", "price"))
     others = sorted((card for card in agent.fallbacks.all() if card.pk != first.pk), key=lambda card: card.pk)
     usable = [card for card in (first, *others) if not card.why_not]
     if not usable:
@@ -68,8 +68,7 @@ def _candidate(card: ModelCard) -> Candidate:
 def accounts_of(call: ModelCall) -> list[Account]:
     """Return every account that the call is charged to; the ledger adds the global one."""
     agent = call.run.agent
-    if not _has(call.run, "accounts"):
-        prefetch_related_objects([call.run], "accounts")
+    _read_once(call.run, "accounts", Account.objects.all())
     agent.role_account = agent.role_account or accounts.agent_type_account(agent.role)
     return [*call.run.accounts.all(), agent.account, agent.role_account]
 
@@ -79,6 +78,12 @@ def is_prepared(call: ModelCall) -> bool:
     agent = call.run.agent
     has_accounts = agent.role_account is not None and _has(call.run, "accounts")
     return has_accounts and _has(agent, "fallbacks")
+
+
+def _read_once(row: Model, relation: str, rows: QuerySet[Any]) -> None:
+    """Keep what is related with ``row``. Django sees by itself that it is there, but takes longer than all the rest."""
+    if not _has(row, relation):
+        prefetch_related_objects([row], Prefetch(relation, rows))
 
 
 def _has(row: Model, relation: str) -> bool:

@@ -254,7 +254,7 @@ def test_notes_are_kept_to_their_size_and_calls_in_them_are_not_carried_out():
     call = ToolCall("s0c0", "run", "{}")
 
     def notes(text: str, *calls: ToolCall, reason: str = "stop") -> condensing.Notes:
-        return condensing.notes_of(history, Completion(text, calls, reason, 1), "a list")
+        return condensing.notes_of(history, Completion(text, calls, reason, 1, 0.0), "a list")
 
     assert notes("All is well.") == condensing.Notes("All is well.")
     assert notes("All is well.", call) == condensing.Notes("All is well.")

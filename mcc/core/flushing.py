@@ -59,7 +59,7 @@ class FlushedThread(DatabaseThread):
         finally:
             _here.flushes = None
         if line is not None and not self.is_waited_for:
-            _flush()
+            _wait_for_the_disk()
             line = None
         return result, line
 
@@ -98,15 +98,15 @@ class _Flushes(DatabaseThread):
         self._is_opening = False
 
     def _flush(self, lines: Sequence[object]) -> Sequence[bool]:
-        line = self.line
         if connection.vendor == "sqlite":
-            _flush()
+            sqlitefile.flush()
             return [True] * len(lines)
+        line = self.line
         # Django would open another connection in place of one that is gone.
         if line is None or connection.connection is not line:
             return [False] * len(lines)
         try:
-            _flush()
+            handwritten.rows(FLUSH)
         except Error as error:
             logger.warning("it cannot be waited for the disk: %s", error)
             self.line = None
@@ -114,8 +114,8 @@ class _Flushes(DatabaseThread):
         return [line is asked for asked in lines]
 
 
-def _flush() -> None:
-    """Wait until all that was committed before over this thread's connection is on the disk."""
+def _wait_for_the_disk() -> None:
+    """Return when all that was committed before over this thread's connection is on the disk."""
     if connection.vendor == "sqlite":
         sqlitefile.flush()
     else:
