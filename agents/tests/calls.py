@@ -109,8 +109,8 @@ def ask(
     return on_a_loop(asking)
 
 
-def on_a_loop(scenario: Callable[[FlushedThread], object]) -> object:
-    db = FlushedThread("test")
+def on_a_loop(scenario: Callable[[FlushedThread], object], thread: type[FlushedThread] = FlushedThread) -> object:
+    db = thread("test")
 
     async def main() -> object:
         try:

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import threading
-import time
 import weakref
 from contextlib import asynccontextmanager
 
@@ -13,6 +12,7 @@ from agents.gateway import complete
 from agents.tests.calls import Heard, call_of, forget, journal, make_card, make_run, on_a_loop, states
 from bench.clients import upstream
 from bench.upstream import Terms
+from mcc.core.flushing import FlushedThread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -22,9 +22,10 @@ def run(acme):
     return make_run(make_card(acme))
 
 
-async def press(db):
-    while True:
-        await db.run(time.sleep, 0.01)
+class SoughtAfter(FlushedThread):
+    """One that somebody always waits for. A thread that nobody waits for flushes by itself."""
+
+    is_waited_for = True
 
 
 @asynccontextmanager
@@ -32,8 +33,6 @@ async def stuck_at_the_disk(db, run):
     """Give a call whose hold is committed and waits for the disk, and what lets it arrive there."""
     disk = threading.Event()
     flushing = asyncio.ensure_future(db.flushes.run(disk.wait))
-    # A thread that nobody waits for would flush by itself.
-    pressing = [asyncio.ensure_future(press(db)) for _ in range(3)]
     call = asyncio.ensure_future(complete(call_of(run), db=db, on_text=Heard(), store=journal(run)))
     try:
         while not await db.run(states):
@@ -42,8 +41,6 @@ async def stuck_at_the_disk(db, run):
         yield call, disk
     finally:
         disk.set()
-        for task in pressing:
-            task.cancel()
         await flushing
 
 
@@ -61,7 +58,7 @@ def test_nothing_leaves_before_its_hold_is_on_the_disk(fake, acme, run, way, mon
             await call
         return before
 
-    assert on_a_loop(scenario) == (["sent"], 0)
+    assert on_a_loop(scenario, SoughtAfter) == (["sent"], 0)
     assert (states(), len(fake.requests)) == (["captured"], 1)
 
 
@@ -74,7 +71,7 @@ def test_who_is_cancelled_with_a_request_that_is_ready_sends_nothing_and_has_all
             await asyncio.wait({call})
         return call.cancelled()
 
-    assert on_a_loop(scenario)
+    assert on_a_loop(scenario, SoughtAfter)
     assert (states(), fake.requests) == (["released"], [])
 
 
