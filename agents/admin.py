@@ -88,8 +88,16 @@ class ModelCardAdmin(NothingRemoved, admin.ModelAdmin):
     list_filter = ["provider", "active"]
     list_select_related = ["provider"]
     search_fields = ["name"]
-    fields = ["name", "provider", "context_tokens", "max_output_tokens", "price", "unavailable", "patches", "active"]
-    readonly_fields = ["name", "provider", "context_tokens", "max_output_tokens", "price", "unavailable"]
+    readonly_fields = [
+        "name",
+        "provider",
+        "context_tokens",
+        "max_output_tokens",
+        "price",
+        "unavailable",
+        "refused_fields",
+    ]
+    fields = [*readonly_fields, "patches", "active"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

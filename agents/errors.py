@@ -34,6 +34,7 @@ class CallFailed(ProviderError):
     ``generation_id`` names that record, if the provider got as far as telling it. ``status`` is that of HTTP, if any.
     ``suspends`` (a ``Provider.Suspension``): no call of anybody can succeed there now; ``resets_at`` when that ends, if
     it was told. ``too_long``: the prompt does not fit into the model's window; a shorter one would.
+    ``refused_fields`` of the request are named in the refusal (`agents.dialects`).
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class CallFailed(ProviderError):
         suspends: str | None = None,
         resets_at: datetime | None = None,
         too_long: bool = False,
+        refused_fields: frozenset[str] = frozenset(),
     ) -> None:
         super().__init__(detail, permanent=permanent, retry_after_s=retry_after_s)
         self.may_be_billed = may_be_billed
@@ -56,6 +58,7 @@ class CallFailed(ProviderError):
         self.suspends = suspends
         self.resets_at = resets_at
         self.too_long = too_long
+        self.refused_fields = refused_fields
 
 
 class BreakerOpen(CallFailed):

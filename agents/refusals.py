@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from agents import dialects
 from agents.errors import CallFailed
 from agents.lenient import an_object
 from agents.models import Provider
@@ -70,6 +71,7 @@ def refused(endpoint: str, status: int, headers: Mapping[str, str], body: object
         suspends=suspends,
         resets_at=_moment(an_object(error.get("metadata")).get("resets_at")) if suspends else None,
         too_long=too_long,
+        refused_fields=frozenset() if too_long else dialects.refused_fields(status, body),
     )
 
 

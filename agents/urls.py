@@ -15,6 +15,7 @@ urlpatterns = [
     path("models/<int:pk>/", models.detail, name="model"),
     path("models/<int:pk>/change/", models.change, name="change_model"),
     path("models/<int:pk>/patches/", models.let_patch, name="let_model_patch"),
+    path("models/<int:pk>/in-full/", models.ask_in_full, name="ask_model_in_full"),
     path("models/<int:pk>/switch/", models.switch, name="switch_model"),
     path("providers/", providers.index, name="providers"),
     path("providers/new/", providers.new, name="new_provider"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 
-from agents import pieces, refusals
+from agents import dialects, pieces, refusals
 from agents.client import connections, failures, keys, lazily
 from agents.endpoint import Endpoint
 from agents.pieces import Piece
@@ -22,7 +22,10 @@ CONNECT_TIMEOUT_S = 10
 
 @dataclass(frozen=True)
 class ChatRequest:
-    """One request. ``fields`` are those that not every server takes. ``silence_s`` ends a stalled stream."""
+    """One request. ``fields`` are those that not every server takes, ``refused`` those that this one does not.
+
+    ``silence_s`` ends a stalled stream.
+    """
 
     model: str
     messages: Sequence[JSON]
@@ -31,6 +34,7 @@ class ChatRequest:
     temperature: float
     idempotency_key: str
     fields: Mapping[str, Any] = field(default_factory=dict)
+    refused: frozenset[str] = frozenset()
     silence_s: float = 120
 
 
@@ -113,7 +117,8 @@ def _body(request: ChatRequest) -> JSON:
         "stream_options": {"include_usage": True},
         **request.fields,
     }
-    return {**body, "tools": list(request.tools)} if request.tools else body
+    body = {**body, "tools": list(request.tools)} if request.tools else body
+    return dialects.put(body, request.refused) if request.refused else body
 
 
 def _timeout(silence_s: float) -> httpx2.Timeout:

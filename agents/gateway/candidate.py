@@ -1,14 +1,15 @@
 """Who may answer a call: the model that was asked for, then the agent's fallbacks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db.models import Model, Prefetch, QuerySet, prefetch_related_objects
 
 from agents.endpoint import Endpoint
-from agents.errors import ModelUnavailable
+from agents.errors import CallFailed, ModelUnavailable
 from agents.gateway.call import ModelCall
 from agents.models import ModelCard
+from agents.services import cards
 from budgets.models import Account, Price
 from budgets.services import accounts
 
@@ -30,6 +31,15 @@ class Candidate:
     max_output_tokens: int
     thinks: bool
     price: Price
+    refused: frozenset[str]
+    """Fields of a request that its server refused."""
+
+    def refusing(self, failure: CallFailed) -> "Candidate | None":
+        """Return it as ``failure`` shows it to be, if that tells of fields which it must not be sent; else None."""
+        new = failure.refused_fields - self.refused
+        if not new or self.endpoint.speaks_openrouter:
+            return None
+        return replace(self, refused=self.refused | new)
 
     def longest_answer(self, prompt_bytes: int) -> int:
         """Return how many tokens may follow a prompt of so many bytes: what the model writes, and its window holds."""
@@ -62,7 +72,16 @@ def _candidate(card: ModelCard) -> Candidate:
         max_output_tokens=card.max_output_tokens,
         thinks=card.thinks,
         price=card.price,
+        refused=frozenset(card.refused_fields),
     )
+
+
+def remember_refused(call: ModelCall, model: Candidate) -> None:
+    """Keep which fields its server refused, for every run and for the one of ``call``, which has the card in memory."""
+    cards.learn_refused(model.card_id, model.refused)
+    for card in (call.model or call.run.model, *call.run.agent.fallbacks.all()):
+        if card.pk == model.card_id:
+            card.refused_fields = sorted(model.refused)
 
 
 def accounts_of(call: ModelCall) -> list[Account]:

@@ -12,7 +12,7 @@ from agents.errors import BreakerOpen, CallFailed, ComeBackLater, ProviderSuspen
 from agents.gateway import settlements
 from agents.gateway.attempt import Attempt, to_the_end
 from agents.gateway.call import Completion, ModelCall, OnAnswer, OnText, Patience, Store, unnoticed
-from agents.gateway.candidate import Candidate, accounts_of, candidates, is_prepared
+from agents.gateway.candidate import Candidate, accounts_of, candidates, is_prepared, remember_refused
 from agents.services import breakers, outages
 from budgets.errors import BudgetExceeded
 from budgets.models import Account
@@ -20,7 +20,7 @@ from mcc.core.dbthread import DatabaseThread
 
 logger = logging.getLogger(__name__)
 
-Try = Callable[[], Awaitable[Completion]]
+Try = Callable[[Candidate], Awaitable[Completion]]
 
 
 async def complete(
@@ -40,7 +40,7 @@ async def complete(
     for model in models:
         is_last = model is models[-1]
 
-        async def attempt(model: Candidate = model) -> Completion:
+        async def attempt(model: Candidate) -> Completion:
             nonlocal is_first
             this = Attempt(
                 call, model, accounts, db=db, on_text=on_text, on_answer=on_answer, store=store, is_first=is_first
@@ -49,7 +49,7 @@ async def complete(
             return await this.make()
 
         try:
-            return await _persist(model, attempt, call.patience, db=db, is_last=is_last)
+            return await _persist(model, attempt, call, db=db, is_last=is_last)
         except (CallFailed, ProviderSuspended) as failure:
             if isinstance(failure, CallFailed) and failure.too_long:
                 raise
@@ -84,19 +84,22 @@ def _prepare(call: ModelCall) -> tuple[list[Candidate], list[Account]]:
     return candidates(call), accounts_of(call)
 
 
-async def _persist(
-    model: Candidate, attempt: Try, patience: Patience, *, db: DatabaseThread, is_last: bool
-) -> Completion:
+async def _persist(model: Candidate, attempt: Try, call: ModelCall, *, db: DatabaseThread, is_last: bool) -> Completion:
     """Make attempts at one model until there is an answer, a failure for good, or the end of patience.
 
-    Money that other calls have set aside comes back when they are settled, mostly within seconds: it is waited for
-    before a person is asked for more. For a model that everybody is kept away from only those wait who have no other.
+    A server that names a field which it does not take is asked again at once, without it. Money that other calls have
+    set aside comes back when they are settled, mostly within seconds: it is waited for before a person is asked for
+    more. For a model that everybody is kept away from only those wait who have no other.
     """
+    patience, known = call.patience, model.refused
     failures, began = 0, time.monotonic()
     short_since: float | None = None
     while True:
         try:
-            return await _admitted(model, attempt, db)
+            answer = await _admitted(model, attempt, db)
+            if model.refused != known:
+                await to_the_end(db.run(remember_refused, call, model))
+            return answer
         except BudgetExceeded as refusal:
             short_since = short_since or time.monotonic()
             left_s = short_since + patience.money_s - time.monotonic()
@@ -110,6 +113,10 @@ async def _persist(
                 raise
             pause_s = min(wait_s, patience.outage_pause_s) + patience.first_pause_s / 10
         except CallFailed as failure:
+            if other := model.refusing(failure):
+                logger.info("%s: %s", model.model, failure)
+                model = other
+                continue
             failures += 1
             longer_s = patience.pause_s(failures, failure.retry_after_s)
             if failure.permanent or longer_s is None:
@@ -129,7 +136,7 @@ async def _admitted(model: Candidate, attempt: Try, db: DatabaseThread) -> Compl
     if outages.in_doubt(model.card_id, model.provider_id):
         probe = await db.run(outages.admit, model.card_id, model.provider_id)
     try:
-        answer = await attempt()
+        answer = await attempt(model)
     except CallFailed as failure:
         settlements.tell()
         await to_the_end(db.run(_conclude, model, failure, probe))

@@ -15,7 +15,8 @@ JSON = dict[str, Any]
 def request_of(call: ModelCall, model: Candidate, *, max_tokens: int, reference: str) -> ChatRequest:
     """Return the request for one attempt, which ``reference`` names.
 
-    A plain server gets what every server takes: many refuse a request for a field that they do not know.
+    A plain server gets what every server takes, but what this one refused: many refuse a request for a field that they
+    do not know.
     """
     knows_more = model.endpoint.speaks_openrouter
     return ChatRequest(
@@ -27,6 +28,7 @@ def request_of(call: ModelCall, model: Candidate, *, max_tokens: int, reference:
         idempotency_key=reference,
         silence_s=call.patience.silence_s,
         fields=_openrouter(call, model, reference) if knows_more else {},
+        refused=model.refused,
     )
 
 

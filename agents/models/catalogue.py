@@ -118,6 +118,12 @@ class ModelCard(models.Model):
     patches = models.BooleanField(
         default=False, help_text="changes files with `apply_patch`, whose format it was trained on, in place of `edit`"
     )
+    refused_fields = models.JSONField(
+        default=list,
+        blank=True,
+        editable=False,
+        help_text="names of fields that its server refused: a request does without them, or gives them another name",
+    )
     active = models.BooleanField(default=True, help_text="a person's switch")
     unavailable = models.CharField(max_length=200, blank=True, help_text="why the provider's list rules it out")
 

@@ -1,5 +1,6 @@
 """Models as people set them: switched on and off, and typed in where a provider has no price list."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.core.exceptions import ValidationError
@@ -62,6 +63,29 @@ def let_patch(card: ModelCard, patches: bool, *, user: User) -> None:
     card.patches = patches
     card.save(update_fields=["patches"])
     audit.record(user, "agents.let_patch", f"agents.modelcard:{card.pk}", {"name": card.name, "patches": patches})
+
+
+@transaction.atomic
+def learn_refused(card_id: int, names: Collection[str]) -> None:
+    """Write down that the server of a model refuses these fields of a request, and answers without them."""
+    card = ModelCard.objects.select_for_update().get(pk=card_id)
+    together = sorted({*card.refused_fields, *names})
+    if card.refused_fields == together:
+        return
+    card.refused_fields = together
+    card.save(update_fields=["refused_fields"])
+    audit.record(None, "agents.learn_refused", f"agents.modelcard:{card.pk}", {"fields": card.refused_fields})
+
+
+@transaction.atomic
+def ask_in_full(card: ModelCard, *, user: User) -> None:
+    """Send the server of ``card`` every field again, from the next call on, until it refuses one."""
+    if not card.refused_fields:
+        return
+    forgotten, card.refused_fields = card.refused_fields, []
+    card.save(update_fields=["refused_fields"])
+    card.provider.note_change()
+    audit.record(user, "agents.ask_in_full", f"agents.modelcard:{card.pk}", {"name": card.name, "fields": forgotten})
 
 
 def _require_typed(provider: Provider) -> None:

@@ -79,6 +79,14 @@ def let_patch(request: HttpRequest, pk: int) -> HttpResponse:
     return _to(request, card)
 
 
+@require_POST
+def ask_in_full(request: HttpRequest, pk: int) -> HttpResponse:
+    """Send a model's server again the fields that it refused."""
+    user, card = pages.administrator(request), _card(pk)
+    cards.ask_in_full(card, user=user)
+    return _to(request, card)
+
+
 def _card(pk: int) -> ModelCard:
     return get_object_or_404(ModelCard.objects.select_related("provider", "price"), pk=pk)
 

@@ -53,6 +53,9 @@ class ModelOut(serializers.Serializer):
     context_tokens = serializers.IntegerField()
     max_output_tokens = serializers.IntegerField()
     patches = serializers.BooleanField(help_text="changes files with `apply_patch` in place of `edit`")
+    refused_fields = serializers.ListField(
+        child=serializers.CharField(), help_text="fields of a request that its server refused and is not sent again"
+    )
     price = PriceOut(allow_null=True, help_text="as listed last")
 
 
