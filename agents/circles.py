@@ -11,7 +11,8 @@ is no evidence.
 At the first number the model is told, once; at the second it does not get out by itself any more (``runner.cuts``).
 
 Files change by commands, too. Whether they did is looked at in the sandbox (``is_look_due``) when something repeats
-itself, and now and then while nothing seems to change: an ordinary step pays nothing for it.
+itself, and now and then while nothing seems to change: an ordinary step pays nothing for it. So nobody knows how the
+files were when something was done for the first time: where other commands followed, it is counted from the second on.
 """
 
 import hashlib
@@ -167,25 +168,29 @@ def _steps_with(steps: list[list[Message]], name: str, print_: str) -> int:
 
     The same command after an edit is no repetition, whatever it says; nor is the same call twice in one answer, whose
     model had not seen the result. Where only the call itself was made again, what changed is its own doing: a report, a
-    cache that git does not ignore.
+    cache that git does not ignore. Where another command ran since, the files were looked at and are the same.
     """
     rows = [row for rows in steps[: -LOOK_BACK - 1 : -1] for row in reversed(rows)]
     own = next((row.detail.get("fingerprint") for row in rows if row.detail.get(name) == print_), None)
     found, tree, has_other = set[int | None](), "", False
     for row in rows:
+        is_other = row.detail.get("fingerprint") != own and ENDING in row.detail
         if row.detail.get(name) == print_:
-            is_other = row.detail.get("fingerprint") != own
             seen = row.detail.get("tree")
-            if seen and tree and seen != tree and (has_other or is_other):
+            if (has_other or is_other) and found and _may_differ(seen, tree):
                 break
             found.add(row.step)
             if seen:
-                tree, has_other = seen, is_other
+                tree, has_other = seen, False
         elif _changed(row):
             break
-        else:
-            has_other = has_other or ENDING in row.detail
+        has_other = has_other or is_other
     return len(found)
+
+
+def _may_differ(before: str | None, after: str) -> bool:
+    """Whether the files may have changed between two looks; None: nobody looked, "": nothing was to be seen."""
+    return before is None or bool(before and after and before != after)
 
 
 def _in_turn(steps: list[list[Message]], period: int) -> int:

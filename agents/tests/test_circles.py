@@ -111,24 +111,36 @@ def test_tests_that_are_run_after_different_edits_are_work():
     assert kind_of(renumbered(*parts)) is None
 
 
-def by_commands(*trees: str, error: str = "") -> list[Message]:
-    """Tests that fail in the same way, each after another command; ``trees``: the files after each, as far as seen."""
+def by_commands(*trees: str | None, error: str = "") -> list[Message]:
+    """Tests that fail in the same way, each after another command; ``trees``: the files after each, None: no look."""
     steps = []
     for number, tree in enumerate(trees):
+        seen = {} if tree is None else {"tree": tree}
         steps += rows(("run", f"sed {number}"), ending="exited")
-        steps += rows(("run", f"pytest {number}" if error else "pytest"), ending="exited", tree=tree, error=error)
+        steps += rows(("run", f"pytest {number}" if error else "pytest"), ending="exited", error=error, **seen)
     return renumbered(steps)
 
 
 @pytest.mark.parametrize("error", ["", "1 failed"])
 def test_tests_that_are_run_after_files_were_changed_by_commands_are_work(error):
-    assert kind_of(by_commands("", "a", "b", "c", "d", "e", error=error)) is None
+    assert kind_of(by_commands(None, "a", "b", "c", "d", "e", error=error)) is None
 
 
 def test_commands_between_that_changed_no_file_hide_no_repetition():
-    assert kind_of(by_commands("", "a", "a")) == ("same_call", 3, False)
-    assert kind_of(by_commands("", "a", "b", "b", "b", "b")) == ("same_call", 4, True)
-    assert kind_of(by_commands("", "a", "a", "a", "a", error="1 failed")) == ("same_error", 5, True)
+    assert kind_of(by_commands(None, "a", "a", "a")) == ("same_call", 3, False)
+    assert kind_of(by_commands(None, "a", "b", "b", "b", "b")) == ("same_call", 4, True)
+    assert kind_of(by_commands(None, "a", "a", "a", "a", "a", error="1 failed")) == ("same_error", 5, True)
+    assert kind_of(by_commands("", "", "")) == ("same_call", 3, False), "they cannot be looked at"
+
+
+@pytest.mark.parametrize("error", ["", "1 failed"])
+def test_what_came_first_is_not_counted_when_commands_after_it_may_have_changed_files(error):
+    assert kind_of(by_commands(None, "a", "a", error=error)) is None
+    varied = [rows(("run", f"pytest {n}"), ending="exited", error="e", tree=tree) for n, tree in enumerate("aa")]
+    first = rows(("run", "sed && pytest"), ending="exited", error="e")
+    assert kind_of(renumbered(first, *varied)) is None
+    alone = [rows(("run", "pytest"), ending="exited", tree=tree) for tree in "aa"]
+    assert kind_of(renumbered(rows(("run", "pytest"), ending="exited"), *alone)) == ("same_call", 3, False)
 
 
 def test_what_the_repeated_call_changes_itself_hides_no_repetition():
@@ -139,7 +151,7 @@ def test_what_the_repeated_call_changes_itself_hides_no_repetition():
 
 
 def test_the_change_may_stand_in_the_same_answer_or_in_the_same_command():
-    together = by_commands("", "a", "b", "c", "d")
+    together = by_commands(None, "a", "b", "c", "d")
     for row in together:
         row.step //= 2
     assert kind_of(together) is None

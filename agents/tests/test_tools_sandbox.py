@@ -606,7 +606,7 @@ def test_who_changes_files_by_commands_between_failing_tests_is_left_to_work(des
 @pytest.mark.django_db(transaction=True)
 def test_who_only_looks_round_between_failing_tests_is_told_and_starts_afresh(desk, settings):
     settings.MCC_REHEARSAL_LATENCY_S = 0
-    turns = failing_tests_between("ls", "cat src/app.py", "git log --oneline | wc -l", "pwd")
+    turns = failing_tests_between("ls", "cat src/app.py", "git log --oneline | wc -l", "pwd", "date +%Y")
     with rehearsed(*turns, call("submit_jot")) as order:
         run = start(order, workplace=f"desk:{desk.name}")
         with hosted(QUICK):
@@ -615,6 +615,20 @@ def test_who_only_looks_round_between_failing_tests_is_told_and_starts_afresh(de
             until(lambda: finished(run), 10)
     rungs = [(rung.noticed, rung.count, rung.done) for rung in run.rungs.order_by("pk")]
     assert rungs[:2] == [("same_call", 3, "told"), ("same_call", 4, "fresh_context")]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_changed_files_after_the_first_failure_is_not_told_at_the_third(desk, settings):
+    settings.MCC_REHEARSAL_LATENCY_S = 0
+    turns = failing_tests_between("ls", "sed -i '$a # 1' src/app.py", "pwd")
+    with rehearsed(*turns, call("submit_jot")) as order:
+        run = start(order, workplace=f"desk:{desk.name}")
+        with hosted(QUICK):
+            until(lambda: finished(run), 30)
+    left = book(run)
+    assert (left.run.outcome, left.run.rungs.count()) == ("submitted", 0)
+    trees = [left.results[place].detail.get("tree") for place in (2, 4, 6)]
+    assert trees[0] is None and trees[1] == trees[2] != ""
 
 
 @pytest.mark.django_db(transaction=True)
