@@ -4,6 +4,8 @@ import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from html import escape, unescape
+from urllib.parse import quote
 
 import pytest
 from django.db import connection
@@ -21,6 +23,7 @@ from mcc.core.models import User
 from tests.provider import modes
 
 INDEX, API = "/calls/lost/", "/api/v1/lost-calls/"
+NEXT = 'id="decide-call".*?name="next" value='
 
 
 @pytest.fixture
@@ -86,11 +89,51 @@ def test_the_page_of_a_provider_has_its_own_lost_calls_and_leads_to_what_was_dec
         acme: ([own], 1),
         other: ([theirs], 1),
     }
-    assert f'href="{INDEX}{own.pk}/"' in pages[acme].content.decode()
+    assert f'href="{INDEX}{own.pk}/?next={quote(links[acme], "")}"' in pages[acme].content.decode()
     assert {each: list(page.context["page"]) for each, page in lists.items()} == {acme: [own], other: [theirs]}
     assert [len(page.context["decisions"]) for page in lists.values()] == [1, 0]
     assert list(client.get(INDEX).context["page"]) == [own, theirs]
     assert [client.get(INDEX, {"provider": name}).status_code for name in ("nobody", "a\0")] == [404, 400]
+
+
+def link(html: str, start: str) -> str:
+    return unescape(re.search(rf'{start}"([^"]+)"', html)[1])
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}], ids=["plain", "htmx"])
+def test_who_decided_sees_the_list_again_as_they_had_it(run, acme, client, admin_user, headers) -> None:
+    Provider.objects.filter(pk=acme.pk).update(name="other & co")
+    Hold.objects.filter(pk__in=[lost_by(run, number).pk for number in range(51)]).update(provider="other & co")
+    client.force_login(admin_user)
+    at = f"{INDEX}?provider=other+%26+co&page=2"
+
+    ask = link(client.get(at).content.decode(), "<td><a class=.lnk. href=")
+    asked = client.get(ask).content.decode()
+    kept = link(asked, NEXT)
+    bad = client.post(ask.partition("?")[0], {"next": kept}, headers=headers)
+    again = link(bad.content.decode(), NEXT)
+    told = {"verdict": "nothing_sent", "reason": "it was off", "next": again}
+    done = client.post(ask.partition("?")[0], told, headers=headers)
+
+    assert (kept, bad.status_code, again) == (at, 422, at)
+    assert link(asked, "ghost. href=") == link(asked, '"Breadcrumb"><a href=') == at
+    assert done.headers["HX-Redirect" if headers else "Location"] == at
+    assert client.get(at).context["page"].number == 1, "the second page has gone with its last call"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("target", ["https://evil.test/", "//evil.test", "javascript:alert(1)", "/\\evil.test", ""])
+def test_who_decided_is_sent_nowhere_else(run, client, admin_user, target) -> None:
+    hold = lost_by(run, 1)
+    client.force_login(admin_user)
+
+    asked = client.get(f"{INDEX}{hold.pk}/", {"next": target}).content.decode()
+    told = {"verdict": "nothing_sent", "reason": "it was off", "next": target}
+    done = client.post(f"{INDEX}{hold.pk}/", told)
+
+    assert link(asked, NEXT) == INDEX and not (target and escape(target) in asked)
+    assert (done.status_code, done.headers["Location"]) == (302, INDEX)
 
 
 @pytest.mark.django_db

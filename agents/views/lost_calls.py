@@ -53,13 +53,13 @@ def _provider(name: str) -> Provider | None:
 @require_http_methods(["GET", "POST"])
 @vary_on_headers("HX-Request")
 def decide(request: HttpRequest, pk: int) -> HttpResponse:
-    """One of them, and the form that decides it."""
+    """One of them, and the form that decides it: then they see the list again as they had it."""
     user, hold = pages.administrator(request), get_object_or_404(Hold, pk=pk)
-    form = DecisionForm(request.POST or None)
+    form, back = DecisionForm(request.POST or None), pages.back(request, pages.address("agents:lost_calls"))
     if request.method == "POST" and form.is_valid():
         with pages.explained(form, InvalidInput, HoldNotOpen):
             lost_calls.decide(hold, user=user, **form.decision)
             messages.success(request, f"{hold.reference} is decided.")
-            return pages.go(request, pages.address("agents:lost_calls"))
-    context = {"form": form, "hold": hold, "why_not": deciding.why_not(hold)}
+            return pages.go(request, back)
+    context = {"form": form, "hold": hold, "back": back, "why_not": deciding.why_not(hold)}
     return pages.answer(request, "lost_calls/call.html", "lost_calls/_form.html", context)

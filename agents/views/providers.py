@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.db.models import Count
@@ -246,6 +247,7 @@ def _page(provider: Provider) -> dict[str, Any]:
         "ruled_out": provider.models.count() - callable_,
         "lost": lost[:LOST_SHOWN],
         "lost_count": lost.count(),
+        "lost_list": f"{pages.address('agents:lost_calls')}?{urlencode({'provider': provider.name})}",
         "agents": Agent.objects.filter(model__provider=provider).order_by("name"),
         "ended": ended.select_related("price").order_by("-valid_until")[:CHANGES_SHOWN],
         "address_form": ProviderForm(provider=provider),
