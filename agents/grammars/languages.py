@@ -1,6 +1,7 @@
 """Which language a file is, by its name, and what reads it: grammars of tree-sitter, and parsers of Python's own.
 
 The latter (ast, json, toml) say best what is wrong. Python of a later version than ours only its grammar knows.
+Of JSON and TOML there is more than every reader of them takes: comments and last commas, and TOML 1.1.
 """
 
 import re
@@ -20,11 +21,16 @@ class Doubt(Enum):
 
 @dataclass(frozen=True)
 class Language:
-    """``dialects`` are what may read a text; it is at fault when none of them can."""
+    """``dialects`` are what may read a text; it is at fault when none of them can.
+
+    ``wider`` is what reads a text, called ``wider_name``, that a project's own reader of the language may take or not.
+    """
 
     name: str
     dialects: tuple[str, ...]
     doubt: Doubt = Doubt.LATER_VERSION
+    wider: tuple[str, ...] = ()
+    wider_name: str = ""
 
 
 _BY_SUFFIX: Final[dict[str, Language]] = {
@@ -34,8 +40,8 @@ _BY_SUFFIX: Final[dict[str, Language]] = {
         (Language("JavaScript", ("javascript", "tsx")), "js jsx mjs cjs"),
         (Language("TypeScript", ("typescript",)), "ts mts cts"),
         (Language("TSX", ("tsx",)), "tsx"),
-        (Language("JSON", ("json",), Doubt.NONE), "json"),
-        (Language("TOML", ("toml",), Doubt.NONE), "toml"),
+        (Language("JSON", ("json",), Doubt.NONE, ("commented_json",), "JSON with comments"), "json"),
+        (Language("TOML", ("toml",), Doubt.NONE, ("toml_1_1",), "TOML 1.1"), "toml"),
         (Language("YAML", ("yaml",), Doubt.NONE), "yaml yml"),
         (Language("Go", ("go",)), "go"),
         (Language("Rust", ("rust",)), "rs"),
@@ -53,6 +59,7 @@ _BY_SUFFIX: Final[dict[str, Language]] = {
     for suffix in suffixes.split()
 }
 _BY_NAME: Final = {
+    **dict.fromkeys(("package.json", "package-lock.json", "composer.json"), Language("JSON", ("json",), Doubt.NONE)),
     **dict.fromkeys(("Gemfile", "Rakefile"), _BY_SUFFIX["rb"]),
     **dict.fromkeys((".bashrc", ".bash_profile", ".profile"), _BY_SUFFIX["sh"]),
     **dict.fromkeys(("Pipfile", "Cargo.lock", "poetry.lock", "uv.lock"), _BY_SUFFIX["toml"]),

@@ -40,16 +40,18 @@ class Fault:
         return f"line {self.line}: {self.what}"
 
 
-def faults(path: str, text: str) -> list[Fault]:
+def faults(path: str, text: str, *, wider: bool = False) -> list[Fault]:
     """Return the first few places where ``text`` does not parse as the file ``path``. Blocks for some 50 ms.
 
-    Empty as well when nothing reads its language, it is larger than MOST_BYTES, or its reader came to no end.
+    ``wider``: by what takes more than its language is sure to be (``Language.wider``). Empty as well when nothing reads
+    its language, it is larger than MOST_BYTES, or its reader came to no end.
     """
     language, data = languages.of(path), text.encode("utf-8", "replace")
     if language is None or len(data) > MOST_BYTES:
         return []
+    dialects = language.wider if wider else language.dialects
     try:
-        done = ask_reader({"cpu_s": CPU_S, "dialects": language.dialects}, data, DEADLINE_S)
+        done = ask_reader({"cpu_s": CPU_S, "dialects": dialects}, data, DEADLINE_S)
     except subprocess.TimeoutExpired:
         logger.warning("the reader of %s came to no end", path)
         return []

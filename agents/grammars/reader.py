@@ -36,6 +36,11 @@ WITH_ELEMENTS = ("javascript", "tsx")
 """Grammars that refuse an ``&`` in the text and the attributes of an element (JSX), where it is allowed. Instead of
 it they read ``|``, which is allowed in just the places where ``&`` is: both are operators on values and on types."""
 
+# A string without an end is one all the same, as is a comment: no text is looked through twice.
+COMMENT = re.compile(r'"(?:[^"\\\n]|\\.)*"?|//[^\n]*|/\*.*?(?:\*/|\Z)', re.DOTALL)
+LAST_COMMA = re.compile(r'"(?:[^"\\\n]|\\.)*"?|[\[{]\s*,|,(?=\s*[}\]])', re.DOTALL)
+NO_LINE_END = re.compile(r"[^\n]")
+
 NAME = re.compile(r"\w+(?=\W*$)")
 
 Fault = tuple[int, str]
@@ -104,7 +109,7 @@ def _text(data: bytes, start: int, end: int) -> str:
 
 
 class Exact:
-    """A parser of Python's own, which knows better than a grammar what is wrong."""
+    """A parser that knows better than a grammar what is wrong."""
 
     def __init__(self, parse: Callable[[str], object]) -> None:
         self._parse = parse
@@ -118,11 +123,37 @@ class Exact:
         return []
 
 
-PARSERS: dict[str, Callable[[str], object]] = {"ast": ast.parse, "json": json.loads, "toml": tomllib.loads}
+def commented_json(text: str) -> object:
+    """Read JSON with comments, and with a comma behind the last of several. Raises ValueError."""
+    return json.loads(LAST_COMMA.sub(_blank_comma, COMMENT.sub(_blank_comment, text)))
+
+
+def _blank_comment(found: re.Match[str]) -> str:
+    whole = found[0]
+    is_closed = whole.startswith("//") or (len(whole) >= 4 and whole.endswith("*/"))
+    return NO_LINE_END.sub(" ", whole) if whole.startswith("/") and is_closed else whole
+
+
+def _blank_comma(found: re.Match[str]) -> str:
+    return " " if found[0] == "," else found[0]
+
+
+def toml_1_1() -> Callable[[str], object]:
+    parse: Callable[[str], object] = importlib.import_module("tomli").loads
+    return parse
+
+
+PARSERS: dict[str, Callable[[], Callable[[str], object]]] = {
+    "ast": lambda: ast.parse,
+    "json": lambda: json.loads,
+    "commented_json": lambda: commented_json,
+    "toml": lambda: tomllib.loads,
+    "toml_1_1": toml_1_1,
+}
 
 
 def reader_of(dialect: str) -> Reader:
-    return Exact(PARSERS[dialect]) if dialect in PARSERS else Grammar(dialect)
+    return Exact(PARSERS[dialect]()) if dialect in PARSERS else Grammar(dialect)
 
 
 def faults(readers: list[Reader], data: bytes) -> list[Fault]:

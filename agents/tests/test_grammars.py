@@ -85,9 +85,49 @@ def test_a_fault_has_its_line(path):
 
 def test_every_language_has_its_reader():
     known = {*languages._BY_SUFFIX.values(), *languages._BY_NAME.values()}
-    dialects = {dialect for language in known for dialect in language.dialects}
+    dialects = {dialect for language in known for dialect in (*language.dialects, *language.wider)}
+    refusing_nothing = [dialect for dialect in sorted(dialects) if reader.reader_of(dialect).faults(b"")]
 
-    assert [dialect for dialect in sorted(dialects) if reader.reader_of(dialect).faults(b"")] == ["json"]
+    assert refusing_nothing == ["commented_json", "json"]
+
+
+WIDER = {
+    "comment": ("a.json", '{"a": 1} // "one"\n'),
+    "comment in the middle": ("a.json", '/* { */{"a" /* : */: "//", // 1\n"b": "\\"/*"}'),
+    "last commas": ("a.json", '[1, {"a": ",]", } , /* end */ ]\n'),
+    "lines of a table": ("a.toml", "a = {\n  b = 1, # one\n  c = [2],\n}\n"),
+    "last comma": ("a.toml", "a = {b = 1,}\n"),
+    "escapes": ("a.toml", 'a = "\\e[0m \\x41"\n'),
+    "minutes": ("a.toml", "a = 2026-11-27T14:30Z\nb = 14:30\n"),
+}
+
+
+@pytest.mark.parametrize(("path", "text"), WIDER.values(), ids=WIDER.keys())
+def test_what_not_every_reader_takes_is_known_from_what_none_does(path, text):
+    assert faults(path, text) != []
+    assert faults(path, text, wider=True) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "line"),
+    [
+        ("a.json", '{\n// one\n"a": 1, "b"\n}', 4),
+        ("a.json", "/* one\ntwo */\n[1 2]", 3),
+        *(("a.json", text, 1) for text in ("[,]", "{ , }", '{"a": 1} /*', '{"a": 1} /*/', '{"a": "b // c}', "", "//")),
+        ("a.toml", "a = {b = 1 c = 2,}\n", 1),
+    ],
+)
+def test_a_mistake_is_one_for_every_reader(path, text, line):
+    assert [fault.line for fault in faults(path, text, wider=True)] == [line]
+
+
+@pytest.mark.parametrize("text", ['"\\"' * 300_000, "/*" * 400_000, "[ " * 400_000, ", " * 400_000, '"\n' * 400_000])
+def test_comments_and_commas_are_found_in_one_pass(text):
+    began = time.process_time()
+
+    assert reader.reader_of("commented_json").faults(text.encode())
+
+    assert time.process_time() - began < 2
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,44 @@ def test_what_the_own_parser_of_a_language_refuses_is_refused_for_good(path, tex
         assert not isinstance(refusal.value, Doubted)
 
 
+STRICT, COMMENTED = '{"a": 1}\n', '{"a": 1} // one\n'
+OLD, NEW = "a = {b = 1}\n", "a = {\n  b = 1,\n}\n"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("path", "strict", "wide", "named"),
+    [("a.json", STRICT, COMMENTED, "JSON with comments"), ("a.toml", OLD, NEW, "TOML 1.1")],
+    ids=["JSON", "TOML"],
+)
+def test_what_not_every_reader_takes_is_refused_once_unless_the_file_has_such_already(path, strict, wide, named):
+    run = start("order")
+    run.step = 2
+
+    for before in (None, strict):
+        with pytest.raises(Doubted, match=f"only as {named}"):
+            examined(path, before, wide, run)
+    refused(run, 0, Draft(path, None, wide).mark)
+    assert "may not parse" in examined(path, None, wide, run)
+    assert examined(path, wide, wide.replace("1", "2"), run) == ""
+    assert examined(path, wide, strict, run) == ""
+
+
+@pytest.mark.parametrize(("path", "wide", "line"), [("a.json", COMMENTED, 3), ("a.toml", NEW, 5)])
+def test_a_mistake_in_what_not_every_reader_takes_is_refused_at_its_own_place(path, wide, line):
+    with pytest.raises(EditRefused, match=f"line {line}") as refusal:
+        examined(path, wide, wide + "\n[[\n")
+    assert not isinstance(refusal.value, Doubted)
+    assert examined(path, "[", "[[") == "", "it was broken before"
+
+
+@pytest.mark.parametrize("path", ["package.json", "web/package-lock.json", "composer.json"])
+def test_files_whose_one_reader_takes_no_comments_have_none(path):
+    with pytest.raises(EditRefused, match="would not parse") as refusal:
+        examined(path, STRICT, COMMENTED)
+    assert not isinstance(refusal.value, Doubted)
+
+
 @pytest.mark.django_db
 def test_all_doubtful_files_of_a_patch_are_refused_together():
     run = start("order")

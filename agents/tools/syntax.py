@@ -3,6 +3,10 @@
 It may be right all the same where a grammar reads the language, which learns later than that what is new. So there it
 is refused once: when the same text comes for the same file again, it is meant. What was refused is in the journal of
 the run, and so is known to whoever drives the run next.
+
+So is what not every reader of the language takes: JSON with comments, TOML 1.1. In a file that has such already its
+reader takes it, so there it is no fault. Of a file that had none, or is new, nobody knows, and a comma too many is a
+slip more often than it is meant.
 """
 
 import hashlib
@@ -11,7 +15,7 @@ from functools import wraps
 from typing import Final, NamedTuple
 
 from agents.grammars import languages, parsing
-from agents.grammars.languages import Doubt
+from agents.grammars.languages import Doubt, Language
 from agents.models import Message
 from agents.tools.editing import EditRefused
 from agents.tools.registry import ToolContext, ToolFunction, ToolResult
@@ -63,19 +67,20 @@ def examined(context: ToolContext, drafts: Sequence[Draft]) -> list[str]:
     notes: list[str] = []
     doubted: dict[str, str] = {}
     for draft in drafts:
-        found = _new_faults(draft)
-        language, places = languages.of(draft.path), "; ".join(map(str, found))
+        language, (found, doubt) = languages.of(draft.path), _judged(draft)
+        places = "; ".join(map(str, found))
         if not found or language is None:
             notes.append("")
             continue
-        doubt = languages.doubt(language, draft.after, found[0].what)
         if doubt is Doubt.NONE:
             raise EditRefused(
                 f"Not written: {draft.path} would not parse ({places}). Correct the text and try again; a file that is "
                 "meant to be broken can be written with a command."
             )
         if doubt is Doubt.LATER_VERSION and not _was_doubted(context, draft):
-            doubted[draft.mark] = f"Not written: {draft.path} does not seem to parse as {language.name} ({places})."
+            only = f", only as {language.wider_name}" if language.wider else ""
+            seems = f"does not seem to parse as {language.name} ({places}){only}"
+            doubted[draft.mark] = f"Not written: {draft.path} {seems}."
         notes.append(f"\nThis may not parse as {language.name} ({found[0]}): look at it again.")
     if doubted:
         raise Doubted("\n".join([*doubted.values(), _ONCE_MORE]), list(doubted))
@@ -83,14 +88,34 @@ def examined(context: ToolContext, drafts: Sequence[Draft]) -> list[str]:
 
 
 _ONCE_MORE: Final = (
-    "Look at the place and correct it. If it is right, as something so new that this check does not know it, make the "
-    "same call again: then it is written."
+    "Look at the place and correct it. If it is right, as something so new that this check does not know it, or that "
+    "not every reader of such a file takes, make the same call again: then it is written."
 )
 
 
-def _new_faults(draft: Draft) -> list[parsing.Fault]:
-    found = parsing.faults(draft.path, draft.after)
-    return [] if found and draft.before is not None and parsing.faults(draft.path, draft.before) else found
+def _judged(draft: Draft) -> tuple[list[parsing.Fault], Doubt]:
+    """Return what is wrong with ``draft`` that was not before, and what may be said for it all the same."""
+    language, found = languages.of(draft.path), parsing.faults(draft.path, draft.after)
+    if not found or language is None:
+        return [], Doubt.NONE
+    was_sound = draft.before is None or not parsing.faults(draft.path, draft.before)
+    if not was_sound:
+        found = _faults_among_wider(language, draft)
+    doubt = languages.doubt(language, draft.after, found[0].what) if found else Doubt.NONE
+    if found and was_sound and doubt is Doubt.NONE and _is_wider(language, draft.path, draft.after):
+        doubt = Doubt.LATER_VERSION
+    return found, doubt
+
+
+def _faults_among_wider(language: Language, draft: Draft) -> list[parsing.Fault]:
+    """Return what is wrong with a file that has what not every reader takes; nothing where it was broken before."""
+    was_wider = draft.before is not None and _is_wider(language, draft.path, draft.before)
+    return parsing.faults(draft.path, draft.after, wider=True) if was_wider else []
+
+
+def _is_wider(language: Language, path: str, text: str) -> bool:
+    """Whether ``text``, which does not parse, does for some of the readers of its language."""
+    return bool(language.wider) and not parsing.faults(path, text, wider=True)
 
 
 def _was_doubted(context: ToolContext, draft: Draft) -> bool:
