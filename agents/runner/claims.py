@@ -6,9 +6,8 @@ that was slow, suspended or cut off from the database finds another epoch there 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import cache
 from typing import Any, Final, cast
 
 from django.db import connection, transaction
@@ -21,12 +20,11 @@ from agents.runner import turns
 from agents.runner.turns import Waiting
 from budgets.models import Account
 from mcc.core import flushing, handwritten, live, processes
+from mcc.core.compiled import compiled
 from mcc.core.handwritten import Statement, marks
 
 LEASE_S: Final = 15.0
 BATCH: Final = 20
-_OWNER: Final = "?owner"
-_MOMENT: Final = datetime(1, 1, 1, tzinfo=UTC)
 
 
 class Wish(StrEnum):
@@ -121,17 +119,10 @@ def claim(owner: str, room: int, lease_s: float = LEASE_S) -> list[Lease]:
     return [Lease(pk, owner, epochs[pk]) for pk in chosen if pk in epochs]
 
 
-def _waiting(now: datetime) -> list[Waiting]:
+@compiled
+def _waiting(now: datetime) -> QuerySet[Run, Waiting]:
     """Return the runs that are `free`, in the order of their keys. Every process asks at each ring, mostly in vain."""
-    sql, parameters = _waiting_sql()
-    moment = connection.ops.adapt_datetimefield_value(_MOMENT)
-    return handwritten.rows(sql, [now if parameter == moment else parameter for parameter in parameters])
-
-
-@cache
-def _waiting_sql() -> tuple[str, tuple[object, ...]]:
-    """Return the query of ``_waiting`` as the ORM writes it: writing it takes ten times as long as asking it."""
-    return turns.with_projects(free(_MOMENT)).query.sql_with_params()
+    return turns.with_projects(free(now))
 
 
 def _take(chosen: Sequence[int], owner: str, now: datetime, until: datetime) -> list[tuple[int, int, str]]:
@@ -161,9 +152,7 @@ def renew(owner: str, run_ids: Iterable[int], lease_s: float = LEASE_S) -> dict[
 
 def wishes(owner: str) -> dict[int, Wish]:
     """Return the runs of ``owner`` that must stop now. One query: it is asked seven times a second."""
-    sql, parameters = _wishes_sql()
-    found = handwritten.rows(sql, [owner if parameter == _OWNER else parameter for parameter in parameters])
-    return {pk: _wish(control, at_once) for pk, control, at_once in found}
+    return {pk: _wish(control, at_once) for pk, control, at_once in _wished(owner)}
 
 
 def _wish(control: str, at_once: bool) -> Wish:
@@ -172,12 +161,12 @@ def _wish(control: str, at_once: bool) -> Wish:
     return Wish.FREEZE if at_once else Wish.REST
 
 
-@cache
-def _wishes_sql() -> tuple[str, tuple[int | str, ...]]:
-    """Return the query of ``wishes`` as the ORM writes it: writing it takes ten times as long as asking it."""
+@compiled
+def _wished(owner: str) -> QuerySet[Run, tuple[int, str, bool]]:
+    """Return key, control, and whether money is stopped at once, of the runs of ``owner`` that must stop."""
     at_once = frozen(Account.objects.filter(frozen_at__isnull=False, frozen_gently=False))
-    rows = _driven_by(_OWNER).filter(Q(control=Run.Control.CANCEL) | frozen()).annotate(at_once=at_once)
-    return rows.values_list("pk", "control", "at_once").query.sql_with_params()
+    rows = _driven_by(owner).filter(Q(control=Run.Control.CANCEL) | frozen()).annotate(at_once=at_once)
+    return rows.values_list("pk", "control", "at_once")
 
 
 def free_leases_of_the_dead() -> int:

@@ -1,22 +1,19 @@
 """Reading where a run stands, as often as once a step: in as few queries as that takes."""
 
-from functools import cache
-from typing import Final
+from typing import Any, Final
 
-from django.db.models import Count, OuterRef, Subquery
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 
 from agents.context import History
 from agents.errors import LeaseLost
 from agents.models import Message, ModelCard, Provider, Run
 from agents.runner.claims import Lease
-from mcc.core import handwritten
+from mcc.core.compiled import compiled
 
 CHANGING: Final = (
     *("status", "control", "lease_owner", "lease_epoch", "step", "format_errors", "worked_ms", "cost_nanousd"),
     *("step_limit", "cost_limit_nanousd", "time_limit_s"),
 )
-_RUN: Final = -1
-_KNOWN: Final = -2
 
 
 def load(lease: Lease) -> Run:
@@ -34,9 +31,7 @@ def refresh(lease: Lease, run: Run, history: History) -> int:
     Returns how many messages there are behind those that ``history`` knows. One query, and two more when something in
     the catalogue changed: a new key or price counts from the next call on.
     """
-    sql, parameters = _refresh_sql()
-    asked: dict[int | str, int] = {_RUN: lease.run_id, _KNOWN: history.known}
-    found = handwritten.rows(sql, [asked.get(parameter, parameter) for parameter in parameters])
+    found = _changing(lease.run_id, history.known)
     *values, catalogue, newer = found[0] if found else [None] * (len(CHANGING) + 2)
     for name, value in zip(CHANGING, values, strict=True):
         setattr(run, name, value)
@@ -47,16 +42,13 @@ def refresh(lease: Lease, run: Run, history: History) -> int:
     return int(newer or 0)
 
 
-@cache
-def _refresh_sql() -> tuple[str, tuple[int | str, ...]]:
-    """Return the query of ``refresh`` as the ORM writes it: writing it takes ten times as long as asking it.
-
-    All it reads are words and numbers, which every database gives as they are.
-    """
-    newer = Message.objects.filter(conversation=OuterRef("conversation"), pk__gt=_KNOWN).order_by()
+@compiled
+def _changing(run: int, known: int) -> QuerySet[Run, tuple[Any, ...]]:
+    """Return what ``refresh`` reads of a run: words and numbers, which every database gives as they are."""
+    newer = Message.objects.filter(conversation=OuterRef("conversation"), pk__gt=known).order_by()
     count = Subquery(newer.values("conversation").annotate(count=Count("pk")).values("count"))
     rows = Run.objects.annotate(changes=Provider.all_changes(), newer=count)
-    return rows.filter(pk=_RUN).values_list(*CHANGING, "changes", "newer").query.sql_with_params()
+    return rows.filter(pk=run).values_list(*CHANGING, "changes", "newer")
 
 
 def _look_again(run: Run) -> None:
