@@ -7,11 +7,15 @@ class AgentsConfig(AppConfig):
     def ready(self) -> None:
         from agents import receivers, vitals  # noqa: F401 - they register themselves
         from agents.runner.runner import Runner
-        from agents.services import catalogue
+        from agents.services import catalogue, outcomes
         from agents.tools import apply_patch, files, shell  # noqa: F401 - they register themselves
+        from budgets import audit
+        from budgets.services import rollups
         from mcc.core import schedules, seeding, worker
 
         worker.host(Runner)
+        rollups.keep(outcomes.Outcomes())
+        audit.also(outcomes.recount)
         seeding.register(catalogue.ensure_catalogue)
         schedules.every_minute("agents.tasks.watch_runs")
         schedules.every_minute("agents.tasks.sweep_holds")

@@ -11,6 +11,7 @@ from datetime import timedelta
 from django.db import connection, transaction
 from django.utils import timezone
 
+from bench import endings
 from budgets.models import Account, Limit, Usage
 from budgets.services import accounts, ledger
 from budgets.services.bill import Bill
@@ -35,6 +36,20 @@ AT = {
     "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', %s + n * %s, 'unixepoch')",
 }
 DAY = {"postgresql": "(at AT TIME ZONE 'UTC')::date", "sqlite": "date(at)"}
+
+
+def _summed(table: str, name: str = "", only: str = "TRUE") -> str:
+    """Return the statement that folds in what was written, by ``name`` as well."""
+    told = ["account_id", "day", "model", "provider", "source", "model_asked", "endpoint", *filter(None, [name])]
+    more = f", {name}" if name else ""
+    added = ", ".join(f"{measure} = {table}.{measure} + excluded.{measure}" for measure in MEASURES)
+    return (
+        f"INSERT INTO {table} ({', '.join((*told, *MEASURES))}) SELECT account_id, day, model, 'acme', source, model, "  # noqa: S608
+        f"'acme'{more}, SUM(cost), COUNT(*), SUM(input), 0, SUM(output), 0 FROM bench_paid WHERE {only} "
+        f"GROUP BY account_id, day, model, source{more} ON CONFLICT ({', '.join(told)}) DO UPDATE SET {added}"
+    )
+
+
 WRITTEN = (
     "INSERT INTO budgets_hold (id, reference, state, amount_nanousd, model, provider, lease_until, created_at, "
     "sent_at, settled_at, note) SELECT n, 'seed:' || (1000000000 + n), 'captured', cost, model, 'acme', at, at, at, "
@@ -45,11 +60,10 @@ WRITTEN = (
     "SELECT n, n, at, model, model, 'acme', input, output, 0, 0, 0, cost, source, 0 FROM bench_one",
     "INSERT INTO budgets_posting (usage_id, account_id, amount_nanousd, at) SELECT n, account_id, cost, at "
     "FROM bench_paid",
-    f"INSERT INTO budgets_dayspend (account_id, day, model, provider, source, model_asked, endpoint, "  # noqa: S608
-    f"{', '.join(MEASURES)}) SELECT account_id, day, model, 'acme', source, model, 'acme', SUM(cost), COUNT(*), "
-    "SUM(input), 0, SUM(output), 0 FROM bench_paid GROUP BY account_id, day, model, source "
-    "ON CONFLICT (account_id, day, model, provider, source, model_asked, endpoint) DO UPDATE SET "
-    f"{', '.join(f'{name} = budgets_dayspend.{name} + excluded.{name}' for name in MEASURES)}",
+    "INSERT INTO agents_charge (usage_id, run_id) SELECT n, run_id FROM bench_one",
+    _summed("budgets_dayspend"),
+    _summed("agents_outcomespend", "outcome", "outcome <> ''"),
+    _summed("agents_runspend", "run_id", "outcome = ''"),
 )
 INDEXES = {
     "postgresql": (
@@ -99,6 +113,8 @@ def write(groups: Groups, first: int, last: int) -> None:
         payers = [(step, place, one.pk) for step, group in enumerate(groups) for place, one in enumerate(group)]
         cursor.executemany("INSERT INTO bench_payer VALUES (%s, %s, %s)", payers)
         cursor.execute("CREATE UNIQUE INDEX bench_payer_place ON bench_payer (step, place)")
+        cursor.execute("CREATE TEMPORARY TABLE bench_run (place integer PRIMARY KEY, run_id bigint, outcome text)")
+        cursor.executemany("INSERT INTO bench_run VALUES (%s, %s, %s)", list(endings.write(range(first, last + 1))))
         for start in range(first, last + 1, BATCH):
             with transaction.atomic():
                 numbered = [begun_s, step_s, start, min(last, start + BATCH - 1)]
@@ -109,6 +125,7 @@ def write(groups: Groups, first: int, last: int) -> None:
                 cursor.execute("DROP TABLE bench_one")
                 cursor.execute("DROP TABLE bench_paid")
         cursor.execute("DROP TABLE bench_payer")
+        cursor.execute("DROP TABLE bench_run")
         if connection.vendor == "postgresql":
             for table in BIG[::2]:
                 cursor.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table}")  # noqa: S608
@@ -118,9 +135,11 @@ def _ones() -> str:
     """Each usage once, with its day, in UTC."""
     vendor = connection.vendor
     return (
-        f"SELECT n, at, {DAY[vendor]} AS day, 'acme/' || (n %% {MODELS}) AS model, 1 + (n * 7919) %% 9000000 AS cost, "  # noqa: S608
-        f"1000 + n %% 5000 AS input, n %% 900 AS output, CASE WHEN n %% {CHARGED_LATE} = 0 THEN 'presumed' "
-        f"ELSE 'response' END AS source FROM (SELECT n, {AT[vendor]} AS at FROM ({NUMBERS[vendor]}) AS numbers) AS ones"
+        f"SELECT n, run_id, outcome, at, {DAY[vendor]} AS day, 'acme/' || (n %% {MODELS}) AS model, "  # noqa: S608
+        f"1 + (n * 7919) %% 9000000 AS cost, 1000 + n %% 5000 AS input, n %% 900 AS output, "
+        f"CASE WHEN n %% {CHARGED_LATE} = 0 THEN 'presumed' ELSE 'response' END AS source "
+        f"FROM (SELECT n, {AT[vendor]} AS at FROM ({NUMBERS[vendor]}) AS numbers) AS ones "
+        f"JOIN bench_run ON place = {endings.PLACE}"
     )
 
 

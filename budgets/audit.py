@@ -1,7 +1,9 @@
 """Recounts the books from their lines. A difference is an incident to look into, never something to mend silently."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Any
 
 from django.db.models import BigIntegerField, Count, F, OuterRef, Q, QuerySet, Subquery, Sum, Value
 from django.db.models.functions import Coalesce, TruncDate
@@ -24,6 +26,18 @@ class Difference:
         return f"{self.where}: {self.recorded_nanousd} recorded, {self.counted_nanousd} counted"
 
 
+Recount = Callable[[date], list[Difference]]
+"""Recounts, from a day on, what a floor above keeps of the postings."""
+
+_more: list[Recount] = []
+
+
+def also(recount: Recount) -> None:
+    """Have ``recount`` asked, too. Called from ``AppConfig.ready()``."""
+    if recount not in _more:
+        _more.append(recount)
+
+
 def differences(*, since: datetime | None = None) -> list[Difference]:
     """Return where the books disagree with their lines: nowhere, if all is well.
 
@@ -37,6 +51,7 @@ def differences(*, since: datetime | None = None) -> list[Difference]:
         *_postings(Usage.objects.filter(at__gte=since)),
         *_charges(Hold.objects.filter(Q(settled_at=None) | Q(settled_at__gte=since))),
         *_rollups(periods.day(since)),
+        *(each for recount in _more for each in recount(periods.day(since))),
         *(_totals() if since == BEGINNING else []),
     ]
 
@@ -94,22 +109,29 @@ def _charges(holds: QuerySet[Hold]) -> list[Difference]:
 
 def _rollups(since: date) -> list[Difference]:
     """What pages say that an account spent on a day, against its postings. One statement."""
-    postings = Posting.objects.order_by().filter(at__gte=periods.midnight(since))
-    postings = postings.annotate(day=TruncDate("at", tzinfo=periods.zone()))
-    shown = [rows.order_by().filter(day__gte=since) for rows in (DaySpend.objects.all(), Unfolded.objects.all())]
+    postings = Posting.objects.filter(at__gte=periods.midnight(since))
+    shown = [rows.filter(day__gte=since) for rows in (DaySpend.objects.all(), Unfolded.objects.all())]
+    wrong = unlike(shown, postings.annotate(day=TruncDate("at", tzinfo=periods.zone())), "account", "day")
+    return [Difference(f"account {account} on {day}, shown", *both) for (account, day), both in wrong.items()]
+
+
+def unlike(
+    shown: Iterable[QuerySet[Any]], postings: QuerySet[Posting], *by: str
+) -> dict[tuple[Any, ...], tuple[int, int]]:
+    """Return what does not add up: where the amounts of ``shown``, grouped ``by`` fields or annotations, differ from
+    those of ``postings``, and both. One statement.
+    """
+    each = [(rows, "shown") for rows in shown] + [(postings, "posted")]
     parts = [
-        rows.values_list("account", "day").annotate(which=Value(which), total=Sum("amount_nanousd"))
-        for rows, which in ((shown[0], "shown"), (shown[1], "shown"), (postings, "posted"))
+        rows.order_by().values_list(*by).annotate(which=Value(which), total=Sum("amount_nanousd"))
+        for rows, which in each
     ]
-    sums: dict[tuple[int, date], dict[str, int]] = {}
-    for account, day, which, total in parts[0].union(*parts[1:], all=True):
-        both = sums.setdefault((account, day), {"shown": 0, "posted": 0})
+    sums: dict[tuple[Any, ...], dict[str, int]] = {}
+    for *key, which, total in parts[0].union(*parts[1:], all=True):
+        both = sums.setdefault(tuple(key), {"shown": 0, "posted": 0})
         both[which] += total
-    return [
-        Difference(f"account {account} on {day}, shown", both["shown"], both["posted"])
-        for (account, day), both in sums.items()
-        if both["shown"] != both["posted"]
-    ]
+    found = {key: (both["shown"], both["posted"]) for key, both in sums.items()}
+    return {key: both for key, both in found.items() if both[0] != both[1]}
 
 
 def _totals() -> list[Difference]:

@@ -3,7 +3,7 @@
 Each is one statement: between two a posting could go from what waits into the sums, and be counted twice or not at all.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -12,9 +12,25 @@ from typing import Any, Literal
 from mcc.core import handwritten
 from mcc.core.handwritten import marks
 
-By = Literal["account", "day", "model", "provider", "model_asked", "endpoint"]
+By = Literal["account", "day", "model", "provider", "model_asked", "endpoint", "outcome"]
 MEASURES = ("amount_nanousd", "generations", "input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens")
-READY, FRESH = (
+ADDED_UP = ", ".join(f"SUM({name}) AS {name}" for name in MEASURES)
+COUNTED = "SUM(waits.amount_nanousd), COUNT(*), " + ", ".join(f"SUM(used.{name})" for name in MEASURES[2:])
+
+
+@dataclass(frozen=True)
+class Part:
+    """Tables that hold sums, or what is not folded into them yet: what columns are called there, and how the MEASURES
+    are added up.
+    """
+
+    tables: str
+    names: Mapping[str, str]
+    measures: str = ADDED_UP
+
+
+READY = Part(
+    "budgets_dayspend",
     {
         "account": "account_id",
         "day": "day",
@@ -24,6 +40,10 @@ READY, FRESH = (
         "model_asked": "model_asked",
         "endpoint": "endpoint",
     },
+)
+FRESH = Part(
+    "budgets_unfolded waits JOIN budgets_posting posted ON posted.id = waits.posting_id "
+    "JOIN budgets_usage used ON used.id = posted.usage_id JOIN budgets_hold sent ON sent.id = used.hold_id",
     {
         "account": "waits.account_id",
         "day": "waits.day",
@@ -33,20 +53,16 @@ READY, FRESH = (
         "model_asked": "used.model_asked",
         "endpoint": "sent.provider",
     },
+    COUNTED,
 )
-"""How the columns of the sums are called, and those of what waits."""
-ADDED_UP = ", ".join(f"SUM({name}) AS {name}" for name in MEASURES)
-COUNTED = "SUM(waits.amount_nanousd), COUNT(*), " + ", ".join(f"SUM(used.{name})" for name in MEASURES[2:])
-WAITING = (
-    "budgets_unfolded waits JOIN budgets_posting posted ON posted.id = waits.posting_id "
-    "JOIN budgets_usage used ON used.id = posted.usage_id JOIN budgets_hold sent ON sent.id = used.hold_id"
-)
+DAYS = READY, FRESH
+EVER = Part("budgets_totalspend", {"account": "account_id"})
 
 
 @dataclass(frozen=True)
 class Asked:
     """Whose sums: those of ``accounts`` or of all of a ``kind``, between two days, both included, and where columns of
-    the sums are ``equal`` to something.
+    the sums are ``equal`` to something. ``parts`` are where they are; floors above have some that tell more.
     """
 
     accounts: Collection[int] = ()
@@ -54,6 +70,7 @@ class Asked:
     since: date | None = None
     until: date | None = None
     equal: Mapping[str, str] = field(default_factory=dict)
+    parts: Sequence[Part] = DAYS
 
     @property
     def is_all(self) -> bool:
@@ -78,7 +95,7 @@ class Asked:
 def amounts(accounts: Collection[int], since: date | None = None) -> list[tuple[int, int]]:
     """Return accounts and what they were charged since that day, or ever, in parts that are to be added up."""
     asked = Asked(accounts, since=since)
-    ready, values = asked.where(READY)
+    ready, values = asked.where(READY.names)
     table = "budgets_totalspend" if since is None else "budgets_dayspend"
     found = handwritten.rows(
         f"SELECT account_id, SUM(amount_nanousd) FROM {table} WHERE {ready} GROUP BY account_id UNION ALL "
@@ -90,7 +107,7 @@ def amounts(accounts: Collection[int], since: date | None = None) -> list[tuple[
 
 def amounts_by_day(accounts: Collection[int], since: date) -> list[tuple[int, date, int]]:
     """Return accounts, days and what they were charged on them, in parts that are to be added up."""
-    ready, values = Asked(accounts, since=since).where(READY)
+    ready, values = Asked(accounts, since=since).where(READY.names)
     found = handwritten.rows(
         f"SELECT account_id, day, SUM(amount_nanousd) FROM budgets_dayspend WHERE {ready} GROUP BY account_id, day "
         f"UNION ALL SELECT account_id, day, SUM(amount_nanousd) FROM budgets_unfolded WHERE {ready} "
@@ -131,15 +148,15 @@ def dearest(asked: Asked, most: int | None) -> tuple[list[tuple[int, list[int]]]
 def _parts(asked: Asked, *by: By) -> tuple[str, list[object]]:
     """Return what is ready and what waits, with columns that are called as ``by`` and as the MEASURES."""
     ever = by == ("account",) and asked.is_all
-    keys, fresh_keys = (", ".join(names[name] for name in by) for names in (READY, FRESH))
-    named = ", ".join(f"{READY[name]} AS {name}" for name in by)
-    (ready, values), (fresh, others) = asked.where(READY), asked.where(FRESH)
-    sql = (
-        f"SELECT {named}, {ADDED_UP} FROM {'budgets_totalspend' if ever else 'budgets_dayspend'} "
-        f"WHERE {ready} GROUP BY {keys} UNION ALL "
-        f"SELECT {fresh_keys}, {COUNTED} FROM {WAITING} WHERE {fresh} GROUP BY {fresh_keys}"
-    )
-    return sql, [*values, *others]
+    parts = (EVER, FRESH) if ever else asked.parts
+    selects, values = [], list[object]()
+    for part in parts:
+        where, theirs = asked.where(part.names)
+        keys = ", ".join(part.names[name] for name in by)
+        named = ", ".join(f"{part.names[name]} AS {name}" for name in by)
+        selects.append(f"SELECT {named}, {part.measures} FROM {part.tables} WHERE {where} GROUP BY {keys}")
+        values += theirs
+    return " UNION ALL ".join(selects), values
 
 
 def limits(accounts: Collection[int], at: datetime) -> list[tuple[Any, ...]]:

@@ -1,27 +1,30 @@
 """Billed generations as people look for them: filtered, added up, grouped, and row by row.
 
 The rows are the postings of one account, one for each usage, so that what is shown is what the ledger holds. What a
-filter asks of runs, or of two accounts at once, is read from the rows; the rest comes from the sums per day, which
-answer quickly however many rows there are. Both are the same number (``projects/tests/test_usage.py``).
+filter asks of one run, or of two accounts at once, is read from the rows; the rest comes from the sums per day, or from
+those by outcome, which answer quickly however many rows there are. Both are the same number
+(``projects/tests/test_usage.py``).
 """
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import Case, Count, F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import TruncDate
 
+from agents import outcomes
 from agents.models import Agent, Charge, Outcome, Run
+from agents.outcomes import GOING_ON, NO_RUN
 from budgets import access, periods, queries
 from budgets.models import Account, Hold, Posting, Usage
 from budgets.queries import SUMS, Totals
-from budgets.services.rollups import TOLD
-from budgets.summed import Asked, By
+from budgets.services.sheets import TOLD
+from budgets.summed import DAYS, Asked, By
 from mcc.core.models import User
 from projects.models import Issue, Project
-from projects.usage_filter import GOING_ON, NO_RUN, UsageFilter
+from projects.usage_filter import UsageFilter
 from projects.usage_lines import PAGE, Cursor
 
 KINDS = {
@@ -135,24 +138,25 @@ def totals(user: User, asked: UsageFilter) -> Totals:
     return Totals(*map(int, row.values()))
 
 
-def _summed(user: User, asked: UsageFilter) -> Asked | None:
+def _summed(user: User, asked: UsageFilter, by: str = "") -> Asked | None:
     """Return what is to be asked of the sums per day, if they hold all that ``asked`` does; None: read the rows."""
     paid = asked.accounts
-    if asked.asks_the_run or len(paid) > 1:
+    if asked.run or len(paid) > 1:
         return None
     if not paid:
-        return _of(asked, accounts=list(access.payers(user).values_list("pk", flat=True)))
+        return _of(asked, by, accounts=list(access.payers(user).values_list("pk", flat=True)))
     owned = (Account.Kind.PROJECT, Account.Kind.ISSUE)
-    return _of(asked, accounts=[paid[0].pk]) if user.is_superuser or paid[0].kind in owned else None
+    return _of(asked, by, accounts=[paid[0].pk]) if user.is_superuser or paid[0].kind in owned else None
 
 
-def _of(asked: UsageFilter, *, accounts: Collection[int] = (), kind: str = "") -> Asked:
-    return Asked(accounts, kind, asked.since, asked.until, _equal(asked))
+def _of(asked: UsageFilter, by: str, *, accounts: Collection[int] = (), kind: str = "") -> Asked:
+    parts = outcomes.PARTS if "outcome" in (by, *_equal(asked)) else DAYS
+    return Asked(accounts, kind, asked.since, asked.until, _equal(asked), parts)
 
 
 def _equal(asked: UsageFilter) -> dict[str, str]:
     """Return what is asked of the columns that the sums have."""
-    return {name: getattr(asked, name) for name in (*NAMED, "source") if getattr(asked, name)}
+    return {name: getattr(asked, name) for name in (*NAMED, "source", "outcome") if getattr(asked, name)}
 
 
 def sums(user: User, asked: UsageFilter, by: str, most: int | None = None) -> Sums:
@@ -167,8 +171,7 @@ def sums(user: User, asked: UsageFilter, by: str, most: int | None = None) -> Su
     shown = {key: found[key] for key in keys[:most]}
     # Only what is shown is named: there may be more issues than anybody reads.
     named = _names(by, [key for key in shown if key is not None])
-    nameless = ("None", NO_RUN if by == "outcome" else "")
-    groups = [Group(*named.get(key, nameless), totals) for key, totals in shown.items()]
+    groups = [Group(*named.get(key, ("None", "")), totals) for key, totals in shown.items()]
     if by != "day":
         groups.sort(key=lambda group: (-group.totals.cost_nanousd, group.label))
     others = total - sum(shown.values(), Totals())
@@ -178,14 +181,14 @@ def sums(user: User, asked: UsageFilter, by: str, most: int | None = None) -> Su
 
 def _quick_groups(user: User, asked: UsageFilter, by: str, most: int | None) -> tuple[dict[Any, Totals], Totals] | None:
     """Return groups, at least the dearest ``most``, and what all came to; None: the sums do not tell."""
-    summed = _summed(user, asked)
+    summed = _summed(user, asked, by)
     if summed is None:
         return None
-    if by == "day" or by in NAMED:
-        groups: dict[Any, Totals] = queries.sums(summed, by=cast(By, by))
+    if by in ("day", "outcome", *NAMED):
+        groups: dict[Any, Totals] = queries.sums(summed, by=by)
         return groups, sum(groups.values(), Totals())
     if by in KINDS and user.is_superuser and not asked.accounts:
-        dearest, theirs = queries.dearest(_of(asked, kind=KINDS[by]), most)
+        dearest, theirs = queries.dearest(_of(asked, by, kind=KINDS[by]), most)
         total = sum(queries.sums(summed, by="account").values(), Totals())
         rest = total - theirs
         return {**dearest, **({None: rest} if rest.generations else {})}, total
@@ -198,10 +201,10 @@ def _read_groups(user: User, asked: UsageFilter, by: str) -> tuple[dict[Any, Tot
         payer = Posting.objects.filter(usage=OuterRef("usage"), account__kind=KINDS[by]).order_by("pk")
         rows = rows.annotate(key=Subquery(payer.values("account")[:1]))
     else:
-        key: dict[str, F | TruncDate] = {
+        key: dict[str, F | TruncDate | Case] = {
             "day": TruncDate("at", tzinfo=periods.zone()),
             **{name: F(TOLD[name]) for name in NAMED},
-            "outcome": F("usage__charge__run__outcome"),
+            "outcome": outcomes.became("usage__charge__run"),
         }
         rows = rows.annotate(key=key[by])
     found = {key: Totals(*map(int, values)) for key, *values in rows.values_list("key").annotate(*SUMS)}
@@ -215,7 +218,8 @@ def _names(by: str, keys: list[Any]) -> dict[Any, tuple[str, str]]:
     if by in NAMED:
         return {key: (key or "None", key) for key in keys}
     if by == "outcome":
-        return {key: (Outcome(key).label, key) if key else ("Not over yet", GOING_ON) for key in keys}
+        words = {**dict(Outcome.choices), GOING_ON: "Not over yet", NO_RUN: "None"}
+        return {key: (words[key], key) for key in keys}
     return {**_account_names(by, keys), **_owner_names(by, keys)}
 
 
@@ -246,7 +250,7 @@ def risk(user: User, asked: UsageFilter) -> Risk:
 def open_holds(user: User, asked: UsageFilter) -> QuerySet[Hold]:
     """Return the calls of ``asked`` whose cost is not known yet. None where it asks how a run or a bill ended."""
     holds = Hold.objects.open()
-    if asked.asks_the_run or asked.asks_the_bill:
+    if asked.asks_the_end:
         return holds.none()
     holds = holds.on(access.payers(user))
     for account in asked.accounts:

@@ -13,13 +13,13 @@ from django import forms
 from django.core.validators import MaxValueValidator, MinValueValidator
 
 from agents.models import Agent, Outcome
+from agents.outcomes import GOING_ON, NO_RUN
 from budgets import access
 from budgets.models import Account, Usage
 from mcc.core.errors import InvalidInput
 from mcc.core.models import User
 from projects.models import Issue, Project
 
-GOING_ON, NO_RUN = "open", "none"
 OUTCOMES = [("", "Any"), *Outcome.choices, (GOING_ON, "Not over yet"), (NO_RUN, "No run")]
 DAYS = [MinValueValidator(date(2000, 1, 1)), MaxValueValidator(date(2999, 12, 31))]
 SOURCES = [("", "Any"), *((source.value, source.label.capitalize()) for source in Usage.Source)]
@@ -68,13 +68,9 @@ class UsageFilter:
         return list({account.pk: account for account in paid if account}.values())
 
     @property
-    def asks_the_run(self) -> bool:
-        return bool(self.outcome or self.run)
-
-    @property
-    def asks_the_bill(self) -> bool:
-        """Whether it asks for what is known only of calls that were charged."""
-        return bool(self.source or self.provider)
+    def asks_the_end(self) -> bool:
+        """Whether it asks for what is known only of calls that were charged, or of their runs."""
+        return bool(self.source or self.provider or self.outcome or self.run)
 
 
 class UsageFilterForm(forms.Form):

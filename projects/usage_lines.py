@@ -8,10 +8,10 @@ from typing import Self
 from django.db.models import Prefetch, Q, QuerySet
 
 from agents.models import Agent, Charge, Message, ModelCard, Outcome, Purpose, Run
+from agents.outcomes import GOING_ON
 from budgets.models import Account, Hold, Posting, Usage
 from mcc.core.errors import InvalidInput
 from projects.models import Issue, Project
-from projects.usage_filter import GOING_ON
 
 Kind = Account.Kind
 PAGE, BATCH = 50, 500

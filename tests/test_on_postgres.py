@@ -36,6 +36,7 @@ MONEY = (
 SHOWN = [
     *(f"budgets/tests/test_{name}.py" for name in ("queries", "time_zone", "forecasts")),
     "projects/tests/test_usage.py",
+    "agents/tests/test_outcomes.py",
 ]
 """What pages, exports and the API say of the books."""
 

@@ -4,6 +4,7 @@ from agents.models.catalogue import ModelCard, Provider
 from agents.models.charge import Charge
 from agents.models.condensation import Condensation
 from agents.models.conversation import Artifact, Conversation, Message
+from agents.models.outcome_spend import OutcomeSpend, RunSpend
 from agents.models.run import Outcome, Purpose, Run
 from agents.models.rung import Rung
 
@@ -19,9 +20,11 @@ __all__ = [
     "Message",
     "ModelCard",
     "Outcome",
+    "OutcomeSpend",
     "Provider",
     "Purpose",
     "Role",
     "Run",
+    "RunSpend",
     "Rung",
 ]

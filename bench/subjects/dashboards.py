@@ -53,8 +53,10 @@ def measure(scale: Scale) -> Iterator[Finding]:
         client = Client()
         client.force_login(user)
         yield from _timed("overview page", partial(_page, client, "budgets:overview"), repeats, TARGET)
-        for by in ("day", "project", "agent", "model", "issue"):
+        for by in ("day", "project", "agent", "model", "issue", "outcome"):
             yield from _timed(f"usage by {by}, page", partial(_page, client, "projects:usage", by=by), repeats, TARGET)
+        crashed = partial(_page, client, "projects:usage", outcome="crashed", by="model")
+        yield from _timed("usage of crashed runs, page", crashed, repeats, TARGET)
         yield from _timed("usage of one project by source, page", partial(_page, client, "projects:usage", **one), 3)
     yield from _timed("first 500 lines of the export", partial(_first_lines, user), repeats)
     yield Finding(

@@ -16,13 +16,13 @@ class Calendar(models.Model):
         return self.zone
 
 
-class DaySpend(models.Model):
-    """What one account paid on one day for one model, by who answered, what was asked of which endpoint, and who said
-    what it cost, as far as it is folded in. Days are those of the holds, in the zone of the Calendar.
+class DaySum(models.Model):
+    """What postings of one account and one day have in common, and what they come to. Days are those of the holds, in
+    the zone of the Calendar.
     """
 
-    # Its constraint has an index that begins with the account.
-    account = models.ForeignKey(Account, models.PROTECT, db_index=False, related_name="day_spends")
+    # Their constraints have indexes that begin with the account.
+    account = models.ForeignKey(Account, models.PROTECT, db_index=False, related_name="+")
     day = models.DateField()
     model = models.CharField(max_length=200, help_text="the model that answered")
     provider = models.CharField(
@@ -37,6 +37,15 @@ class DaySpend(models.Model):
     cached_tokens = models.PositiveBigIntegerField(default=0)
     output_tokens = models.PositiveBigIntegerField(default=0)
     reasoning_tokens = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        abstract = True
+
+
+class DaySpend(DaySum):
+    """What one account paid on one day for one model, by who answered, what was asked of which endpoint, and who said
+    what it cost, as far as it is folded in.
+    """
 
     class Meta:
         constraints = [

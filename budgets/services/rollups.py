@@ -8,32 +8,39 @@ Days are those of one time zone, which the Calendar names: whatever zone a proce
 it, and ``follow_zone`` changes it, with all days at once.
 """
 
-from typing import Any, Final
-from zoneinfo import ZoneInfo
+from typing import Final, Protocol
 
 from django.db import connection, transaction
-from django.db.models import Count, F, QuerySet, Sum
-from django.db.models.functions import TruncDate
+from django.db.models import QuerySet
 
 from budgets import periods
-from budgets.models import Calendar, DaySpend, Posting, TotalSpend, Unfolded
+from budgets.models import Calendar, Posting, TotalSpend, Unfolded
+from budgets.services import sheets
+from budgets.services.sheets import Sums
 from budgets.summed import MEASURES
 
 BATCH: Final = 5_000
 FOLD: Final = 0x6D636364
 """The advisory lock of whoever folds ("mccd"): one at a time."""
 
-TOLD: Final = {
-    "model": "usage__model_used",
-    "provider": "usage__provider",
-    "source": "usage__cost_source",
-    "model_asked": "usage__model_asked",
-    "endpoint": "usage__hold__provider",
-}
-"""Where a posting finds what the columns of its DaySpend say."""
 
-Key = tuple[Any, ...]
-"""Account, day, and a value for each of TOLD."""
+class Sheet(Protocol):
+    """Sums of the same postings by what floors above know of them."""
+
+    def clear(self) -> None:
+        """Forget all: they are about to be added up anew."""
+
+    def add(self, postings: QuerySet[Posting], zone: str) -> Sums:
+        """Add ``postings`` up by the days of ``zone``, in one statement that sees all of it."""
+
+
+_sheets: list[Sheet] = [sheets.Days()]
+
+
+def keep(sheet: Sheet) -> None:
+    """Have ``sheet`` add up each posting in the transaction in which we do. Called from ``AppConfig.ready()``."""
+    if sheet not in _sheets:
+        _sheets.append(sheet)
 
 
 @transaction.atomic
@@ -51,10 +58,11 @@ def rebuild() -> None:
     _alone()
     zone = periods.zone_name()
     Calendar.objects.update_or_create(pk=1, defaults={"zone": zone})
-    DaySpend.objects.all().delete()
+    for sheet in _sheets:
+        sheet.clear()
     TotalSpend.objects.all().delete()
-    # One statement: a posting that it does not see is Unfolded once it can be seen.
-    _add(_added_up(Posting.objects.exclude(pk__in=Unfolded.objects.values("pk")), zone))
+    # One statement for each: a posting that it does not see is Unfolded once it can be seen.
+    _add(Posting.objects.exclude(pk__in=Unfolded.objects.values("pk")), zone)
     while _fold(BATCH, zone):
         pass
 
@@ -76,7 +84,7 @@ def calendar_zone() -> str:
 def _fold(most: int, zone: str) -> int:
     keys = list(Unfolded.objects.order_by("pk").values_list("pk", flat=True)[:most])
     if keys:
-        _add(_added_up(Posting.objects.filter(pk__in=keys), zone))
+        _add(Posting.objects.filter(pk__in=keys), zone)
         Unfolded.objects.filter(pk__in=keys).delete()
     return len(keys)
 
@@ -87,45 +95,16 @@ def _alone() -> None:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [FOLD])
 
 
-def _added_up(postings: QuerySet[Posting], zone: str) -> dict[Key, dict[str, int]]:
-    day = TruncDate("at", tzinfo=ZoneInfo(zone))
-    rows = postings.order_by().values_list("account", day, *(F(name) for name in TOLD.values()))
-    sums = rows.annotate(
-        Sum("amount_nanousd"),
-        Count("pk"),
-        *(Sum(f"usage__{name}") for name in MEASURES[2:]),
-    )
-    size = 2 + len(TOLD)
-    return {row[:size]: dict(zip(MEASURES, row[size:], strict=True)) for row in sums}
+def _add(postings: QuerySet[Posting], zone: str) -> None:
+    days, *_ = [sheet.add(postings, zone) for sheet in _sheets]
+    _add_totals(days)
 
 
-def _add(sums: dict[Key, dict[str, int]]) -> None:
-    """Add to the rows that are there and make those that are not. The caller is alone, so nobody adds meanwhile."""
-    there = DaySpend.objects.filter(account__in={key[0] for key in sums}, day__in={key[1] for key in sums})
-    rows: dict[Key, DaySpend] = {
-        (row.account_id, row.day, *(getattr(row, name) for name in TOLD)): row for row in there
-    }
-    for key, added in sums.items():
-        if key not in rows:
-            account, day, *told = key
-            rows[key] = DaySpend(account_id=account, day=day, **dict(zip(TOLD, told, strict=True)))
-        _raise(rows[key], added)
-    changed = [rows[key] for key in sums]
-    DaySpend.objects.bulk_update([row for row in changed if row.pk], MEASURES, batch_size=200)
-    DaySpend.objects.bulk_create([row for row in changed if not row.pk], batch_size=500)
-    _add_totals(sums)
-
-
-def _add_totals(sums: dict[Key, dict[str, int]]) -> None:
-    accounts = {key[0] for key in sums}
+def _add_totals(days: Sums) -> None:
+    accounts = {key[0] for key in days}
     there = {row.account_id: row for row in TotalSpend.objects.filter(account__in=accounts)}
     rows = there | {account: TotalSpend(account_id=account) for account in accounts - there.keys()}
-    for key, added in sums.items():
-        _raise(rows[key[0]], added)
+    for key, added in days.items():
+        sheets.increase(rows[key[0]], added)
     TotalSpend.objects.bulk_update(there.values(), MEASURES, batch_size=200)
     TotalSpend.objects.bulk_create([rows[account] for account in accounts - there.keys()], batch_size=500)
-
-
-def _raise(row: DaySpend | TotalSpend, added: dict[str, int]) -> None:
-    for name, value in added.items():
-        setattr(row, name, getattr(row, name) + value)

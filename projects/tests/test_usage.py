@@ -44,7 +44,9 @@ class Company:
     def spend(self, data) -> None:
         for _ in range(data.draw(st.integers(0, 14))):
             self.charge(data)
-        rollups.fold(data.draw(st.sampled_from([1, 7, 10_000])))
+        for _ in range(data.draw(st.integers(1, 3))):
+            rollups.fold(data.draw(st.sampled_from([1, 7, 10_000])))
+            self.end_runs(data)
 
     def charge(self, data) -> None:
         agent = data.draw(st.sampled_from(self.agents))
@@ -73,6 +75,16 @@ class Company:
         return Run.objects.create(
             agent=agent, model=self.model, conversation=conversation, purpose="fix", status=status, outcome=outcome
         )
+
+    def end_runs(self, data) -> None:
+        """End some of those that are at work; a call of one comes late."""
+        for run in Run.objects.exclude(status=Run.Status.FINISHED).order_by("pk"):
+            if data.draw(st.booleans()):
+                outcome = data.draw(st.sampled_from(Outcome.values))
+                Run.objects.filter(pk=run.pk).update(status=Run.Status.FINISHED, outcome=outcome)
+            if data.draw(st.booleans()):
+                late = ledger.capture(make_hold(run.agent.account, amount=50, at=START), make_bill(7))
+                Charge.objects.create(usage=late, run=run)
 
     def asked(self, data, user) -> UsageFilter:
         """A random filter of what ``user`` can choose."""
