@@ -18,6 +18,7 @@ from agents import circles, condensing, context, gateway, guards, window
 from agents.context import Call, History
 from agents.errors import CallFailed, Interrupted, LeaseLost
 from agents.gateway import Completion, ModelCall
+from agents.gateway.attempt import to_the_end
 from agents.guards import Ending
 from agents.models import Run
 from agents.runner import condense, counting, cuts, hands, journal, ladder, reading, turns
@@ -96,7 +97,7 @@ class Drive:
                 # The place is closed before the lease is given back: whoever claims the run next may open it at once.
                 self._rest.stop_clock()
                 await place.close()
-                await self._rest.because(reason, self._stop)
+                await to_the_end(self._rest.because(reason, self._stop))
         except LeaseLost as lost:
             logger.warning("lost %s", lost)
         except Exception:
@@ -234,8 +235,9 @@ class Drive:
             done = await self._carry_out(run, history, call, place)
             if done.result.waits_for:
                 raise Parked(done.result.waits_for)
-            stored = await self._db.run(
-                journal.store_result, self.lease, run, history, done, following, self._rest.worked_ms()
+            # It has happened, so it is written down, though somebody stops the run before the database comes to it.
+            stored = await to_the_end(
+                self._db.run(journal.store_result, self.lease, run, history, done, following, self._rest.worked_ms())
             )
             if stored.ending:
                 return False
