@@ -88,6 +88,9 @@ def store(lease: Lease, run: Run, history: History, notes: Notes, cut: Cut, usag
     What they replace stays in the table. The pinned block is written down anew: what people decided since the order
     was given must not be lost with the calls that asked them.
     """
+    lease.fence()
+    if Condensation.objects.filter(conversation=run.conversation_id, until=cut.until).exists():
+        return  # by us: the commit arrived, though its answer got lost
     changes: JSON = {} if usage is None else {"rested_s": 0}
     told: list[News] = []
     model = run.model

@@ -20,7 +20,7 @@ from agents.tools import registry
 from agents.tools.registry import CHANGING_TOOLS, SANDBOX_TOOLS
 from agents.workplaces import workplace_of
 from budgets.models import Account, Usage
-from mcc.core import live, redaction, worker
+from mcc.core import live, redaction, rows, worker
 from mcc.core.errors import DomainError
 from mcc.core.models import User
 from mcc.core.money import nanousd
@@ -177,16 +177,16 @@ def conclude(runs: QuerySet[Run], outcome: Outcome, detail: str = "", **changes:
 def add_cost(usage: Usage) -> None:
     """Add to its run what an attempt cost that brought no step: one that was lost, or came too late to be journaled.
 
-    Runs in the transaction that charges for it.
+    Once, whoever settles it: what has its Charge is in the run. Runs in the transaction that charges for it.
     """
-    if attempt := ATTEMPT.match(usage.hold.reference):
-        changed = Run.objects.filter(pk=int(attempt[1])).update(
+    attempt = ATTEMPT.match(usage.hold.reference)
+    run = Run.objects.filter(pk=int(attempt[1])).first() if attempt else None
+    if run is not None and rows.insert(Charge(usage=usage, run=run), ignore_conflicts=True):
+        Run.objects.filter(pk=run.pk).update(
             cost_nanousd=F("cost_nanousd") + usage.cost_nanousd,
             input_tokens=F("input_tokens") + usage.input_tokens,
             output_tokens=F("output_tokens") + usage.output_tokens,
         )
-        if changed:
-            Charge.objects.get_or_create(usage=usage, defaults={"run_id": int(attempt[1])})
 
 
 def announce(run: Run) -> None:
