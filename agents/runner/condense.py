@@ -15,8 +15,9 @@ from agents.record import record
 from agents.runner import ladder, news
 from agents.runner.claims import Lease
 from agents.runner.cuts import Cut
-from agents.runner.journal import spent_of, storable
+from agents.runner.journal import spent_of
 from agents.runner.news import News
+from agents.runner.texts import storable
 from agents.services import runs
 from budgets.models import Usage
 from mcc.core.dbthread import DatabaseThread

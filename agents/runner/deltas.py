@@ -8,6 +8,7 @@ import re
 import threading
 from typing import Final
 
+from agents.runner.texts import valid
 from mcc.core import live
 
 FLUSH_S: Final = 0.1
@@ -66,7 +67,7 @@ class Answer:
                 continue
             if is_last and len(text) > LONG_BLOCK_CHARS and self._flushes % LONG_BLOCK_FLUSHES:
                 continue
-            changed.append((index, text.rstrip(), is_new))
+            changed.append((index, valid(text.rstrip()), is_new))
             self._sent[index : index + 1] = [len(text)]
         return changed
 

@@ -16,9 +16,10 @@ from agents.models import Artifact, Message, Outcome, Purpose, Run, Rung
 from agents.runner import ladder, news, reading, states
 from agents.runner.claims import Lease
 from agents.runner.news import News
+from agents.runner.texts import storable, storable_values, valid
 from agents.tools.registry import ToolResult
 from budgets.models import Usage
-from mcc.core import redaction, rows
+from mcc.core import rows
 
 JSON = dict[str, Any]
 
@@ -55,9 +56,9 @@ def store_answer(
         step=run.step,
         role=Message.Role.ASSISTANT,
         agent=run.agent,
-        content=_valid(completion.text),
+        content=valid(completion.text),
         tool_calls=[
-            {"id": call.id, "name": _valid(call.name), "arguments": _valid(call.arguments)}
+            {"id": call.id, "name": valid(call.name), "arguments": valid(call.arguments)}
             for call in completion.tool_calls[: guards.MOST_CALLS]
         ],
         usage=usage,
@@ -174,7 +175,7 @@ def _detail(done: Done) -> JSON:
     call, result = done.call, done.result
     malformed = {"malformed": True} if done.bad else {}
     return {
-        **_storable_detail(result.detail),
+        **storable_values(result.detail),
         **circles.marks(call.name, call.arguments, result),
         **malformed,
     }
@@ -207,17 +208,3 @@ def store_map(lease: Lease, run: Run, text: str) -> None:
     """Fix the map of the repository, which every prompt of the run shows from now on."""
     run.repository_map = storable(text)
     lease.fence(repository_map=run.repository_map)
-
-
-def _storable_detail(detail: JSON) -> JSON:
-    return {key: storable(value) if isinstance(value, str) else value for key, value in detail.items()}
-
-
-def storable(text: str) -> str:
-    """Return ``text`` as it may be read by models and people, and stored."""
-    return redaction.redact(_valid(text))
-
-
-def _valid(text: str) -> str:
-    """Return ``text`` without what PostgreSQL cannot store: NUL, and halves of surrogate pairs."""
-    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

@@ -103,6 +103,11 @@ CALLS = {
     "name and a new id with every piece": Case(
         calling(*(piece("jot", t, id=str(n)) for n, t in enumerate(['{"te', 'xt": "', 'a"}']))), ["noted a"], ["a"]
     ),
+    "a character in two pieces": Case(
+        calling(piece("jot", '{"text": "\ud83d', id="a"), piece(arguments='\ude80 b"}')),
+        ["noted \N{ROCKET} b"],
+        ["\N{ROCKET} b"],
+    ),
     "calls that end for another reason": Case(
         calling(piece("jot", {"text": "a"}), reason="stop", text="Then."), ["noted a"], ["a"]
     ),

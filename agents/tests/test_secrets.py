@@ -36,7 +36,8 @@ _NOTHING = {"type": "object", "properties": {}}
 @tool("read_settings", "Read a file that holds secrets.", _NOTHING)
 def read_settings(context: ToolContext) -> ToolResult:
     text = f"OPENROUTER={IN_FILE}\nTOKEN={IN_ENVIRONMENT}\nurl = https://bot:{IN_URL}@host/x\nkey {OF_PROVIDER}"
-    return ToolResult(text, full_output=text * 3, detail={"path": f"/{IN_ENVIRONMENT}"})
+    network = [{"subject": f"{IN_ENVIRONMENT}:443", "why": f"no way to {IN_URL}"}]
+    return ToolResult(text, full_output=text * 3, detail={"path": f"/{IN_ENVIRONMENT}", "network": network})
 
 
 @tool("be_refused", "Be refused in words that hold a secret.", _NOTHING)
