@@ -1,7 +1,9 @@
 """Reading the JSON of strangers: anything may be missing, null, or something else than it should be."""
 
 import json
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
+
+ID_CHARS: Final = 200
 
 
 def parsed(text: str, *, strict: bool = True) -> object:
@@ -48,3 +50,13 @@ def a_list(value: object) -> list[object]:
 def a_text(value: object) -> str:
     """Return ``value`` if it is a text, else an empty one."""
     return value if isinstance(value, str) else ""
+
+
+def a_name(value: object, most: int = 100) -> str:
+    """Return ``value`` as a name that rows hold: a text of ``most`` characters at most, each to be seen."""
+    return "".join(character for character in a_text(value)[:most] if character.isprintable())
+
+
+def an_id(value: object) -> str:
+    """Return ``value`` if it is an id that rows hold, else an empty text: a part of it would name nothing."""
+    return a_text(value) if len(a_text(value)) <= ID_CHARS and a_text(value).isprintable() else ""

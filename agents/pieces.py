@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from agents.lenient import a_list, a_text, an_object
+from agents.lenient import a_list, a_name, a_text, an_id, an_object
 from agents.meter import Metered
 
 JSON = dict[str, Any]
@@ -40,13 +40,13 @@ def piece_of(chunk: object) -> Piece:
     delta = an_object(choice.get("delta") or choice.get("message"))
     usage = an_object(found.get("usage"))
     return Piece(
-        generation_id=a_text(found.get("id")),
+        generation_id=an_id(found.get("id")),
         text=a_text(delta.get("content")),
         refusal=a_text(delta.get("refusal")),
         calls=tuple(_call_piece(place, an_object(call)) for place, call in enumerate(a_list(delta.get("tool_calls")))),
-        finish_reason=a_text(choice.get("finish_reason")),
-        model=a_text(found.get("model")),
-        provider=a_text(found.get("provider")),
+        finish_reason=a_name(choice.get("finish_reason"), 20),
+        model=a_name(found.get("model"), 200),
+        provider=a_name(found.get("provider")),
         metered=Metered.of_usage(usage) if usage else None,
     )
 

@@ -11,6 +11,7 @@ import httpx2
 from agents import dialects, pieces, refusals
 from agents.client import connections, failures, keys, lazily
 from agents.endpoint import Endpoint
+from agents.lenient import an_id
 from agents.pieces import Piece
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Answer:
     def __init__(self, endpoint: Endpoint, stream: "openai.AsyncStream[object]") -> None:
         self._endpoint = endpoint
         self._stream = stream
-        self.generation_id: str = stream.response.headers.get("x-generation-id", "")
+        self.generation_id = an_id(stream.response.headers.get("x-generation-id"))
         self._type: str = stream.response.headers.get("content-type", "")
         self._is_stream = "html" not in self._type and "json" not in self._type
 

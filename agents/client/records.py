@@ -12,7 +12,7 @@ import httpx2
 from agents.client import failures, keys, lazily
 from agents.endpoint import Endpoint
 from agents.errors import CallFailed
-from agents.lenient import a_list, a_text, an_object
+from agents.lenient import a_list, a_name, a_text, an_object
 from agents.meter import Metered, decimal
 from agents.rehearsal.transport import RehearsalTransport
 from mcc.core.money import nanousd, usd
@@ -71,8 +71,8 @@ def generation(endpoint: Endpoint, generation_id: str) -> Generation | None:
         raise
     return Generation(
         id=generation_id,
-        model=a_text(found.get("model")),
-        provider=a_text(found.get("provider_name")),
+        model=a_name(found.get("model"), 200),
+        provider=a_name(found.get("provider_name")),
         metered=Metered.of_record(found),
     )
 
@@ -145,7 +145,7 @@ def _activity(endpoint: Endpoint, row: JSON) -> Activity:
     except ValueError:
         raise CallFailed(f"{endpoint.name} tells of activity without its day") from None
     upstream = decimal(row.get("byok_usage_inference")) or 0
-    return Activity(day, a_text(row.get("model")), a_text(row.get("provider_name")), nanousd(cost + upstream))
+    return Activity(day, a_name(row.get("model"), 200), a_name(row.get("provider_name")), nanousd(cost + upstream))
 
 
 def models(endpoint: Endpoint, *, timeout_s: float = LOOK_UP_TIMEOUT_S) -> list[JSON]:

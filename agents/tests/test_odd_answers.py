@@ -174,6 +174,16 @@ def test_the_words_of_a_refusal_are_kept_and_heard_by_the_model_again(fake, run)
     assert {"role": "assistant", "content": "I cannot help with that."} in fake.requests[1]["messages"]
 
 
+def test_names_that_no_row_holds_are_cut(fake, run):
+    left = play(fake, run, oddities.misnamed)
+
+    usage = left.answers[0].usage
+    assert (usage.model_used, usage.provider) == ("m" * 199, "p" * 99)
+    assert usage.generation_id == fake.books.generations[0].id
+    assert left.answers[0].finish_reason == "stop"
+    assert (left.run.outcome, left.run.step) == ("submitted", 2)
+
+
 @pytest.mark.parametrize("name", CALLS)
 def test_every_call_has_a_result_and_the_run_goes_on(fake, run, name):
     case = CALLS[name]

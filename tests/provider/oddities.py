@@ -51,6 +51,18 @@ def endless(words: Iterable[str]) -> Mode:
     return mode
 
 
+def misnamed(answer: Answer) -> None:
+    """Name model, upstream, generation and the reason to finish as no row holds them; the next piece has the id."""
+    choice = {"index": 0, "delta": {"content": "x"}, "finish_reason": None}
+    names = {"id": "g" * 300, "model": "m\0" + "m" * 300, "provider": "p\ud800" + "p" * 300}
+    answer.open(named=False)
+    answer.event({**names, "choices": [choice]})
+    answer.event({**names, "id": answer.id, "choices": [{**choice, "delta": {}, "finish_reason": "stop\0"}]})
+    answer.event({**names, "id": answer.id, "choices": [], "usage": {**answer.usage_of(), "cost": float(answer.cost)}})
+    answer.charge()
+    answer.done()
+
+
 empty = answering()
 blank = answering({"content": " \n"})
 declining = answering({"role": "assistant", "refusal": "I cannot "}, {"refusal": "help with that."})
