@@ -4,7 +4,7 @@ Each is one statement: between two a posting could go from what waits into the s
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
@@ -56,13 +56,22 @@ FRESH = Part(
     COUNTED,
 )
 DAYS = READY, FRESH
+OF_KIND = "budgets_account own WHERE own.id = found.account_id AND own.kind = %s"
+# In this order: SQLite carries a CROSS JOIN out as it is written, so it begins with the dearest.
+CANDIDATES = (
+    f"SELECT account_id FROM (SELECT found.account_id FROM budgets_totalspend found CROSS JOIN {OF_KIND} "
+    "ORDER BY found.amount_nanousd DESC, found.account_id LIMIT %s) ready "
+    f"UNION SELECT found.account_id FROM budgets_unfolded found CROSS JOIN {OF_KIND}"
+)
+"""Who paid most of a kind, as far as it is folded in, by the index of the dearest; and whose sums are to grow."""
 EVER = Part("budgets_totalspend", {"account": "account_id"})
 
 
 @dataclass(frozen=True)
 class Asked:
     """Whose sums: those of ``accounts`` or of all of a ``kind``, between two days, both included, and where columns of
-    the sums are ``equal`` to something. ``parts`` are where they are; floors above have some that tell more.
+    the sums are ``equal`` to something. ``parts`` are where they are; floors above have some that tell more. With
+    ``most``, of a kind that is asked for everything, only accounts among which those many are that ever paid most.
     """
 
     accounts: Collection[int] = ()
@@ -71,6 +80,7 @@ class Asked:
     until: date | None = None
     equal: Mapping[str, str] = field(default_factory=dict)
     parts: Sequence[Part] = DAYS
+    most: int | None = None
 
     @property
     def is_all(self) -> bool:
@@ -79,9 +89,10 @@ class Asked:
 
     def where(self, names: Mapping[str, str]) -> tuple[str, list[object]]:
         """Return the condition, in the words of one table, and its values."""
-        if self.kind:
-            parts = [f"{names['account']} IN (SELECT id FROM budgets_account WHERE kind = %s)"]
-            values: list[object] = [self.kind]
+        if self.kind and self.most is not None:
+            parts, values = [f"{names['account']} IN ({CANDIDATES})"], list[object]([self.kind, self.most, self.kind])
+        elif self.kind:
+            parts, values = [f"{names['account']} IN (SELECT id FROM budgets_account WHERE kind = %s)"], [self.kind]
         else:
             parts, values = [f"{names['account']} IN ({marks(self.accounts)})"], [*self.accounts]
         equal = [(name, "=", value) for name, value in self.equal.items()]
@@ -133,28 +144,29 @@ def measures(asked: Asked, *by: By) -> list[tuple[tuple[Any, ...], list[int]]]:
 
 def dearest(asked: Asked, most: int | None) -> tuple[list[tuple[int, list[int]]], list[int]]:
     """Return the accounts that paid most, with their MEASURES, and what all that are asked for came to."""
-    sql, values = _parts(asked, "account")
-    whole = ", ".join(f"SUM(SUM({name})) OVER ()" for name in MEASURES)
+    # Of all that was ever paid there are totals and an index of the dearest: only those are looked at one by one.
+    each, values = _parts(replace(asked, most=most) if asked.is_all else asked, "account")
+    whole, theirs = _parts(asked) if asked.is_all else ("SELECT * FROM each_one", [])
+    limit = "" if most is None else f" LIMIT {most:d}"
     found = handwritten.rows(
-        f"SELECT account, {ADDED_UP}, {whole} FROM ({sql}) parts GROUP BY account ORDER BY 2 DESC, 1"
-        + ("" if most is None else f" LIMIT {most:d}"),
-        values,
+        f"WITH each_one AS ({each}) SELECT 0 AS account, {ADDED_UP} FROM ({whole}) parts UNION ALL SELECT * FROM "
+        f"(SELECT account, {ADDED_UP} FROM each_one GROUP BY account ORDER BY 2 DESC, 1{limit}) top",
+        [*values, *theirs],
     )
-    rows = [[int(value) for value in row] for row in found]
-    size = len(MEASURES) + 1
-    return [(row[0], row[1:size]) for row in rows], rows[0][size:] if rows else [0] * len(MEASURES)
+    (_, *everything), *rows = [[int(value or 0) for value in row] for row in found]
+    return [(account, sums) for account, *sums in rows], everything
 
 
 def _parts(asked: Asked, *by: By) -> tuple[str, list[object]]:
     """Return what is ready and what waits, with columns that are called as ``by`` and as the MEASURES."""
-    ever = by == ("account",) and asked.is_all
+    ever = by in ((), ("account",)) and asked.is_all
     parts = (EVER, FRESH) if ever else asked.parts
     selects, values = [], list[object]()
     for part in parts:
         where, theirs = asked.where(part.names)
-        keys = ", ".join(part.names[name] for name in by)
-        named = ", ".join(f"{part.names[name]} AS {name}" for name in by)
-        selects.append(f"SELECT {named}, {part.measures} FROM {part.tables} WHERE {where} GROUP BY {keys}")
+        columns = [f"{part.names[name]} AS {name}" for name in by] + [part.measures]
+        group = f" GROUP BY {', '.join(part.names[name] for name in by)}" if by else ""
+        selects.append(f"SELECT {', '.join(columns)} FROM {part.tables} WHERE {where}{group}")
         values += theirs
     return " UNION ALL ".join(selects), values
 

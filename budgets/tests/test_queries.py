@@ -7,8 +7,10 @@ from django.apps import apps
 from django.db import connection
 
 from budgets import audit, queries, summed
-from budgets.models import DaySpend, Limit, Unfolded
+from budgets.models import Account, DaySpend, Limit, Unfolded
+from budgets.queries import Totals
 from budgets.services import accounts, ledger, rollups
+from budgets.summed import Asked
 from budgets.tests.factories import NOON, limited, make_account, make_bill, make_hold, spend
 
 pytestmark = pytest.mark.django_db
@@ -121,6 +123,24 @@ def test_folding_moves_postings_into_sums_and_no_answer_changes() -> None:
     row = DaySpend.objects.get(account=first, day=NOON.date())
     assert (row.model, row.amount_nanousd, row.generations, row.input_tokens) == ("acme/large", 6, 2, 200)
     assert audit.differences() == []
+
+
+def test_who_paid_most_is_found_though_it_is_not_folded_in_yet() -> None:
+    dear, cheap, cheapest, other = make_account(), make_account(), make_account(), make_account(Account.Kind.AGENT)
+    for account, cost in ((dear, 30), (cheap, 20), (cheapest, 10), (other, 500)):
+        spend(account, cost=cost)
+    rollups.fold()
+    asked = Asked(kind=Account.Kind.ISSUE)
+    before = queries.dearest(asked, 2)
+    spend(cheapest, other, cost=25)
+
+    found, whole = queries.dearest(asked, 2)
+
+    assert [(pk, totals.cost_nanousd) for pk, totals in before[0].items()] == [(dear.pk, 30), (cheap.pk, 20)]
+    assert [(pk, totals.cost_nanousd) for pk, totals in found.items()] == [(cheapest.pk, 35), (dear.pk, 30)]
+    assert (before[1].cost_nanousd, whole.cost_nanousd, whole.generations) == (60, 85, 4)
+    assert queries.dearest(asked, None)[0].keys() == {cheapest.pk, dear.pk, cheap.pk}
+    assert queries.dearest(Asked(kind=Account.Kind.PROJECT), 2) == ({}, Totals())
 
 
 def test_sums_that_were_lost_are_made_anew() -> None:
