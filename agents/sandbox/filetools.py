@@ -12,23 +12,9 @@ from threading import Event
 
 from agents.sandbox import searching
 from agents.sandbox.errors import PathProblem, SandboxPathError, SandboxProtocolError, SandboxQuotaError
+from agents.sandbox.found import NEW_FILE_MODE, Entry, EntryKind, FileMode, FileSlice, LinesSlice, SearchResult
 from agents.sandbox.searching import SEARCH, SEARCH_OUTPUT
-from agents.sandbox.types import (
-    MIB,
-    NEW_FILE_MODE,
-    WORKSPACE,
-    Ending,
-    Entry,
-    EntryKind,
-    FileMode,
-    FileSlice,
-    Limits,
-    LinesSlice,
-    OnOutput,
-    Result,
-    SandboxSpec,
-    SearchResult,
-)
+from agents.sandbox.types import MIB, WORKSPACE, Ending, Limits, OnOutput, Result, SandboxSpec
 
 TOOL_WALL_S = 20.0
 WRITE_MAX = 64 * MIB

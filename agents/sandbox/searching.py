@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterator
 
 from agents.sandbox.errors import SandboxPathError
-from agents.sandbox.types import MIB, Match, SearchResult
+from agents.sandbox.found import Match, SearchResult
+from agents.sandbox.types import MIB
 
 SEARCH_OUTPUT = 2 * MIB
 """Of the files with their numbers, and of the lines."""

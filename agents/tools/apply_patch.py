@@ -6,7 +6,8 @@ from typing import Final
 
 from agents.models import Role
 from agents.sandbox.errors import PathProblem, SandboxPathError
-from agents.sandbox.types import NEW_FILE_MODE, Sandbox
+from agents.sandbox.found import NEW_FILE_MODE
+from agents.sandbox.types import Sandbox
 from agents.tools import editing, files, patching, syntax
 from agents.tools.editing import EditRefused
 from agents.tools.patching import Hunk, Section

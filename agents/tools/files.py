@@ -6,7 +6,8 @@ from typing import Final
 
 from agents.models import Role
 from agents.sandbox.errors import PathProblem, SandboxPathError
-from agents.sandbox.types import MIB, WORKSPACE, EntryKind, LinesSlice, Sandbox, SearchResult
+from agents.sandbox.found import EntryKind, LinesSlice, SearchResult
+from agents.sandbox.types import MIB, WORKSPACE, Sandbox
 from agents.tools import editing, syntax
 from agents.tools.registry import JSON, ToolContext, ToolResult, tool
 from agents.tools.syntax import Draft

@@ -10,7 +10,8 @@ import pytest
 
 from agents.sandbox import searching
 from agents.sandbox.errors import PathProblem, SandboxPathError
-from agents.sandbox.types import MIB, Entry, EntryKind, Match
+from agents.sandbox.found import Entry, EntryKind, Match
+from agents.sandbox.types import MIB
 
 pytestmark = pytest.mark.sandbox
 
