@@ -6,9 +6,30 @@ from rest_framework.response import Response
 
 from mcc.core.errors import InvalidInput
 from projects.api.endpoint import Endpoint, caller
-from projects.api.serializers import RequestOut
 from projects.models import Request
 from projects.services import answers
+
+
+class OptionOut(serializers.Serializer):
+    value = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
+    wants_text = serializers.BooleanField()
+    amount = serializers.CharField(
+        required=False, help_text="proposed USD: `text` of the answer may say another amount; empty: no amount is asked"
+    )
+
+
+class RequestOut(serializers.ModelSerializer):
+    options = OptionOut(many=True)
+    asked_by = serializers.CharField(source="actor_name")
+    is_open = serializers.BooleanField()
+
+    class Meta:
+        model = Request
+        fields = (
+            "id", "project", "issue", "task", "pull_request", "provider", "kind", "question", "detail", "options",
+            "default", "resets_at", "asked_by", "is_open", "answer", "answer_text", "answered_at", "created_at",
+        )  # fmt: skip
 
 
 class AnswerIn(serializers.Serializer):

@@ -4,21 +4,128 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.shortcuts import get_object_or_404
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.serializer_helpers import ReturnDict
 
-from agents.models import Agent, Message, Run
+from agents.models import Agent, Effort, Message, ModelCard, Run, Rung
 from agents.services import staff
+from agents.window import meters
 from budgets import access, queries
 from mcc.core.errors import NotAllowed
 from mcc.core.models import User
 from projects.api.endpoint import Endpoint, caller
-from projects.api.serializers import AgentChanges, AgentOut, MessageOut, RunOut
+from projects.api.fields import UsdField, shown
 from projects.models import Issue
 from projects.services import resting
 from projects.services.account_rights import decides
+
+
+class AgentOut(serializers.ModelSerializer):
+    model = serializers.CharField(source="model.name")
+    model_id = serializers.IntegerField(help_text="as `models/` lists it")
+    fallbacks: serializers.PrimaryKeyRelatedField[ModelCard] = serializers.PrimaryKeyRelatedField(
+        many=True, read_only=True, help_text="keys of models"
+    )
+    effort = serializers.ChoiceField(
+        choices=Effort.choices, allow_blank=True, help_text="how much it thinks before it answers; empty: as it likes"
+    )
+    paused = serializers.BooleanField(source="account.is_frozen")
+    cost_usd = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Agent
+        fields = (
+            "id", "name", "role", "model", "model_id", "fallbacks", "temperature", "effort", "max_tokens",
+            "system_prompt", "tools", "active", "paused", "account", "cost_usd",
+        )  # fmt: skip
+
+    @extend_schema_field(str)
+    def get_cost_usd(self, agent: Agent) -> str | None:
+        """What it spent; null for who is in no project."""
+        costs = self.context["costs"]
+        return None if costs is None else shown(costs.get(agent.account_id, 0))
+
+
+class AgentChanges(serializers.Serializer):
+    """How an agent works from its next run on; what is left out stays."""
+
+    model_id = serializers.PrimaryKeyRelatedField(
+        source="model", queryset=ModelCard.objects.callable(), required=False, help_text="as `models/` lists it"
+    )
+    fallbacks = serializers.PrimaryKeyRelatedField(many=True, queryset=ModelCard.objects.callable(), required=False)
+    temperature = serializers.DecimalField(max_digits=3, decimal_places=2, min_value=0, max_value=2, required=False)
+    effort = serializers.ChoiceField(choices=Effort.choices, allow_blank=True, required=False)
+    max_tokens = serializers.IntegerField(min_value=1, max_value=10_000_000, required=False)
+    system_prompt = serializers.CharField(max_length=20_000, allow_blank=True, required=False)
+    tools = serializers.ListField(child=serializers.CharField(max_length=60), max_length=100, required=False)
+    active = serializers.BooleanField(required=False)
+
+
+class WindowOut(serializers.Serializer):
+    """How full the window of the model is, in tokens."""
+
+    prompt_tokens = serializers.IntegerField(help_text="of the last prompt, as the provider counted them")
+    cached_tokens = serializers.IntegerField(help_text="among them, from the provider's cache")
+    window_tokens = serializers.IntegerField(help_text="what the model takes in")
+    condense_at_tokens = serializers.IntegerField(help_text="where the middle gives way to notes")
+    condensations = serializers.IntegerField(help_text="how often that has happened in the conversation")
+
+
+class RungOut(serializers.ModelSerializer):
+    """That a run did not get on, and what was done about it."""
+
+    class Meta:
+        model = Rung
+        fields = ("step", "noticed", "count", "what", "done", "created_at")
+
+
+class RunOut(serializers.ModelSerializer):
+    agent = serializers.CharField(source="agent.name")
+    model = serializers.CharField(source="model.name")
+    issue = serializers.IntegerField(source="assignment.issue_id")
+    task = serializers.IntegerField(source="assignment.task_id", allow_null=True)
+    awaited = serializers.CharField(source="awaited.name", allow_null=True, help_text="the provider that it waits for")
+    waits_until = serializers.DateTimeField(
+        source="rests_until", allow_null=True, help_text="when the clock wakes it, as that provider said; else null"
+    )
+    cost_usd = UsdField(source="cost_nanousd")
+    window = serializers.SerializerMethodField()
+    rungs = RungOut(many=True, help_text="where it did not get on, oldest first")
+
+    class Meta:
+        model = Run
+        fields = (
+            "id", "agent", "model", "purpose", "issue", "task", "status", "waits_for", "awaited", "waits_until",
+            "outcome", "outcome_detail", "step", "input_tokens", "output_tokens", "cost_usd", "window", "rungs",
+            "created_at", "started_at", "finished_at",
+        )  # fmt: skip
+
+    @extend_schema_field(WindowOut)
+    def get_window(self, run: Run) -> ReturnDict[str, object]:
+        return WindowOut(meters([run])[run.pk]).data
+
+
+class MessageOut(serializers.ModelSerializer):
+    author = serializers.SerializerMethodField()
+    cost_usd = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Message
+        fields = (
+            "id", "step", "role", "author", "is_order", "content", "tool_calls", "tool_call_id", "tool_name",
+            "is_error", "detail", "finish_reason", "duration_ms", "cost_usd", "created_at",
+        )  # fmt: skip
+
+    def get_author(self, message: Message) -> str:
+        if who := message.agent or message.user:
+            return who.name
+        return "Mission Control"
+
+    def get_cost_usd(self, message: Message) -> str | None:
+        return shown(message.usage.cost_nanousd) if message.usage else None
 
 
 class RunDetail(Endpoint):

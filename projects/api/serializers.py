@@ -1,18 +1,19 @@
-"""The shapes of what the API answers. Writing goes through the input serializers beside each endpoint."""
+"""The shapes of what the API answers about projects, their work and its usage, which several endpoints share or nest.
+
+Others stand beside their endpoint, as the input serializers do.
+"""
 
 from __future__ import annotations
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
-from rest_framework.utils.serializer_helpers import ReturnDict
 
-from agents.models import Agent, Effort, Message, ModelCard, Run, Rung
-from agents.window import meters
+from agents.models import Agent
 from budgets.models import Usage
 from projects import forecasts
 from projects.api.fields import UsdField, shown
 from projects.forecasts import Forecast
-from projects.models import Check, Feedback, Issue, OutsideCheck, Project, PullRequest, Request, Task, Vote
+from projects.models import Check, Feedback, Issue, OutsideCheck, Project, PullRequest, Task, Vote
 
 
 class CheckCommand(serializers.Serializer):
@@ -206,133 +207,6 @@ class PullRequestOut(serializers.ModelSerializer):
             "head_sha", "merged_sha", "status", "additions", "deletions", "checks", "votes",
             "outside_checks", "required_checks", "feedback", "created_at", "merged_at",
         )  # fmt: skip
-
-
-class OptionOut(serializers.Serializer):
-    value = serializers.CharField()
-    label = serializers.CharField()  # type: ignore[assignment]
-    wants_text = serializers.BooleanField()
-    amount = serializers.CharField(
-        required=False, help_text="proposed USD: `text` of the answer may say another amount; empty: no amount is asked"
-    )
-
-
-class RequestOut(serializers.ModelSerializer):
-    options = OptionOut(many=True)
-    asked_by = serializers.CharField(source="actor_name")
-    is_open = serializers.BooleanField()
-
-    class Meta:
-        model = Request
-        fields = (
-            "id", "project", "issue", "task", "pull_request", "provider", "kind", "question", "detail", "options",
-            "default", "resets_at", "asked_by", "is_open", "answer", "answer_text", "answered_at", "created_at",
-        )  # fmt: skip
-
-
-class AgentOut(serializers.ModelSerializer):
-    model = serializers.CharField(source="model.name")
-    model_id = serializers.IntegerField(help_text="as `models/` lists it")
-    fallbacks: serializers.PrimaryKeyRelatedField[ModelCard] = serializers.PrimaryKeyRelatedField(
-        many=True, read_only=True, help_text="keys of models"
-    )
-    effort = serializers.ChoiceField(
-        choices=Effort.choices, allow_blank=True, help_text="how much it thinks before it answers; empty: as it likes"
-    )
-    paused = serializers.BooleanField(source="account.is_frozen")
-    cost_usd = serializers.SerializerMethodField()
-
-    class Meta:
-        model = Agent
-        fields = (
-            "id", "name", "role", "model", "model_id", "fallbacks", "temperature", "effort", "max_tokens",
-            "system_prompt", "tools", "active", "paused", "account", "cost_usd",
-        )  # fmt: skip
-
-    @extend_schema_field(str)
-    def get_cost_usd(self, agent: Agent) -> str | None:
-        """What it spent; null for who is in no project."""
-        costs = self.context["costs"]
-        return None if costs is None else shown(costs.get(agent.account_id, 0))
-
-
-class AgentChanges(serializers.Serializer):
-    """How an agent works from its next run on; what is left out stays."""
-
-    model_id = serializers.PrimaryKeyRelatedField(
-        source="model", queryset=ModelCard.objects.callable(), required=False, help_text="as `models/` lists it"
-    )
-    fallbacks = serializers.PrimaryKeyRelatedField(many=True, queryset=ModelCard.objects.callable(), required=False)
-    temperature = serializers.DecimalField(max_digits=3, decimal_places=2, min_value=0, max_value=2, required=False)
-    effort = serializers.ChoiceField(choices=Effort.choices, allow_blank=True, required=False)
-    max_tokens = serializers.IntegerField(min_value=1, max_value=10_000_000, required=False)
-    system_prompt = serializers.CharField(max_length=20_000, allow_blank=True, required=False)
-    tools = serializers.ListField(child=serializers.CharField(max_length=60), max_length=100, required=False)
-    active = serializers.BooleanField(required=False)
-
-
-class WindowOut(serializers.Serializer):
-    """How full the window of the model is, in tokens."""
-
-    prompt_tokens = serializers.IntegerField(help_text="of the last prompt, as the provider counted them")
-    cached_tokens = serializers.IntegerField(help_text="among them, from the provider's cache")
-    window_tokens = serializers.IntegerField(help_text="what the model takes in")
-    condense_at_tokens = serializers.IntegerField(help_text="where the middle gives way to notes")
-    condensations = serializers.IntegerField(help_text="how often that has happened in the conversation")
-
-
-class RungOut(serializers.ModelSerializer):
-    """That a run did not get on, and what was done about it."""
-
-    class Meta:
-        model = Rung
-        fields = ("step", "noticed", "count", "what", "done", "created_at")
-
-
-class RunOut(serializers.ModelSerializer):
-    agent = serializers.CharField(source="agent.name")
-    model = serializers.CharField(source="model.name")
-    issue = serializers.IntegerField(source="assignment.issue_id")
-    task = serializers.IntegerField(source="assignment.task_id", allow_null=True)
-    awaited = serializers.CharField(source="awaited.name", allow_null=True, help_text="the provider that it waits for")
-    waits_until = serializers.DateTimeField(
-        source="rests_until", allow_null=True, help_text="when the clock wakes it, as that provider said; else null"
-    )
-    cost_usd = UsdField(source="cost_nanousd")
-    window = serializers.SerializerMethodField()
-    rungs = RungOut(many=True, help_text="where it did not get on, oldest first")
-
-    class Meta:
-        model = Run
-        fields = (
-            "id", "agent", "model", "purpose", "issue", "task", "status", "waits_for", "awaited", "waits_until",
-            "outcome", "outcome_detail", "step", "input_tokens", "output_tokens", "cost_usd", "window", "rungs",
-            "created_at", "started_at", "finished_at",
-        )  # fmt: skip
-
-    @extend_schema_field(WindowOut)
-    def get_window(self, run: Run) -> ReturnDict[str, object]:
-        return WindowOut(meters([run])[run.pk]).data
-
-
-class MessageOut(serializers.ModelSerializer):
-    author = serializers.SerializerMethodField()
-    cost_usd = serializers.SerializerMethodField()
-
-    class Meta:
-        model = Message
-        fields = (
-            "id", "step", "role", "author", "is_order", "content", "tool_calls", "tool_call_id", "tool_name",
-            "is_error", "detail", "finish_reason", "duration_ms", "cost_usd", "created_at",
-        )  # fmt: skip
-
-    def get_author(self, message: Message) -> str:
-        if who := message.agent or message.user:
-            return who.name
-        return "Mission Control"
-
-    def get_cost_usd(self, message: Message) -> str | None:
-        return shown(message.usage.cost_nanousd) if message.usage else None
 
 
 class UsageOut(serializers.Serializer):
