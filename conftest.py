@@ -182,6 +182,14 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix, t
             test["TEMPLATE"] = os.environ.get(migrated.TEMPLATE)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def wake_ups_end_soon():
+    """They go over a connection of their own, and a database of PostgreSQL that has one cannot be dropped."""
+    from mcc.core.live import wakeups
+
+    wakeups.IDLE_S = 0.5
+
+
 @pytest.fixture(scope="session")
 def django_db_keepdb(request):
     """SQLite: take the file as it is, which is new; pytest's own directories go by themselves."""

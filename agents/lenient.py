@@ -60,8 +60,3 @@ def a_name(value: object, most: int = 100) -> str:
 def an_id(value: object) -> str:
     """Return ``value`` if it is an id that rows hold, else an empty text: a part of it would name nothing."""
     return a_text(value) if len(a_text(value)) <= ID_CHARS and a_text(value).isprintable() else ""
-
-
-def seen(text: str, most: int) -> str:
-    """Return ``text`` of strangers as one line of ``most`` characters at most: rows, logs and pages take it."""
-    return "".join(character if character.isprintable() else " " for character in text[:most])

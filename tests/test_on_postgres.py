@@ -43,7 +43,7 @@ SHOWN = [
 SIZES = ["tests/test_money_at_any_size.py"]
 """What its plans do hangs on the statistics, so on what else went through the database: it gets one of its own."""
 
-WRITTEN = ["mcc/core/tests/test_handwritten.py", "mcc/core/tests/test_compiled.py"]
+WRITTEN = [f"mcc/core/tests/test_{name}.py" for name in ("handwritten", "prepared", "compiled")]
 """Statements that reach the driver directly."""
 
 CLAIMED = [

@@ -16,8 +16,12 @@ from typing import Any, NamedTuple
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from mcc.core import prepared
+
 IDLE = 0
 """What libpq calls a connection on which no transaction has begun."""
+CHANGED = "0A000"
+"""The state of what PostgreSQL raises where a table is not any more as it was when a statement was planned."""
 
 
 class Statement(NamedTuple):
@@ -35,38 +39,49 @@ class Done(NamedTuple):
 def together(*statements: Statement) -> list[Done]:
     """Carry out statements one after another, and return what each gave. Raises what Django raises, of the first.
 
-    PostgreSQL gets them at once, with the beginning of their transaction where that was not sent yet. Each sees what
-    was committed before it began, as if it had been sent alone. A round trip takes longer than most of these
-    statements, above all beside a busy event loop: the thread lets go of the interpreter for it, and has to queue for
-    it again.
+    PostgreSQL gets them at once, with the beginning of their transaction where that was not sent yet, and plans each
+    once (`mcc.core.prepared`). Each sees what was committed before it began, as if it had been sent alone. A round trip
+    takes longer than most of these statements, above all beside a busy event loop: the thread lets go of the
+    interpreter for it, and has to queue for it again.
     """
     database = connections[DEFAULT_DB_ALIAS]
     if database.vendor != "postgresql":
         return [_carry_out(sql, values) for sql, values in statements]
     # Values are bound by the driver, as everywhere in Django: the server takes several statements in one text only so.
-    text = "; ".join(statement.sql for statement in statements)
     values: list[Any] = [value for statement in statements for value in statement.values]
     with _cursor(database) as cursor, _beginning(database) as begin:
-        cursor.execute(begin + text, values)
+        kept = prepared.kept_by(database.connection)
+        for first in kept.prepare(statement.sql for statement in statements):
+            # Not by ``cursor``: who listens wants to hear what is asked.
+            with database.wrap_database_errors:
+                database.connection.execute("; ".join([*begin, first]), ())
+            begin = []
+        texts = [*begin, *(kept.text(statement.sql, len(statement.values)) for statement in statements)]
+        try:
+            cursor.execute("; ".join(texts), values)
+        except Exception as error:
+            if getattr(error, "sqlstate", "") == CHANGED:
+                kept.forget()
+            raise
         done = [_done(cursor, database)]
         while cursor.nextset():
             done.append(_done(cursor, database))
-    return done[bool(begin) :]
+    return done[len(begin) :]
 
 
 @contextmanager
-def _beginning(database: BaseDatabaseWrapper) -> Iterator[str]:
-    """Give what has to be sent first, where Django takes a transaction for begun that is not; "" elsewhere.
+def _beginning(database: BaseDatabaseWrapper) -> Iterator[list[str]]:
+    """Give what has to be sent first, where Django takes a transaction for begun that is not; nothing elsewhere.
 
     The driver would send it alone. It commits and rolls back by what the server says, so it need not know who began.
     """
     line = database.connection
     if line.autocommit or line.isolation_level is not None or line.info.transaction_status != IDLE:
-        yield ""
+        yield []
         return
     line.autocommit = True
     try:
-        yield "BEGIN; "
+        yield ["BEGIN"]
     except BaseException:
         if line.info.transaction_status == IDLE:
             line.autocommit = False  # nothing came of it: what is sent next must still be in a transaction
@@ -75,12 +90,12 @@ def _beginning(database: BaseDatabaseWrapper) -> Iterator[str]:
 
 def rows(sql: str, values: Collection[object] = ()) -> list[tuple[Any, ...]]:
     """Carry out a statement and return its rows. Raises what Django raises, for example IntegrityError."""
-    return _carry_out(sql, values).rows
+    return together(Statement(sql, values))[0].rows
 
 
 def run(sql: str, values: Collection[object] = ()) -> int:
     """Carry out a statement and return how many rows it touched. Raises what Django raises."""
-    return _carry_out(sql, values).touched
+    return together(Statement(sql, values))[0].touched
 
 
 def marks(values: Collection[object]) -> str:

@@ -47,7 +47,7 @@ class Row(NamedTuple):
 
 _AFTER = """\
 SELECT * FROM (
-    SELECT %s AS nth, event.seq, event.id, event.stream_id, stream.name, event.kind, event.data
+    SELECT CAST(%s AS integer) AS nth, event.seq, event.id, event.stream_id, stream.name, event.kind, event.data
     FROM core_event AS event JOIN core_stream AS stream ON stream.id = event.stream_id
     WHERE stream.name = %s AND event.seq > %s ORDER BY event.seq LIMIT %s
 ) AS part"""

@@ -27,7 +27,8 @@ Heard = Callable[[set[str] | None], None]
 CHANNEL = "mcc_live"
 COALESCE_S = 0.03
 """A NOTIFY takes a lock that all commits share, so a process sends at most about 30 a second."""
-IDLE_S = 1.0
+IDLE_S = 30.0
+"""Longer than most answers take: to begin anew for the news of each step costs a thread and a connection."""
 LOOK_S = 0.03
 RECONNECT_S = 1.0
 PAYLOAD_LIMIT = 7000

@@ -69,7 +69,7 @@ def test_who_listens_to_the_database_hears_them():
     with CaptureQueriesContext(connection) as heard:
         handwritten.rows("SELECT 1")
 
-    assert [query["sql"] for query in heard.captured_queries] == ["SELECT 1"]
+    assert [query["sql"].removeprefix("BEGIN; ") for query in heard.captured_queries] == ["SELECT 1"]
 
 
 def test_a_connection_is_opened_when_there_is_none(transactional_db):
