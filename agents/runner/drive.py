@@ -14,7 +14,7 @@ from dataclasses import replace
 from itertools import zip_longest
 from typing import TypeVar
 
-from agents import circles, condensing, context, gateway, guards, window
+from agents import circles, condensing, context, gateway, guards
 from agents.context import Call, History
 from agents.errors import CallFailed, Interrupted, LeaseLost
 from agents.gateway import Completion, ModelCall
@@ -109,7 +109,7 @@ class Drive:
     async def _work(self, place: Place) -> None:
         """Take step after step. Returns when the run has ended; raises why it rests before its end."""
         dbthread.belongs_to(time.monotonic())
-        run, history = await self._db.run(_open, self.lease)
+        run, history = await self._db.run(reading.begin, self.lease)
         self._first_step = run.step
         self._begun = next((call.id for call in history.pending(run)), "")
         if run.workplace and run.repository_map is None and not history.answers(run):
@@ -123,7 +123,7 @@ class Drive:
             if calls is None or not await self._execute(run, history, calls, place):
                 return
             if not calls:
-                await self._db.run(_look, self.lease, run, history)
+                await self._db.run(reading.look, self.lease, run, history)
 
     async def _draw_map(self, run: Run, place: Place) -> None:
         """Fix the map before the first call: from then on it is part of the prefix."""
@@ -302,17 +302,3 @@ class Drive:
 
 def _unheard(text: str | None) -> None:
     """Forget a piece of an answer."""
-
-
-def _open(lease: Lease) -> tuple[Run, History]:
-    """Read where the run stands."""
-    run = reading.load(lease)
-    history = History(run.conversation, window_tokens=window.tokens_of(run))
-    history.catch_up()
-    return run, history
-
-
-def _look(lease: Lease, run: Run, history: History) -> None:
-    """Read what changed: the row, and what was said meanwhile."""
-    reading.refresh(lease, run, history)
-    history.catch_up()

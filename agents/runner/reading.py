@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 
+from agents import window
 from agents.context import History
 from agents.errors import LeaseLost
 from agents.models import Message, ModelCard, Provider, Run
@@ -14,6 +15,20 @@ CHANGING: Final = (
     *("status", "control", "lease_owner", "lease_epoch", "step", "format_errors", "worked_ms", "cost_nanousd"),
     *("step_limit", "cost_limit_nanousd", "time_limit_s"),
 )
+
+
+def begin(lease: Lease) -> tuple[Run, History]:
+    """Return the run and all that was said in its conversation. Raises LeaseLost."""
+    run = load(lease)
+    history = History(run.conversation, window_tokens=window.tokens_of(run))
+    history.catch_up()
+    return run, history
+
+
+def look(lease: Lease, run: Run, history: History) -> None:
+    """Read what changed: the row, and what was said meanwhile. Raises LeaseLost."""
+    refresh(lease, run, history)
+    history.catch_up()
 
 
 def load(lease: Lease) -> Run:
