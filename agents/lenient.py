@@ -54,9 +54,11 @@ def a_text(value: object) -> str:
 
 def a_name(value: object, most: int = 100) -> str:
     """Return ``value`` as a name that rows hold: a text of ``most`` characters at most, each to be seen."""
-    return "".join(character for character in a_text(value)[:most] if character.isprintable())
+    text = a_text(value)[:most]
+    return text if text.isprintable() else "".join(character for character in text if character.isprintable())
 
 
 def an_id(value: object) -> str:
     """Return ``value`` if it is an id that rows hold, else an empty text: a part of it would name nothing."""
-    return a_text(value) if len(a_text(value)) <= ID_CHARS and a_text(value).isprintable() else ""
+    text = a_text(value)
+    return text if len(text) <= ID_CHARS and text.isprintable() else ""
