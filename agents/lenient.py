@@ -62,3 +62,8 @@ def an_id(value: object) -> str:
     """Return ``value`` if it is an id that rows hold, else an empty text: a part of it would name nothing."""
     text = a_text(value)
     return text if len(text) <= ID_CHARS and text.isprintable() else ""
+
+
+def seen(text: str, most: int) -> str:
+    """Return ``text`` of strangers as one line of ``most`` characters at most: rows, logs and pages take it."""
+    return "".join(character if character.isprintable() else " " for character in text[:most])

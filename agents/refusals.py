@@ -13,7 +13,7 @@ from typing import Any
 
 from agents import dialects
 from agents.errors import CallFailed
-from agents.lenient import an_object
+from agents.lenient import an_id, an_object, seen
 from agents.models import Provider
 
 JSON = dict[str, Any]
@@ -58,15 +58,15 @@ TOO_LONG_STATUSES = frozenset({0, 400, 413, 422, 500})
 def refused(endpoint: str, status: int, headers: Mapping[str, str], body: object) -> CallFailed:
     """Return the failure that an HTTP status other than 2xx means."""
     error = an_object(body)
-    generation_id = headers.get("x-generation-id", "")
+    generation_id = an_id(headers.get("x-generation-id"))
     suspends = _suspends(status, error)
     too_long = _is_too_long(status, error)
     return CallFailed(
-        f"{endpoint} answered {status}: {_sentence(status, error)}"[:MOST_CHARS],
+        seen(f"{endpoint} answered {status}: {_sentence(status, error)}", MOST_CHARS),
         status=status,
         permanent=bool(suspends) or too_long or _is_permanent(status, error),
         retry_after_s=retry_after_s(headers, error),
-        may_be_billed=status in TIMED_OUT or (status >= 500 and bool(generation_id)),
+        may_be_billed=status in TIMED_OUT or (status >= 500 and bool(headers.get("x-generation-id"))),
         generation_id=generation_id,
         suspends=suspends,
         resets_at=_moment(an_object(error.get("metadata")).get("resets_at")) if suspends else None,
@@ -83,7 +83,7 @@ def broken_off(endpoint: str, body: object, *, may_be_billed: bool = True) -> Ca
     suspends = _suspends(status or 0, error)
     too_long = _is_too_long(status or 0, error)
     return CallFailed(
-        f"{endpoint} broke off: {code} {_sentence(status or 0, error)}"[:MOST_CHARS],
+        seen(f"{endpoint} broke off: {code} {_sentence(status or 0, error)}", MOST_CHARS),
         status=status,
         permanent=bool(suspends) or too_long or (status is not None and _is_permanent(status, error)),
         retry_after_s=retry_after_s({}, error),

@@ -20,7 +20,7 @@ from agents.tests.calls import make_card
 from agents.tests.workbench import book, finished, hosted, start, until
 from budgets.models import Hold, Usage
 from projects import calls
-from tests.provider import oddities
+from tests.provider import faults, oddities
 from tests.provider.answer import Mode
 from tests.provider.oddities import answering, at_once, calling, piece
 
@@ -182,6 +182,20 @@ def test_names_that_no_row_holds_are_cut(fake, run):
     assert usage.generation_id == fake.books.generations[0].id
     assert left.answers[0].finish_reason == "stop"
     assert (left.run.outcome, left.run.step) == ("submitted", 2)
+
+
+@pytest.mark.parametrize("status", [400, 503])
+def test_a_refusal_in_words_that_no_row_holds_is_told_and_gives_its_money_back(fake, run, status):
+    fake.usual = faults.refusing(status, message="no \0 way\nat \ud800 all", headers={"Retry-After": "90000"})
+    with hosted(CALM):
+        until(lambda: finished(run), 20)
+
+    left = book(run).run
+    assert left.outcome == "provider"
+    assert f"acme answered {status}: no   way at   all" in left.outcome_detail
+    assert {(hold.state, hold.note) for hold in Hold.objects.all()} == {
+        ("released", f"acme answered {status}: no   way at   all")
+    }
 
 
 @pytest.mark.parametrize("name", CALLS)
