@@ -8,7 +8,7 @@ cuts       when the context is condensed, and the ladder out of a circle; conden
 hands      what a tool thread does
 reading    where a run stands; journal: the transactions that write what happened; states: those that end a run, let it
            wait or put it back. Each is fenced.
-news       what whoever looks at it hears; texts: how strangers' words may be stored and shown
+news       what whoever looks at it hears
 deltas     the text that is being streamed, for those who watch
 control    heartbeats and wishes: a stop takes effect within a second
 runner     the service that holds it all together

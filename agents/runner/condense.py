@@ -17,8 +17,8 @@ from agents.runner.claims import Lease
 from agents.runner.cuts import Cut
 from agents.runner.journal import spent_of
 from agents.runner.news import News
-from agents.runner.texts import storable
 from agents.services import runs
+from agents.texts import storable
 from budgets.models import Usage
 from mcc.core.dbthread import DatabaseThread
 from mcc.core.errors import ProviderError

@@ -8,7 +8,7 @@ import re
 import threading
 from typing import Final
 
-from agents.runner.texts import valid
+from agents.texts import valid
 from mcc.core import live
 
 FLUSH_S: Final = 0.1

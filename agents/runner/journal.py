@@ -16,7 +16,7 @@ from agents.models import Artifact, Message, Outcome, Purpose, Run, Rung
 from agents.runner import ladder, news, reading, states
 from agents.runner.claims import Lease
 from agents.runner.news import News
-from agents.runner.texts import storable, storable_values, valid
+from agents.texts import storable, storable_values, valid
 from agents.tools.registry import ToolResult
 from budgets.models import Usage
 from mcc.core import rows

@@ -17,7 +17,7 @@ from agents.models import Outcome, Run
 from agents.runner.claims import Lease
 from agents.services import runs, suspensions
 from agents.signals import run_waiting
-from mcc.core import redaction
+from agents.texts import storable
 
 LONGEST_REST_S: Final = 24 * 3_600
 """How long a run waits in all for providers that say when to come back, until a model answers it or a person looks."""
@@ -69,7 +69,7 @@ def park(lease: Lease, wait: Wait, worked_ms: int, rests_s: int = 0) -> None:
     lease.fence(
         status=Run.Status.WAITING,
         waits_for=wait.waits_for,
-        outcome_detail=redaction.redact(wait.why),
+        outcome_detail=storable(wait.why),
         needs_nanousd=wait.needs_nanousd,
         short_of=wait.short_of,
         awaited=wait.awaited,

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from agents import client
 from agents.endpoint import Endpoint, KeySource
+from agents.lenient import an_id
 from agents.models import Agent, ModelCard, Provider
 from agents.offer import JSON, Offer, has_price, trained_on_patches
 from agents.rehearsal.transport import MODEL as REHEARSAL_MODEL
@@ -115,7 +116,8 @@ def refresh(provider: Provider, *, user: User | None = None) -> Refreshed:
     Blocks on the network, outside transactions. Raises ProviderError.
     """
     try:
-        listed = {str(card["id"]): card for card in client.models(Endpoint.of(provider)) if card.get("id")}
+        cards = client.models(Endpoint.of(provider))
+        listed = {name: card for card in cards if (name := an_id(card.get("id")))}
         offers = [offer for card in listed.values() if (offer := Offer.of(card))]
         if provider.has_price_list and not offers:
             raise ProviderError(f"{provider} lists no model that takes tools and has a price")

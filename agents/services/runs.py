@@ -16,6 +16,7 @@ from django.utils import timezone
 from agents import prompts
 from agents.models import Agent, Charge, Conversation, Message, Outcome, Purpose, Role, Run
 from agents.signals import run_finished
+from agents.texts import storable
 from agents.tools import registry
 from agents.tools.registry import CHANGING_TOOLS, SANDBOX_TOOLS
 from agents.workplaces import workplace_of
@@ -165,7 +166,7 @@ def conclude(runs: QuerySet[Run], outcome: Outcome, detail: str = "", **changes:
     if run is None:
         return False
     changes |= {"status": Run.Status.FINISHED, "outcome": outcome, "waits_for": ""}
-    changes["outcome_detail"] = redaction.redact(detail)
+    changes["outcome_detail"] = storable(detail)
     changes |= {"needs_nanousd": None, "short_of": None, "awaited": None}
     changes |= {"finished_at": timezone.now(), "lease_owner": "", "lease_until": None}
     Run.objects.filter(pk=run.pk).update(**changes)

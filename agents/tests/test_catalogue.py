@@ -58,6 +58,16 @@ def test_without_a_key_there_is_the_rehearsal(settings):
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("name", ["acme/\0", "acme/\ud800", "acme/" + "x" * 200, "", None, 7])
+def test_a_model_whose_name_no_row_holds_is_not_taken_over(fake, with_key, name):
+    fake.cards = [card(), {**card(), "id": name}]
+
+    catalogue.ensure_catalogue()
+
+    assert list(ModelCard.objects.filter(provider__name="openrouter").values_list("name", flat=True)) == [SONNET]
+
+
+@pytest.mark.django_db
 def test_with_a_key_the_default_is_a_real_model(fake, with_key):
     fake.cards = [card(), card("acme/small", prompt="0.0000001")]
 
