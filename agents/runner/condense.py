@@ -67,6 +67,8 @@ async def condense(
     if why_not:
         logger.warning("run %s is condensed without a model: %s", run.pk, why_not)
         await db.run(store, lease, run, history, Notes(plain, why_not), cut, None)
+    run.rung = run.rung if cut.rung is None else cut.rung
+    run.model = cut.model or run.model
     history.begin_again(await db.run(window.tokens_of, run))
 
 
@@ -90,11 +92,13 @@ def store(lease: Lease, run: Run, history: History, notes: Notes, cut: Cut, usag
     was given must not be lost with the calls that asked them.
     """
     lease.fence()
-    if Condensation.objects.filter(conversation=run.conversation_id, until=cut.until).exists():
-        return  # by us: the commit arrived, though its answer got lost
+    conversation = run.conversation
+    # In memory it may be as after a transaction that was undone, or whose commit arrived though its answer got lost.
+    conversation.refresh_from_db(fields=["summary", "condensed_until"])
+    if conversation.condensed_until >= cut.until:
+        return
     changes: JSON = {} if usage is None else {"rested_s": 0}
     told: list[News] = []
-    model = run.model
     if cut.circle is not None:
         told = [
             ladder.write(
@@ -102,15 +106,14 @@ def store(lease: Lease, run: Run, history: History, notes: Notes, cut: Cut, usag
             )
         ]
     if cut.rung is not None:
-        changes["rung"] = run.rung = cut.rung
+        changes["rung"] = cut.rung
     if cut.model is not None:
-        changes["model_id"], run.model = cut.model.pk, cut.model
+        changes["model_id"] = cut.model.pk
     lease.fence(add=spent_of(usage) if usage else None, **changes)
-    conversation = run.conversation
     condensation = Condensation.objects.create(
         conversation=conversation,
         run=run,
-        model=model,
+        model=run.model,
         reason=cut.reason,
         after=conversation.condensed_until,
         until=cut.until,

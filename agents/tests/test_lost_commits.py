@@ -1,4 +1,4 @@
-"""A commit that arrived although its answer got lost is carried out once more, and counts once."""
+"""A commit whose answer got lost, whether it arrived or not, is carried out once more, and counts once."""
 
 from collections.abc import Callable
 
@@ -19,18 +19,21 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def lose_the_answer(settings, monkeypatch) -> Callable[[str], list[str]]:
-    """Let the connection break after the first commit by which ``found`` (SQL) gives something."""
+def lose_the_answer(settings, monkeypatch) -> Callable[..., list[str]]:
+    """Let the connection break at the first commit by which ``found`` (SQL) gives something: after or before it."""
     settings.MCC_REHEARSAL_LATENCY_S = 0
 
-    def lose(found: str) -> list[str]:
+    def lose(found: str, *, before: bool = False) -> list[str]:
         commit, lost = BaseDatabaseWrapper._commit, list[str]()
 
         def commit_and_break(self: BaseDatabaseWrapper) -> None:
-            commit(self)
+            if not before:
+                commit(self)
             if not lost and self.connection.execute(found).fetchone():
                 lost.append(found)
                 raise OperationalError("the connection broke")
+            if before:
+                commit(self)
 
         monkeypatch.setattr(BaseDatabaseWrapper, "_commit", commit_and_break)
         return lost
@@ -60,15 +63,19 @@ def test_a_step(lose_the_answer, role):
     assert said == charged > 0
 
 
-def test_notes(lose_the_answer):
+@pytest.mark.parametrize("before", [False, True], ids=["arrived", "undone"])
+def test_notes(lose_the_answer, before):
     with rehearsed(*[call("jot", text="same")] * 9) as order:
         run = start(order)
-        lost = lose_the_answer("SELECT 1 FROM agents_condensation")
+        lost = lose_the_answer("SELECT 1 FROM agents_condensation", before=before)
         with hosted():
             until(lambda: finished(run))
 
     left = book(run)
-    assert lost and (left.run.outcome, left.run.rung, Condensation.objects.count()) == ("stuck", 1, 1)
+    assert lost and (left.run.outcome, left.run.rung) == ("stuck", 1)
+    condensation = Condensation.objects.get()
+    assert condensation.after == 0 < condensation.until
+    assert "jot" in condensation.record
     said, charged = costs(left.run)
     assert said == charged > 0
 
