@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.request import getproxies
 from weakref import WeakKeyDictionary
 
 import httpx2
 
-from agents.client import keys, lazily
+from agents.client import bounded, keys, lazily
 from agents.endpoint import Endpoint
 from agents.rehearsal.transport import RehearsalTransport
 
@@ -49,7 +49,7 @@ def client_of(endpoint: Endpoint) -> "openai.AsyncOpenAI":
 
 def _http_client(endpoint: Endpoint) -> httpx2.AsyncClient:
     """Return what carries the requests: what ``openai`` brings along, where the way is through a proxy."""
-    hooks = {"request": [_when_it_may_leave]}
+    hooks: dict[str, list[Any]] = {"request": [_when_it_may_leave], "response": [bounded.bind]}
     if endpoint.is_rehearsal:
         return httpx2.AsyncClient(transport=RehearsalTransport(), event_hooks=hooks)
     if {"http", "https", "all"} & getproxies().keys():

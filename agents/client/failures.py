@@ -6,6 +6,7 @@ import httpx2
 
 from agents import refusals
 from agents.client import lazily
+from agents.client.bounded import TooLarge
 from agents.endpoint import Endpoint
 from agents.errors import CallFailed
 from mcc.core import redaction
@@ -21,6 +22,10 @@ def known() -> tuple[type[Exception], ...]:
 
 def failed(endpoint: Endpoint, error: Exception, *, answering: bool = False) -> CallFailed:
     """Return what ``error``, one of `known`, means. ``answering``: it came after the headers."""
+    if isinstance(error.__cause__ or error, TooLarge):
+        return CallFailed(
+            f"{endpoint.name} does not stop: {error.__cause__ or error}", permanent=True, may_be_billed=True
+        )
     if isinstance(error, lazily.openai().APIStatusError):
         return refusals.refused(endpoint.name, error.status_code, error.response.headers, without_secrets(error.body))
     if isinstance(error, lazily.openai().APIConnectionError):

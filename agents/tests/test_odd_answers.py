@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pytest
 
 from agents import context, doing, guards
+from agents.client import bounded
 from agents.context import History
 from agents.gateway import draft
 from agents.models import Run
@@ -182,6 +183,26 @@ def test_names_that_no_row_holds_are_cut(fake, run):
     assert usage.generation_id == fake.books.generations[0].id
     assert left.answers[0].finish_reason == "stop"
     assert (left.run.outcome, left.run.step) == ("submitted", 2)
+
+
+ENDLESS = {
+    "event": oddities.endless_event,
+    "answer": oddities.huge,
+    "refusal": faults.refusing(503, message="z" * 6 * 2**20),
+}
+
+
+@pytest.mark.parametrize("mode", ENDLESS.values(), ids=ENDLESS)
+def test_what_comes_in_one_piece_without_an_end_is_not_taken_in(fake, run, mode, monkeypatch):
+    monkeypatch.setattr(bounded, "MOST_BYTES", 4 * 2**20)
+    fake.usual = mode
+    with hosted(CALM):
+        until(lambda: finished(run), 20)
+
+    left = book(run).run
+    assert left.outcome == "provider"
+    assert "acme does not stop: more than 4194304 bytes" in left.outcome_detail
+    assert len(fake.requests) == 1
 
 
 @pytest.mark.parametrize("status", [400, 503])

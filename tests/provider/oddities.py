@@ -51,6 +51,24 @@ def endless(words: Iterable[str]) -> Mode:
     return mode
 
 
+def endless_event(answer: Answer) -> None:
+    """Begin an event that never ends, after some that do."""
+    answer.open()
+    answer.charge()
+    answer.text("x" * 2**20)
+    answer.text("y")
+    answer.send(b"data: ")
+    for _ in range(6):
+        answer.send(b"z" * 2**20)
+    answer.done()
+
+
+def huge(answer: Answer) -> None:
+    """Answer in one piece, with more than any answer has."""
+    answer.charge()
+    answer.whole(200, {"choices": [{"message": {"content": "z" * 6 * 2**20}, "finish_reason": "stop"}]})
+
+
 def misnamed(answer: Answer) -> None:
     """Name model, upstream, generation and the reason to finish as no row holds them; the next piece has the id."""
     choice = {"index": 0, "delta": {"content": "x"}, "finish_reason": None}
