@@ -240,8 +240,9 @@ class Attempt:
         try:
             with transaction.atomic():
                 usage = ledger.capture(hold, bill, savepoint=False)
-                # The sweeper can have been faster.
-                rows.insert(Charge(usage=usage, run=self._call.run), ignore_conflicts=True)
+                is_first = rows.insert(Charge(usage=usage, run=self._call.run), ignore_conflicts=True)
+                if not (is_first or again):
+                    runs.take_cost_back(self._call.run, usage)  # the sweeper was faster
                 if not (again and Message.objects.filter(usage=usage).exists()):
                     self._store(completion, usage)
         except (OperationalError, InterfaceError):

@@ -183,11 +183,20 @@ def add_cost(usage: Usage) -> None:
     attempt = ATTEMPT.match(usage.hold.reference)
     run = Run.objects.filter(pk=int(attempt[1])).first() if attempt else None
     if run is not None and rows.insert(Charge(usage=usage, run=run), ignore_conflicts=True):
-        Run.objects.filter(pk=run.pk).update(
-            cost_nanousd=F("cost_nanousd") + usage.cost_nanousd,
-            input_tokens=F("input_tokens") + usage.input_tokens,
-            output_tokens=F("output_tokens") + usage.output_tokens,
-        )
+        _add_cost(run.pk, usage, times=1)
+
+
+def take_cost_back(run: Run, usage: Usage) -> None:
+    """Undo ``add_cost``: the attempt brought a step after all, and who journals it adds what it cost."""
+    _add_cost(run.pk, usage, times=-1)
+
+
+def _add_cost(pk: int, usage: Usage, *, times: int) -> None:
+    Run.objects.filter(pk=pk).update(
+        cost_nanousd=F("cost_nanousd") + times * usage.cost_nanousd,
+        input_tokens=F("input_tokens") + times * usage.input_tokens,
+        output_tokens=F("output_tokens") + times * usage.output_tokens,
+    )
 
 
 def announce(run: Run) -> None:

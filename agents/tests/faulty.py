@@ -61,7 +61,7 @@ async def _gather(run: Run, numbers: range, seed: object, db: DatabaseThread) ->
         async with gate:
             while True:
                 heard = HangingUp() if hangs_up else Heard()
-                task = asyncio.ensure_future(complete(call, db=db, on_text=heard, store=partial(_add_cost, run)))
+                task = asyncio.ensure_future(complete(call, db=db, on_text=heard, store=partial(add_cost, run)))
                 await asyncio.wait({task})
                 if not isinstance(_failure(task), ProviderSuspended) or await db.run(_lift, call):
                     break
@@ -81,7 +81,7 @@ def _lift(call: ModelCall) -> bool:
     return Hold.objects.filter(reference__startswith=f"{call.reference_prefix}/").exists()
 
 
-def _add_cost(run: Run, completion: Completion, usage: Usage) -> None:
+def add_cost(run: Run, completion: Completion, usage: Usage) -> None:
     """Add to the run what its answer cost, as the journal does."""
     Run.objects.filter(pk=run.pk).update(cost_nanousd=F("cost_nanousd") + usage.cost_nanousd)
 

@@ -1,18 +1,24 @@
 """A commit whose answer got lost, whether it arrived or not, is carried out once more, and counts once."""
 
+import time
 from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils import timezone
 
 from agents.models import Charge, Condensation, Run
 from agents.services import runs
-from agents.tests.calls import make_card, make_run
+from agents.tests import faulty
+from agents.tests.calls import ask, call_of, make_card, make_run
 from agents.tests.workbench import JOT_AND_SUBMIT, book, call, finished, hosted, rehearsed, start, until
-from budgets.models import Usage
+from budgets.models import Hold, Usage
 from budgets.services import ledger
 from budgets.services.bill import presumed
+from budgets.services.sweep import sweep
 from budgets.tests.factories import make_hold
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -88,4 +94,32 @@ def test_what_an_attempt_cost_that_brought_no_step(acme):
         runs.add_cost(ledger.capture(hold, presumed(hold)))
 
     assert costs(book(run).run) == (hold.amount_nanousd, hold.amount_nanousd)
+    assert Charge.objects.get().run == run
+
+
+def test_the_sweeper_is_faster_and_the_answer_comes_all_the_same(fake, acme):
+    """The worker slept for longer than the lease of its hold, and for a day more."""
+
+    def swept_meanwhile(answer):
+        answer.open()
+        answer.text("Hello")
+        answer.charge()
+        try:
+            while not Hold.objects.exclude(generation_id=None).exists():
+                time.sleep(0.01)
+            later = timezone.now() + timedelta(hours=1)
+            assert sweep(lambda _: None, charged=runs.add_cost, horizon_s=0, now=later).presumed == 1
+        finally:
+            connection.close()
+        answer.finish("stop")
+        answer.usage()
+        answer.done()
+
+    fake.usual = swept_meanwhile
+    run = make_run(make_card(acme))
+
+    assert ask(call_of(run), store=partial(faulty.add_cost, run)).text == "Hello"
+
+    said, charged = costs(book(run).run)
+    assert said == charged > 0
     assert Charge.objects.get().run == run
