@@ -60,8 +60,16 @@ class ProjectPlace:
             if self._closed:
                 raise Interrupted
             if self._sandbox is None:
-                self._sandbox = self.open()
+                self._sandbox = self._opened()
             return self._sandbox
+
+    def _opened(self) -> Sandbox:
+        try:
+            return self.open()
+        except Exception as problem:
+            if self._closed:
+                raise Interrupted from problem
+            raise
 
     def open(self) -> Sandbox:
         """Return the sandbox on a tree fit for the run."""
@@ -74,9 +82,12 @@ class ProjectPlace:
         return False
 
     def close(self) -> None:
-        """Wait for a tool that is just opening it: what it would open after us nobody would ever close."""
+        """Break off whoever is just opening it, and wait for them: what they open after us nobody would ever close."""
+        self._closed = True
+        if self._opening.locked():
+            self.workspace.break_off()
         with self._opening:
-            self._closed, self._sandbox = True, None
+            self._sandbox = None
             self.workspace.close()
 
 

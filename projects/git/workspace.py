@@ -63,19 +63,22 @@ class Workspace:
         self.branch = ""
         self.sandbox: Sandbox | None = None
         self._is_equipped = False
+        self._is_broken_off = False
         self._lock = FileLock(directory("locks") / self.name, wait_s=OPEN_WAIT_S)
 
     def open(self, sha: str, branch: str, equipment: Equipment | None = None) -> Sandbox:
         """Return the sandbox on this workspace, made from ``sha`` on ``branch`` if it is new.
 
         An old one is as it was left, uncommitted work too. Raises WorkspaceBusy while another has it open,
-        SandboxError, NotFound when the mirror has no ``sha``.
+        SandboxError (SandboxGone after ``break_off``), NotFound when the mirror has no ``sha``.
         """
         if self.sandbox is not None:
             return self.sandbox
         self._acquire()
         try:
             self._start(branch, equipment or Equipment())
+            if self._is_broken_off:
+                raise SandboxGone(f"Nobody waits for the workspace {self.key} any more.")
             if self._made.exists():
                 self._link()
             else:
@@ -161,6 +164,12 @@ class Workspace:
         self.mirror.hold(self.name, sha)
         self._git(scripts.MOVE_HEAD, sha, self.branch)
         return sha
+
+    def break_off(self) -> None:
+        """Let whoever opens it in another thread come to an end at once, with an error. Then ``close`` it."""
+        self._is_broken_off = True
+        if (sandbox := self.sandbox) is not None:
+            sandbox.close()
 
     def close(self) -> None:
         """Kill what runs, let go of the lock; the files stay. Harmless the second time."""

@@ -1,0 +1,99 @@
+"""Who stops a run does not wait until its workspace is made, and loses nothing by that. With real git and sandboxes."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connection
+
+from agents.errors import Interrupted
+from agents.workplaces import workplace_of
+from mcc.core.tests.machinery import wait_until
+from projects.git import Mirror
+from projects.models import Assignment, Task
+from projects.services import scheduling
+from projects.tests import factories
+from projects.tests.repositories import atlas, place
+
+__all__ = ["atlas", "place"]
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sandbox]
+
+DIRECTORIES, FILES = 20, 250
+
+
+def coding(atlas):
+    """Return a run that codes on a copy of ``atlas``."""
+    project = factories.project(repository=str(atlas.path), checks=[], merge_needs_approval=False)
+    issue = factories.planned(project)
+    Task.objects.update(base_sha=atlas.head())
+    scheduling.advance(issue.pk)
+    Mirror(project.pk).fetch()
+    return Assignment.objects.get().run
+
+
+def fill(atlas):
+    """Commit files that take a second to write, or several."""
+    blob = atlas.git("hash-object", "-w", "--stdin", stdin="content\n")
+    files = atlas.git("mktree", stdin="".join(f"100644 blob {blob}\tfile-{n}\n" for n in range(FILES)))
+    tree = atlas.git("mktree", stdin="".join(f"040000 tree {files}\tdirectory-{n}\n" for n in range(DIRECTORIES)))
+    atlas.git("update-ref", "refs/heads/main", atlas.git("commit-tree", tree, "-m", "Many files"))
+
+
+def opening(room):
+    """Open the workspace of ``room`` in this thread."""
+    try:
+        return room.sandbox()
+    finally:
+        connection.close()
+
+
+def test_a_workspace_that_is_being_made_is_broken_off_and_made_anew_the_next_time(atlas):
+    fill(atlas)
+    run = coding(atlas)
+    first = workplace_of(run)
+    with ThreadPoolExecutor(1) as threads:
+        opened = threads.submit(opening, first)
+        wait_until(lambda: first.workspace.sandbox is not None or opened.done())
+        time.sleep(0.1)
+        began = time.monotonic()
+        first.close()
+        took_s = time.monotonic() - began
+        with pytest.raises(Interrupted):
+            opened.result()
+    assert took_s < 2
+
+    second = workplace_of(run)
+    try:
+        shown = second.sandbox().sh("git status --short | wc -l; git ls-files | wc -l; find . -name 'file-*' | wc -l")
+        assert shown.text.split() == ["0", str(DIRECTORIES * FILES), str(DIRECTORIES * FILES)]
+    finally:
+        second.close()
+
+
+def test_who_is_stopped_before_the_workspace_is_begun_begins_none(atlas):
+    run = coding(atlas)
+    first = workplace_of(run)
+    looking, stopped = threading.Event(), threading.Event()
+    base = first.base
+
+    def slow_base():
+        looking.set()
+        assert stopped.wait(10)
+        return base()
+
+    first.base = slow_base
+    with ThreadPoolExecutor(2) as threads:
+        opened = threads.submit(opening, first)
+        assert looking.wait(10)
+        closed = threads.submit(first.close)
+        time.sleep(0.1)
+        stopped.set()
+        with pytest.raises(Interrupted):
+            opened.result()
+        closed.result()
+
+    second = workplace_of(run)
+    assert second.sandbox().read_file("README.md").data == b"Atlas\n"
+    second.close()
