@@ -150,7 +150,7 @@ SQLITE_OPTIONS = {
         "PRAGMA wal_autocheckpoint=16384;"
     ),
 }
-# The role decides about connections: a web process under ASGI must not keep one per thread, a worker must keep its own.
+# A worker keeps its connections. A web process keeps those of threads that stay (`mcc.core.page_threads`), no others.
 ROLE = env.str("MCC_ROLE", default="")
 DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'mcc.sqlite3'}")}
 DATABASES["default"]["CONN_MAX_AGE"] = None if ROLE == "worker" else 0

@@ -59,7 +59,7 @@ def _close_what_is_over() -> None:
             connection.close_if_unusable_or_obsolete()
 
 
-def _keep_connections() -> None:
+def keep_connections() -> None:
     """Let the connections of this thread live as long as it does. Their settings are shared with other threads."""
     for connection in connections.all():
         connection.settings_dict = {**connection.settings_dict, "CONN_MAX_AGE": None}
@@ -88,7 +88,7 @@ class DatabaseThread:
 
     def __init__(self, name: str, *, keep_connection: bool = False) -> None:
         """``keep_connection``: it stays open, whatever ``CONN_MAX_AGE`` says for the threads of this process."""
-        start = _keep_connections if keep_connection else None
+        start = keep_connections if keep_connection else None
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"db-{name}", initializer=start)
         self._waiting: PriorityQueue[tuple[float, int, Future[Any], Callable[[], Any]]] = PriorityQueue()
         self._numbers = count()

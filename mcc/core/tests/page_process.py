@@ -1,0 +1,32 @@
+"""Pages that say what their connection is. Three at a time, two of them kept; a second's wait is too long."""
+
+import os
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "mcc.settings"
+
+import django
+from django.conf import settings
+from django.core.asgi import get_asgi_application
+from django.db import connection
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
+
+from mcc.core.page_threads import PageThreads
+
+django.setup()
+settings.ROOT_URLCONF, settings.MIDDLEWARE, settings.ALLOWED_HOSTS = __name__, [], ["127.0.0.1"]
+
+
+def backend(request: HttpRequest) -> HttpResponse:
+    """The process of PostgreSQL that answers, after ``?s=`` seconds."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(%s), pg_backend_pid()", [float(request.GET.get("s", 0))])
+        return HttpResponse(str(cursor.fetchone()[1]))
+
+
+def broken(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("broken", status=500)
+
+
+urlpatterns, handler500 = [path("", backend)], broken
+application = PageThreads(get_asgi_application(), most=3, kept=2, patience_s=1)
