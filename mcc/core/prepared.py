@@ -30,11 +30,11 @@ class Kept:
 
     def __init__(self) -> None:
         self._names: OrderedDict[str, str | None] = OrderedDict()
-        """By statement. None: it was asked for once."""
+        """By statement. None: it was asked for once. "": it cannot be kept."""
         self._numbers = count(1)
 
     def prepare(self, statements: Iterable[str]) -> Iterator[str]:
-        """Give what has to be sent before ``statements``, one by one. What was not sent is not kept.
+        """Give what has to be sent before ``statements``, one by one. What fails there is not tried again.
 
         Each by itself: the server remembers a statement with the whole text in which it stood.
         """
@@ -44,7 +44,7 @@ class Kept:
             if sql not in self._names:
                 self._names[sql] = None
             elif self._names[sql] is None:
-                name = f"mcc_{next(self._numbers)}"
+                self._names[sql], name = "", f"mcc_{next(self._numbers)}"
                 yield f"PREPARE {name} AS {_numbered(sql)}"
                 self._names[sql] = name
             self._names.move_to_end(sql)
@@ -56,7 +56,7 @@ class Kept:
     def text(self, sql: str, values: int) -> str:
         """Return how to ask for a statement with so many values."""
         name = self._names.get(sql)
-        if name is None:
+        if not name:
             return sql
         return f"EXECUTE {name}({', '.join(['%s'] * values)})" if values else f"EXECUTE {name}"
 

@@ -112,6 +112,17 @@ def test_only_so_many_are_kept_and_none_that_is_long():
     assert not [statement for statement in kept() if len(statement) > prepared.MOST_CHARS]
 
 
+def test_what_cannot_be_kept_is_asked_as_it_is_from_then_on():
+    if connection.vendor == "sqlite":
+        return
+    untyped = "SELECT name FROM core_stream WHERE pg_typeof(%s) IS NULL"
+    assert handwritten.rows(untyped, ["a"]) == []
+    with pytest.raises(DatabaseError, match="data type"):
+        handwritten.rows(untyped, ["a"])
+    for _ in range(2):
+        assert handwritten.rows(untyped, ["a"]) == []
+
+
 def test_a_table_that_became_another_is_asked_anew():
     if connection.vendor == "sqlite":
         return
