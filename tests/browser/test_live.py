@@ -4,11 +4,11 @@ import contextlib
 import os
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
+from tests import processes
 from tests.browser import plays
 from tests.browser.office import until
 
@@ -130,7 +130,7 @@ def test_what_is_said_while_the_line_is_cut_arrives_exactly_once(office, visit):
 def nobody_serves(office) -> Iterator[None]:
     """Kill the process that serves pages and sockets, and keep the supervisor from starting it again for a while."""
     supervisor = int((office.home / "var" / "up.lock").read_text())
-    [web] = [pid for pid in office.processes() if b"\0MCC_ROLE=web\0" in Path(f"/proc/{pid}/environ").read_bytes()]
+    [web] = [pid for pid in office.processes() if b"\0MCC_ROLE=web\0" in processes.environment(pid)]
     os.kill(supervisor, signal.SIGSTOP)
     try:
         os.kill(web, signal.SIGKILL)

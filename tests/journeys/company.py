@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests import migrated
+from tests import migrated, processes
 from tests.journeys.reader import Reader, Row
 from tests.ports import free_port
 from tests.servers import DIE_WITH_US
@@ -87,11 +87,7 @@ def descendants(pid: int) -> list[Process]:
 
 
 def children(pid: int) -> list[Process]:
-    found = []
-    for threads_children in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            found += map(Process.of, map(int, threads_children.read_text().split()))
-    return found
+    return [*map(Process.of, processes.children(pid))]
 
 
 class Company:

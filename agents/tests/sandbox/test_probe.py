@@ -13,6 +13,7 @@ from agents.sandbox import places, probe, proof, seccomp
 from agents.sandbox.bwrap import BwrapBackend
 from agents.sandbox.errors import SandboxUnavailable
 from agents.sandbox.types import SandboxSpec
+from agents.tests.sandbox.conftest import processes_with
 
 
 @pytest.mark.sandbox
@@ -193,11 +194,7 @@ def test_as_root_every_command_runs_as_the_unprivileged_uid(sandbox, settings):
     pids: list[int] = []
 
     def look(data: bytes) -> None:
-        pids.extend(
-            int(path.parent.name)
-            for path in Path("/proc").glob("[0-9]*/cmdline")
-            if b"mark-of-this-test" in path.read_bytes() and int(path.parent.name) != os.getpid()
-        )
+        pids.extend(processes_with("mark-of-this-test"))
         owners.update(Path(f"/proc/{pid}").stat().st_uid for pid in pids)
 
     owners: set[int] = set()

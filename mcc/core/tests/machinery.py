@@ -11,6 +11,8 @@ from pathlib import Path
 from django.conf import settings
 from django.db import connection
 
+from tests import processes
+
 
 def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
     deadline = time.monotonic() + seconds
@@ -22,9 +24,8 @@ def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
 def tree(pid: int) -> list[int]:
     """Return the living descendants of ``pid``."""
     found = []
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, children.read_text().split()):
-            found += [child, *tree(child)]
+    for child in processes.children(pid):
+        found += [child, *tree(child)]
     return [pid for pid in found if is_alive(pid)]
 
 

@@ -1,0 +1,21 @@
+"""Processes of the host as the kernel tells of them. Any of them may end while one looks."""
+
+from contextlib import suppress
+from pathlib import Path
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that ``pid`` has started, by whichever of its threads."""
+    found: list[int] = []
+    with suppress(OSError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError):
+                found += map(int, (thread / "children").read_text().split())
+    return found
+
+
+def environment(pid: int) -> bytes:
+    """Return what ``pid`` was started with, as ``NAME=value\\0…``; nothing when it is gone."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/environ").read_bytes()
+    return b""
