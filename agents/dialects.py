@@ -31,8 +31,5 @@ def refused_fields(status: int, body: object) -> frozenset[str]:
 
 def put(body: JSON, refused: Collection[str]) -> JSON:
     """Return ``body`` as a server takes it that refused these fields of it."""
-    return {RENAMED.get(name, name) if name in refused else name: body[name] for name in body if _stays(name, refused)}
-
-
-def _stays(name: str, refused: Collection[str]) -> bool:
-    return name not in refused or name in RENAMED
+    taken = {name: value for name, value in body.items() if name not in refused}
+    return taken | {other: body[name] for name, other in RENAMED.items() if name in refused}

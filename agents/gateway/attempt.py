@@ -3,10 +3,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, transaction
 
@@ -24,11 +23,10 @@ from budgets.services import ledger
 from budgets.services import pricing as price_list
 from budgets.services.bill import Bill
 from mcc.core import redaction, rows
-from mcc.core.dbthread import DatabaseThread
+from mcc.core.dbthread import DatabaseThread, to_the_end
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
 SHRINK_TRIES = 3
 AT_ONCE = 8
 """One in so many of the calls that wait is admitted at the same time. All of them at once would end at the same time,
@@ -240,8 +238,8 @@ class Attempt:
         try:
             with transaction.atomic():
                 usage = ledger.capture(hold, bill, savepoint=False)
-                is_first = rows.insert(Charge(usage=usage, run=self._call.run), ignore_conflicts=True)
-                if not (is_first or again):
+                is_new = rows.insert(Charge(usage=usage, run=self._call.run), ignore_conflicts=True)
+                if not (is_new or again):
                     runs.take_cost_back(self._call.run, usage)  # the sweeper was faster
                 if not (again and Message.objects.filter(usage=usage).exists()):
                     self._store(completion, usage)
@@ -287,18 +285,3 @@ def _hold_together(asked: Sequence[tuple[ledger.Wanted, Callable[[], object]]]) 
         with suppress(RuntimeError):  # its loop has ended meanwhile
             tell()
     return holds
-
-
-async def to_the_end(work: Awaitable[T]) -> T:
-    """Return what ``work`` gives. It finishes though we are cancelled meanwhile; then the cancellation goes on."""
-    task = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError as error:
-            cancelled = error
-    failure = task.exception()
-    if cancelled:
-        raise cancelled from failure
-    return task.result()

@@ -10,13 +10,13 @@ from django.utils import timezone
 
 from agents.errors import BreakerOpen, CallFailed, ComeBackLater, ProviderSuspended
 from agents.gateway import settlements
-from agents.gateway.attempt import Attempt, to_the_end
+from agents.gateway.attempt import Attempt
 from agents.gateway.call import Completion, ModelCall, OnAnswer, OnText, Patience, Store, unnoticed
 from agents.gateway.candidate import Candidate, accounts_of, candidates, is_prepared, remember_refused
 from agents.services import breakers, outages
 from budgets.errors import BudgetExceeded
 from budgets.models import Account
-from mcc.core.dbthread import DatabaseThread
+from mcc.core.dbthread import DatabaseThread, to_the_end
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,6 @@ from agents.record import record
 from agents.runner import ladder, news
 from agents.runner.claims import Lease
 from agents.runner.cuts import Cut
-from agents.runner.journal import spent_of
 from agents.runner.news import News
 from agents.services import runs
 from agents.texts import storable
@@ -109,7 +108,7 @@ def store(lease: Lease, run: Run, history: History, notes: Notes, cut: Cut, usag
         changes["rung"] = cut.rung
     if cut.model is not None:
         changes["model_id"] = cut.model.pk
-    lease.fence(add=spent_of(usage) if usage else None, **changes)
+    lease.fence(add=runs.spent_of(usage) if usage else None, **changes)
     condensation = Condensation.objects.create(
         conversation=conversation,
         run=run,

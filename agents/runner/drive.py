@@ -18,7 +18,6 @@ from agents import circles, condensing, context, gateway, guards
 from agents.context import Call, History
 from agents.errors import CallFailed, Interrupted, LeaseLost
 from agents.gateway import Completion, ModelCall
-from agents.gateway.attempt import to_the_end
 from agents.guards import Ending
 from agents.models import Run
 from agents.runner import condense, counting, cuts, hands, journal, ladder, reading, turns
@@ -34,7 +33,7 @@ from agents.tools import registry
 from agents.tools.registry import ToolContext, ToolResult
 from budgets.models import Usage
 from mcc.core import dbthread
-from mcc.core.dbthread import DatabaseThread
+from mcc.core.dbthread import DatabaseThread, to_the_end
 
 logger = logging.getLogger(__name__)
 

@@ -16,6 +16,7 @@ from agents.models import Artifact, Message, Outcome, Purpose, Run, Rung
 from agents.runner import ladder, news, reading, states
 from agents.runner.claims import Lease
 from agents.runner.news import News
+from agents.services import runs
 from agents.texts import storable, storable_values, valid
 from agents.tools.registry import ToolResult
 from budgets.models import Usage
@@ -49,7 +50,7 @@ def store_answer(
 
     Runs in the transaction that charges for the answer.
     """
-    lease.fence(add={"worked_ms": worked_ms, **spent_of(usage)}, step=run.step + 1, crashes=0, rested_s=0)
+    lease.fence(add={"worked_ms": worked_ms, **runs.spent_of(usage)}, step=run.step + 1, crashes=0, rested_s=0)
     message = Message(
         conversation_id=run.conversation_id,
         run=run,
@@ -87,11 +88,6 @@ def store_answer(
     if meaning.ending:
         states.finish(lease, meaning.ending)
     return Stored(message, meaning.ending)
-
-
-def spent_of(usage: Usage) -> dict[str, int]:
-    """Return what a usage adds to its run."""
-    return {name: getattr(usage, name) for name in ("cost_nanousd", "input_tokens", "output_tokens")}
 
 
 def _meaning(run: Run, history: History, completion: Completion) -> Answered:

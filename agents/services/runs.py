@@ -191,12 +191,13 @@ def take_cost_back(run: Run, usage: Usage) -> None:
     _add_cost(run.pk, usage, times=-1)
 
 
+def spent_of(usage: Usage) -> dict[str, int]:
+    """Return what a usage adds to its run."""
+    return {name: getattr(usage, name) for name in ("cost_nanousd", "input_tokens", "output_tokens")}
+
+
 def _add_cost(pk: int, usage: Usage, *, times: int) -> None:
-    Run.objects.filter(pk=pk).update(
-        cost_nanousd=F("cost_nanousd") + times * usage.cost_nanousd,
-        input_tokens=F("input_tokens") + times * usage.input_tokens,
-        output_tokens=F("output_tokens") + times * usage.output_tokens,
-    )
+    Run.objects.filter(pk=pk).update(**{name: F(name) + times * spent for name, spent in spent_of(usage).items()})
 
 
 def announce(run: Run) -> None:

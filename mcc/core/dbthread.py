@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
 from functools import partial
@@ -97,7 +97,7 @@ class DatabaseThread:
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return ``function(...)``, run on the thread with ``patiently``.
 
-        Cancelling the caller does not stop a function that has begun: shield a commit whose answer matters.
+        Cancelling the caller does not stop a function that has begun: wait `to_the_end` of a commit that matters.
         """
         return await self._run(partial(function, *args, **kwargs), _beginning())
 
@@ -143,6 +143,21 @@ class DatabaseThread:
         """Finish what was begun, close the connection, end the thread. Blocks meanwhile."""
         self._executor.submit(connections.close_all)
         self._executor.shutdown(wait=True)
+
+
+async def to_the_end(work: Awaitable[T]) -> T:
+    """Return what ``work`` gives. It finishes though we are cancelled meanwhile; then the cancellation goes on."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    failure = task.exception()
+    if cancelled:
+        raise cancelled from failure
+    return task.result()
 
 
 class _Gathering(Generic[A, T]):
