@@ -270,8 +270,8 @@ def test_leases_are_kept_while_the_handler_is_at_work(monkeypatch):
         wait_until(lambda: calls)
         time.sleep(1.2)
         assert Errand.objects.get(pk=errand.pk).lease_epoch == 1
-
-    assert calls == [("patient", 1)]
+        # Asked before they stop: who stops first puts the errand down, and the other may still take it up.
+        assert calls == [("patient", 1)]
 
 
 def test_the_dead_of_this_machine_are_relieved_at_once_and_the_living_left_alone():
