@@ -1,4 +1,4 @@
-"""Pages that say what their connection is. Three at a time, two of them kept; a second's wait is too long."""
+"""Pages that say what their connection is. Three at a time, two of them kept; three seconds' wait is too long."""
 
 import os
 
@@ -14,13 +14,14 @@ from django.urls import path
 from mcc.core.page_threads import PageThreads
 
 django.setup()
+LOCK = 1
 settings.ROOT_URLCONF, settings.MIDDLEWARE, settings.ALLOWED_HOSTS = __name__, [], ["127.0.0.1"]
 
 
 def backend(request: HttpRequest) -> HttpResponse:
-    """The process of PostgreSQL that answers, after ``?s=`` seconds."""
+    """The process of PostgreSQL that answers, once nobody holds up all pages: ``LOCK`` is theirs to share."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_sleep(%s), pg_backend_pid()", [float(request.GET.get("s", 0))])
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s), pg_backend_pid()", [LOCK])
         return HttpResponse(str(cursor.fetchone()[1]))
 
 
@@ -29,4 +30,4 @@ def broken(request: HttpRequest) -> HttpResponse:
 
 
 urlpatterns, handler500 = [path("", backend)], broken
-application = PageThreads(get_asgi_application(), most=3, kept=2, patience_s=1)
+application = PageThreads(get_asgi_application(), most=3, kept=2, patience_s=3)

@@ -200,6 +200,12 @@ Provider.objects.bulk_create(
     Provider(name=f"p{{n}}", kind="openrouter", api_key={PLAIN!r}) for n in range(3_000)
 )
 """
+STUCK = """
+CREATE TRIGGER stuck BEFORE UPDATE ON agents_provider WHEN old.name = 'p1500' BEGIN
+SELECT count(*) FROM (WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 1e12) SELECT n FROM c);
+END
+"""
+"""The rotation gets no further than that row, however late its killer comes."""
 READ = """
 from agents.models import Provider
 print(len({row.api_key.reveal() for row in Provider.objects.all()}), Provider.objects.count())
@@ -211,15 +217,23 @@ def test_a_rotation_that_is_killed_goes_on_where_it_was(tmp_path):
     assert migrated.sqlite_at(tmp_path / "mcc.sqlite3")
     assert told(manage(tmp_path, "shell", "-v", "0", "-c", FILL, MCC_ENCRYPTION_KEYS=OLD)) == (0, "")
 
+    command(tmp_path / "mcc.sqlite3", STUCK)
     killed = manage(tmp_path, "rotate_encryption_key", MCC_ENCRYPTION_KEYS=f"{NEW},{OLD}")
     wait_for_some_rows(tmp_path / "mcc.sqlite3")
     killed.send_signal(signal.SIGKILL)
     told(killed)
+    command(tmp_path / "mcc.sqlite3", "DROP TRIGGER stuck")
     code, text = told(manage(tmp_path, "rotate_encryption_key", MCC_ENCRYPTION_KEYS=f"{NEW},{OLD}"))
 
     changed = int(text.partition("; ")[2].split()[0])
     assert (code, text.startswith("3000 secrets are stored"), 0 < changed < 3_000) == (0, True, True)
     assert told(manage(tmp_path, "shell", "-v", "0", "-c", READ, MCC_ENCRYPTION_KEYS=NEW)) == (0, "1 3000\n")
+
+
+def command(path, statement):
+    database = sqlite3.connect(path)
+    database.execute(statement)
+    database.close()
 
 
 def wait_for_some_rows(path):
