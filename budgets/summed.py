@@ -149,8 +149,10 @@ def dearest(asked: Asked, most: int | None) -> tuple[list[tuple[int, list[int]]]
     whole, theirs = _parts(asked) if asked.is_all else ("SELECT * FROM each_one", [])
     limit = "" if most is None else f" LIMIT {most:d}"
     found = handwritten.rows(
-        f"WITH each_one AS ({each}) SELECT 0 AS account, {ADDED_UP} FROM ({whole}) parts UNION ALL SELECT * FROM "
-        f"(SELECT account, {ADDED_UP} FROM each_one GROUP BY account ORDER BY 2 DESC, 1{limit}) top",
+        f"WITH each_one AS ({each}) "
+        f"SELECT * FROM (SELECT 0 AS account, {ADDED_UP} FROM ({whole}) parts UNION ALL SELECT * FROM "
+        f"(SELECT account, {ADDED_UP} FROM each_one GROUP BY account ORDER BY 2 DESC, 1{limit}) top) found "
+        "ORDER BY account > 0, 2 DESC, 1",
         [*values, *theirs],
     )
     (_, *everything), *rows = [[int(value or 0) for value in row] for row in found]

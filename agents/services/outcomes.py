@@ -18,7 +18,7 @@ from budgets import periods
 from budgets.audit import Difference, unlike
 from budgets.models import Posting, Unfolded
 from budgets.services import sheets
-from budgets.services.sheets import Sheet, Sums
+from budgets.services.sheets import Sums, SumTable
 from budgets.summed import MEASURES
 
 RUN: Final = "usage__charge__run"
@@ -34,8 +34,8 @@ class Outcomes:
     """Both kinds of sums, of which each posting is in one."""
 
     def __init__(self) -> None:
-        self._over = Sheet(OutcomeSpend, *sheets.TOLD, "outcome")
-        self._going_on = Sheet(RunSpend, *sheets.TOLD, "run_id")
+        self._over = SumTable(OutcomeSpend, *sheets.TOLD, "outcome")
+        self._going_on = SumTable(RunSpend, *sheets.TOLD, "run_id")
 
     def clear(self) -> None:
         self._over.clear()

@@ -40,7 +40,7 @@ def added_up(postings: QuerySet[Posting], zone: str, told: Mapping[str, str | Co
     return {row[:size]: dict(zip(MEASURES, row[size:], strict=True)) for row in found}
 
 
-class Sheet:
+class SumTable:
     """The sums of one model, whose rows have an account, a day and columns for what is ``told``."""
 
     def __init__(self, rows: type[DaySum], *told: str) -> None:
@@ -70,7 +70,7 @@ def increase(row: models.Model, added: Mapping[str, int]) -> None:
         setattr(row, name, getattr(row, name) + value)
 
 
-class Days(Sheet):
+class Days(SumTable):
     """The sums that pages read."""
 
     def __init__(self) -> None:
