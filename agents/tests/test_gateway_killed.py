@@ -25,7 +25,7 @@ from budgets.models import Bucket, Hold, Usage
 from budgets.services import accounts, locks
 from tests.provider import modes
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(400)]
 
 SLICE_S = 0.001
 TRIES = 12

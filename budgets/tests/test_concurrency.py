@@ -26,7 +26,7 @@ from budgets.tests.hammer import (
 
 COST = 10
 SOAK = os.environ.get("MCC_TEST_SOAK") == "1"
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(1_800 if SOAK else 180)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(1_800 if SOAK else 400)]
 PROCESSES = 100 if SOAK else 10
 """The hundred callers are as many processes, or ten of ten threads each."""
 

@@ -121,7 +121,7 @@ def _grouped(lines: Iterable[dict], by: list[str]) -> Counter:
 
 
 @pytest.mark.django_db
-@pytest.mark.timeout(7_200 if SOAK else 240)
+@pytest.mark.timeout(7_200 if SOAK else 400)
 def test_the_invariants_survive_random_lives(record_property) -> None:
     run_state_machine_as_test(
         Ledger,

@@ -288,7 +288,7 @@ asyncio.run(ErrandRunner().main())
 """
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_what_a_killed_worker_leaves_is_worked_on_by_another(transactional_db, github, tmp_path):
     line = Line(github)
     Errand.objects.all().delete()

@@ -89,7 +89,7 @@ def web(transactional_db, tmp_path):
         process.wait(20)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_what_is_signed_is_kept_once_and_nothing_else(web):
     connection, secret, _ = hook()
     pk = connection.pk

@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.sandbox,
     pytest.mark.postgres,
     pytest.mark.redis,
-    pytest.mark.timeout(200),
+    pytest.mark.timeout(400),
 ]
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.journeys import auditor
 from tests.journeys.company import Company, descendants, wait_until
 
-pytestmark = [pytest.mark.journey, pytest.mark.sandbox, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.journey, pytest.mark.sandbox, pytest.mark.timeout(400)]
 
 TWO_AT_WORK = """
     select count(*) = 2 from agents_run r where status = 'running' and purpose = 'implement'

@@ -7,7 +7,7 @@ import pytest
 from projects.git import Workspace
 from projects.git.errors import WorkRefused, WorkspaceBroken
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(400)]
 
 EVIL = """
 [ "$(pwd)" = /workspace ] && [ -f .git/HEAD ] || exit 9
