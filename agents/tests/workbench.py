@@ -25,7 +25,8 @@ from agents.tools.registry import ToolContext, ToolResult, tool
 from budgets.models import Account, Price
 from mcc.core.errors import DomainError
 
-QUICK = Clock(lease_s=3, beat_s=0.5, fence_s=2, poll_s=0.05, drain_s=2)
+QUICK = Clock(beat_s=0.5, poll_s=0.05, drain_s=2)
+"""Hears of everything sooner. Leases and fence are those of the product: a machine may stand still for seconds."""
 _numbers = count(1)
 
 TRACES: list[tuple[str, str]] = []
