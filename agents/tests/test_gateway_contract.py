@@ -182,20 +182,21 @@ def test_402_says_whose_limit_it_is(fake, acme):
 
 
 def test_403_for_a_budget_tells_how_far_it_is_used_and_when_it_resets(fake, acme):
+    tomorrow = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
     metadata = {
         "limit_source": "openrouter_workspace_budget",
         "scope": "workspace",
         "limit_usd": 50,
         "spend_usd": 50.25,
-        "resets_at": "2026-12-01T00:00:00Z",
+        "resets_at": tomorrow.isoformat(),
     }
     fake.plan.append(faults.refusing(403, metadata=metadata))
 
     failure = failure_of(call_of(make_run(make_card(acme))))
 
     acme.refresh_from_db()
-    assert (acme.suspended_for, acme.resets_at) == ("budget", datetime(2026, 12, 1, tzinfo=UTC))
-    assert "(of the workspace, $50.25 of $50.00, until 01 Dec 2026, 00:00 UTC)" in failure.detail
+    assert (acme.suspended_for, acme.resets_at) == ("budget", tomorrow)
+    assert f"(of the workspace, $50.25 of $50.00, until {tomorrow:%d %b %Y, %H:%M} UTC)" in failure.detail
 
 
 def test_403_because_of_what_was_said_concerns_only_this_call(fake, acme):

@@ -11,7 +11,7 @@ from agents.errors import Interrupted
 from agents.models import Run
 from agents.runner.places import Place
 from agents.services import runs
-from agents.tests.workbench import JOT_AND_SUBMIT, book, call, finished, hosted, overheard, rehearsed, start, status
+from agents.tests.workbench import JOT_AND_SUBMIT, book, call, finished, hosted, rehearsed, start, status
 from agents.tests.workbench import until as soon
 from agents.workplaces import register
 from budgets.services import accounts
@@ -69,17 +69,16 @@ async def test_a_place_is_closed_though_its_run_is_cancelled_while_all_threads_a
 
 @pytest.mark.django_db(transaction=True)
 def test_a_workplace_is_opened_while_the_model_gives_its_first_answer(room, settings):
-    settings.MCC_REHEARSAL_LATENCY_S = 1
-    with rehearsed(call("view", path="a.txt"), call("submit_jot")) as order, overheard() as requests:
+    settings.MCC_REHEARSAL_LATENCY_S = 5
+    with rehearsed(call("view", path="a.txt"), call("submit_jot")) as order:
         run = start(order, workplace="room:1")
         room.closed.clear()
         with hosted():
             assert room.opened.wait(10)
-            opened = time.monotonic()
+            assert answers(run) == 0
+            settings.MCC_REHEARSAL_LATENCY_S = 0  # from the next answer on
             soon(lambda: finished(run))
 
-    asked = [at for at, _ in requests]
-    assert opened < asked[0] + 0.8, "the model had not answered"
     assert "There is nothing in it." in book(run).results[0].content, "what went wrong is said to who needs it"
     assert room.closed.is_set()
 
@@ -98,17 +97,19 @@ def test_a_stop_while_a_workplace_is_being_opened_closes_it_before_the_run_is_fr
     settings.MCC_REHEARSAL_LATENCY_S = 5
     room.may_open.clear()
     with rehearsed(*JOT_AND_SUBMIT) as order:
+        began = time.monotonic()
         run = start(order, workplace="room:1")
         room.closed.clear()
         with hosted():
             assert room.opened.wait(10)
             runs.cancel(run, reason="enough")
-            time.sleep(1)
+            before_s = time.monotonic() - began
+            time.sleep(3)
             assert (room.closed.is_set(), status(run)) == (False, "running"), "it would be open for ever"
             room.may_open.set()
             soon(lambda: finished(run))
     assert (room.is_open, room.closed.is_set()) == (True, True)
-    assert run_time_ms(run) < 450, "to wait for what is being opened is no work"
+    assert run_time_ms(run) < 1_000 * before_s + 2_500, "to wait for what is being opened is no work"
 
 
 @pytest.mark.django_db(transaction=True)

@@ -155,6 +155,23 @@ def overheard() -> Iterator[list[tuple[float, dict]]]:
         yield heard
 
 
+@contextmanager
+def held_back(nth: int = 1) -> Iterator[threading.Event]:
+    """Let the rehearsal model begin its answer to request ``nth`` only when the event is set."""
+    let_go, requests = threading.Event(), count(1)
+    answer = RehearsalTransport.handle_async_request
+
+    async def wait(self: RehearsalTransport, request: httpx2.Request) -> httpx2.Response:
+        if next(requests) == nth:
+            while not let_go.is_set():
+                await asyncio.sleep(0.01)
+        return await answer(self, request)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RehearsalTransport, "handle_async_request", wait)
+        yield let_go
+
+
 def start(order: str, agent: Agent | None = None, **options: object) -> Run:
     options.setdefault("purpose", Purpose.IMPLEMENT)
     return runs.start(agent or make_agent(), title="A test", order=order, **options)

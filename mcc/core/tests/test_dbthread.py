@@ -59,10 +59,12 @@ def test_only_a_part_of_those_who_wait_goes_at_once_and_nobody_is_forgotten():
 
 def test_what_began_first_is_ended_first():
     done = []
+    loops = []
 
     def take(words):
         done.append(words)
-        time.sleep(0.02)
+        # Not this thread's sleep but the loop's: it sees to whoever was served before.
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0.02), loops[0]).result()
 
     async def step(db, name):
         """Answer, result, next question: each asked for when the one before is done."""
@@ -72,6 +74,7 @@ def test_what_began_first_is_ended_first():
         await db.run_together(lambda asked: [take(f"{one} leaves") for one in asked], name)
 
     async def scenario(db):
+        loops.append(asyncio.get_running_loop())
         free = threading.Event()
         busy = asyncio.create_task(db.run(free.wait))
         steps = []
