@@ -95,7 +95,7 @@ def test_the_name_of_the_generation_is_in_the_book_before_the_first_chunk(fake, 
 
     def slow_to_begin(answer):
         answer.open()
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 4
         while not seen and time.monotonic() < deadline:
             seen.extend(Hold.objects.filter(generation_id=answer.id).values_list("state", flat=True))
             time.sleep(0.01)
@@ -243,18 +243,16 @@ def test_what_was_tried_before_is_told(fake, run):
 
 def test_a_wait_is_honoured_however_it_is_told(fake, acme):
     card = make_card(acme)
-    reset_ms = round(1_000 * (datetime.now(UTC) + timedelta(seconds=4)).timestamp())
-    for headers, error, least_s in (
-        ({"Retry-After": "0.4"}, {}, 0.4),
-        ({}, {"availability": {"retry_after": 0.4}}, 0.4),
-        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(reset_ms)}, {}, 0.1),
-    ):
+    for headers, error in (({"Retry-After": "0.4"}, {}), ({}, {"availability": {"retry_after": 0.4}})):
         fake.plan.append(faults.refusing(429, headers=headers, **error))
         run, started = make_run(card), time.monotonic()
 
         ask(call_of(run))
 
-        assert time.monotonic() - started > least_s
+        assert time.monotonic() - started > 0.4
+    reset_ms = round(1_000 * (datetime.now(UTC) + timedelta(seconds=3)).timestamp())
+    fake.plan.append(faults.refusing(429, headers={"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(reset_ms)}))
+    ask(call_of(make_run(card)))
     assert datetime.now(UTC).timestamp() >= reset_ms / 1_000
 
 

@@ -181,7 +181,7 @@ def test_a_server_that_tells_neither_cost_nor_tokens_is_charged_at_the_hold(fake
 def test_a_provider_that_falls_silent_is_lost(fake, run):
     fake.plan.append(faults.silent(10))
 
-    ask(call_of(run, patience=Patience(attempts=2, first_pause_s=0.01, silence_s=0.2)))
+    ask(call_of(run, patience=Patience(attempts=2, first_pause_s=0.01, silence_s=3)))
 
     assert states() == ["unresolved", "captured"]
 

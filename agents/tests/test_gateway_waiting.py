@@ -75,5 +75,5 @@ def test_the_wait_ends_at_its_deadline(fake, acme):
     may_pass, took_s = on_a_loop(asking)
 
     assert may_pass
-    assert QUICK.money_s <= took_s < QUICK.money_s + 2
+    assert QUICK.money_s <= took_s < QUICK.money_s + 10
     assert fake.requests == []

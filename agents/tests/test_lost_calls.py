@@ -1,6 +1,7 @@
 """Lost calls that an administrator decides: on the page, over REST, and while their worker is still there."""
 
 import re
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -164,7 +165,15 @@ def test_the_api_does_the_same_and_nobody_else_may(run, client, admin_user) -> N
 
 @pytest.mark.django_db(transaction=True)
 def test_an_answer_that_comes_after_the_money_was_given_back_is_charged_and_journaled(run, fake, admin_user) -> None:
-    fake.plan.append(modes.slow_headers(2))
+    decided = threading.Event()
+
+    def late(answer):
+        answer.charge()
+        while not decided.is_set():
+            answer.wait(0.01)
+        modes.plain(answer)
+
+    fake.plan.append(late)
 
     def work():
         try:
@@ -179,6 +188,7 @@ def test_an_answer_that_comes_after_the_money_was_given_back_is_charged_and_jour
         Hold.objects.update(created_at=timezone.now() - timedelta(hours=2), state="unresolved")
         lost_calls.decide(hold, HoldDecision.Verdict.NOTHING_SENT, reason="it seemed so", user=admin_user)
         assert not answering.done()
+        decided.set()
         answering.result()
 
     usage = Usage.objects.get()

@@ -129,7 +129,7 @@ def test_who_reads_nothing_does_not_keep_a_request_for_ever():
     more_than_fits_between_us = b"x" * 64 * 1024**2
 
     async def sending(url: str) -> httpx2.HTTPError:
-        files, timeout = open_files(), httpx2.Timeout(1, write=0.1, read=0.1)
+        files, timeout = open_files(), httpx2.Timeout(3, write=0.1, read=0.1)
         async with httpx2.AsyncClient(transport=AiohttpTransport(kept_open_s=4), timeout=timeout) as client:
             with pytest.raises(httpx2.ReadTimeout) as caught:
                 await client.post(url, content=more_than_fits_between_us)
@@ -153,10 +153,11 @@ def test_an_answer_with_a_long_header_is_heard():
 
 
 def test_nobody_there_means_that_nothing_was_sent(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    for url in (f"http://127.0.0.1:{port}/v1", "http://no-such-host.invalid/v1", "gopher://127.0.0.1/v1"):
-        assert isinstance(failure(url), NOT_SENT), url
+    with socket.socket() as taken:  # and nobody else takes the port meanwhile
+        taken.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+        for url in (nobody, "http://no-such-host.invalid/v1", "gopher://127.0.0.1/v1"):
+            assert isinstance(failure(url), NOT_SENT), url
 
 
 def test_a_server_with_a_certificate_of_its_own_is_sent_nothing(tmp_path):
