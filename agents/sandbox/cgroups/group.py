@@ -1,5 +1,6 @@
 """The control group of one sandbox, in one hierarchy or in several: made for its first command, removed at its end."""
 
+import errno
 import itertools
 import logging
 import os
@@ -121,11 +122,28 @@ def _memory_v1(place: Path, limits: Limits) -> None:
     with_swap = place / "memory.memsw.limit_in_bytes"
     if with_swap.exists():
         with_swap.write_text("-1")
-    (place / "memory.limit_in_bytes").write_text(str(limits.memory))
+    _lower(place / "memory.limit_in_bytes", limits.memory)
     if with_swap.exists():
-        with_swap.write_text(str(limits.memory))
+        _lower(with_swap, limits.memory)
     with suppress(OSError):
         (place / "memory.swappiness").write_text("0")
+
+
+def _lower(limit: Path, size: int) -> None:
+    """Write a limit that may be less than is in use: who was killed gives it back little by little.
+
+    Raises OSError.
+    """
+    deadline = time.monotonic() + DEATH_S
+    while True:
+        try:
+            limit.write_text(str(size))
+        except OSError as error:
+            if error.errno != errno.EBUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _memory_v2(place: Path, limits: Limits) -> None:
