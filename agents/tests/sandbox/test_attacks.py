@@ -186,5 +186,5 @@ def test_a_flood_that_nobody_listens_to_is_cut_off_at_once(make_sandbox):
     result = sandbox.run(["yes"], cancel=cancel, on_output=listen)
 
     assert result.outcome is Ending.CANCELLED
-    assert time.monotonic() - before < 3
+    assert time.monotonic() - before < 7
     assert sandbox.sh("echo alive; ls /proc | grep -c '^[0-9]'").text.startswith("alive\n")

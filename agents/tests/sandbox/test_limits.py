@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -58,10 +57,13 @@ def test_a_flood_of_output_is_stopped(sandbox):
 def test_output_is_heard_while_it_comes(sandbox):
     heard = []
 
-    sandbox.sh("echo a; sleep 0.3; echo b", on_output=lambda data: heard.append((time.monotonic(), data)))
+    def listen(data: bytes) -> None:
+        heard.append(data)
+        (sandbox.spec.workspace / "heard").touch()
 
-    assert b"".join(data for _, data in heard) == b"a\nb\n"
-    assert heard[-1][0] - heard[0][0] > 0.2
+    result = sandbox.sh("echo a; until [ -e heard ]; do sleep 0.05; done; echo b", on_output=listen)
+
+    assert (result.outcome, heard) == (Ending.EXITED, [b"a\n", b"b\n"])
 
 
 def test_an_error_in_the_listener_kills_the_command(sandbox):
@@ -87,7 +89,7 @@ def test_a_command_that_takes_too_long_is_killed_with_its_children(make_sandbox)
     result = sandbox.sh("trap '' TERM INT HUP; (setsid sleep 61 &) ; nohup sleep 61 & sleep 61; echo survived")
 
     assert (result.outcome, result.exit_code, result.text) == (Ending.TIMEOUT, None, "")
-    assert result.wall_s < 1.5
+    assert result.wall_s < 5
 
 
 def test_a_program_that_closes_its_output_is_still_waited_for_and_limited(make_sandbox):
@@ -96,10 +98,10 @@ def test_a_program_that_closes_its_output_is_still_waited_for_and_limited(make_s
 
 
 def test_daemons_do_not_outlive_their_command_nor_hold_it_up(sandbox):
-    result = sandbox.sh("(setsid sh -c 'sleep 3; touch /workspace/late' > /dev/null 2>&1 &); (sleep 61 &); echo done")
+    result = sandbox.sh("(setsid sh -c 'sleep 61; touch /workspace/late' > /dev/null 2>&1 &); (sleep 61 &); echo done")
 
     assert (result.outcome, result.exit_code, result.text) == (Ending.EXITED, 0, "done\n")
-    assert result.wall_s < 2
+    assert result.wall_s < 6
 
 
 @needs_python
@@ -182,7 +184,7 @@ def test_a_fork_bomb_ends_with_its_command(make_sandbox):
     result = sandbox.sh(":(){ :|:& };: ; sleep 61")
 
     assert result.outcome in (Ending.TIMEOUT, Ending.EXITED)
-    assert result.wall_s < 3
+    assert result.wall_s < 6
     assert sandbox.sh("echo alive").text == "alive\n"
 
 
@@ -201,11 +203,12 @@ def test_a_command_uses_no_more_processors_than_it_may(backend, make_sandbox):
         assert sandbox.run(["nproc"]).text == "1\n"
 
     result = sandbox.sh(
-        "for n in 1 2 3; do timeout 1.5 sh -c 'while :; do :; done' & done; wait;"
-        " awk '{print $14 + $15 + $16 + $17}' /proc/$$/stat"
+        "cut -d ' ' -f 1 /proc/uptime; for n in 1 2 3; do timeout 1.5 sh -c 'while :; do :; done' & done; wait;"
+        " awk '{print $14 + $15 + $16 + $17}' /proc/$$/stat; cut -d ' ' -f 1 /proc/uptime"
     )
 
-    assert int(result.text) / os.sysconf("SC_CLK_TCK") < 1.2 * 1.5
+    begun_s, ticks, ended_s = map(float, result.text.split())
+    assert ticks / os.sysconf("SC_CLK_TCK") < 1.2 * (ended_s - begun_s)
 
 
 def test_temporary_directories_are_small(sandbox):

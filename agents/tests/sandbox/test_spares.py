@@ -4,6 +4,7 @@ import secrets
 import threading
 import time
 from dataclasses import replace
+from statistics import median
 
 import pytest
 
@@ -46,7 +47,7 @@ def settled(launchers):
     """What waits until so many processes are there, and gives them: three for each sandbox."""
 
     def settled(count: int) -> set[int]:
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 20
         while len(found := launchers()) != count:
             assert time.monotonic() < deadline, found
             time.sleep(0.005)
@@ -77,8 +78,9 @@ def test_it_is_as_quick_as_its_command(make):
         time.sleep(0.1)
         return one.run(["/usr/bin/true"]).wall_s
 
-    ahead, anew = sorted(took_s(sandbox) for _ in range(15))[7], sorted(took_s(plain) for _ in range(15))[7]
-    assert ahead < anew
+    # In turns: whatever else the machine does slows both down.
+    pairs = [(took_s(sandbox), took_s(plain)) for _ in range(15)]
+    assert median(ahead for ahead, _ in pairs) < median(anew for _, anew in pairs)
 
 
 def test_each_command_has_its_own_limits_variables_directory_and_input(make):
@@ -98,7 +100,7 @@ def test_a_command_that_is_killed_takes_only_its_own_sandbox(make):
     result = sandbox.sh("sleep 60", limits=replace(sandbox.spec.limits, wall_s=0.3))
 
     assert result.outcome is Ending.TIMEOUT
-    assert result.wall_s < 2
+    assert result.wall_s < 6
     assert sandbox.sh("echo again").text == "again\n"
 
 
@@ -190,12 +192,15 @@ def test_what_waits_dies_with_its_worker(make, settings):
     worker = other_process(WORKER.format(name=name), settings)
     try:
         mark = worker.stdout.readline().decode().strip()
-        assert len(processes_with(mark)) == 3
+        deadline = time.monotonic() + 20
+        while len(processes_with(mark)) != 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
     finally:
         worker.kill()
         worker.wait()
         worker.stdout.close()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while processes_with(mark):
         assert time.monotonic() < deadline
         time.sleep(0.01)
