@@ -12,10 +12,3 @@ def children(pid: int) -> list[int]:
             with suppress(OSError):
                 found += map(int, (thread / "children").read_text().split())
     return found
-
-
-def environment(pid: int) -> bytes:
-    """Return what ``pid`` was started with, as ``NAME=value\\0…``; nothing when it is gone."""
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/environ").read_bytes()
-    return b""

@@ -4,6 +4,7 @@ import pytest
 
 from projects.usage import GROUPINGS
 from tests.browser.conftest import NARROW
+from tests.browser.office import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.sandbox, pytest.mark.timeout(400)]
 
@@ -31,7 +32,7 @@ def test_a_click_anywhere_in_a_row_opens_the_message_that_it_paid_for(visit, cel
     page.wait_for_url(f"**{address}")
     message = page.locator(f"#{address.partition('#')[2]}")
     message.wait_for()
-    assert message.evaluate(IN_VIEW)
+    until(lambda: message.evaluate(IN_VIEW))
 
 
 def test_a_click_on_a_row_of_the_last_calls_opens_its_message_too(visit):

@@ -167,8 +167,8 @@ class Company:
         others = {*descendants(self.process.pid), *self.strangers()}
         for pid in self.processes():
             self._signal(pid, signal.SIGKILL)
-        self.process.wait(10)
-        wait_until(lambda: not self.processes(), 5)
+        self.process.wait(20)
+        wait_until(lambda: not self.processes(), 30)
 
         def are_gone() -> bool:
             # What a sandbox runs names no file of this company: it is gone when the first process of its namespace is.

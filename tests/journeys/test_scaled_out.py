@@ -12,6 +12,7 @@ import pytest
 
 from tests.journeys import auditor
 from tests.journeys.company import ROOT, Company, descendants, stat_of
+from tests.journeys.reader import Row
 from tests.journeys.test_stopped import TWO_AT_WORK
 from tests.servers import DIE_WITH_US, PostgresServer
 
@@ -58,6 +59,24 @@ def kill_cluster_of(worker: int) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
+def kill_under_a_run(company: Company) -> Row:
+    """Kill a cluster that drives a run; return the run. Halted first: the run may be over before the kill."""
+    while True:
+        company.wait_for("select count(*) > 0 from agents_run where lease_owner <> ''")
+        for run in company.rows("select id, lease_owner, lease_epoch from agents_run where lease_owner <> ''"):
+            worker = int(run["lease_owner"].split(":")[-2])
+            os.kill(worker, signal.SIGSTOP)
+            if company.says_yes(
+                "select count(*) from agents_run where lease_epoch = ? and id = ? and lease_owner = ?",
+                run["lease_epoch"],
+                run["id"],
+                run["lease_owner"],
+            ):
+                kill_cluster_of(worker)
+                return run
+            os.kill(worker, signal.SIGCONT)
+
+
 def parent_of(pid: int) -> int:
     return int((stat_of(pid) or [])[1])
 
@@ -72,9 +91,8 @@ def test_two_clusters_share_the_work_and_one_finishes_what_the_other_began(large
     base = auditor.git(project["repository"], "rev-parse", "main")
     company.call("POST", f"issues/{issue}/start/")
     kinds = company.see_through(issue, until=TWO_AT_WORK)
-    run, *_ = company.rows("select id, lease_owner, lease_epoch from agents_run where lease_owner <> ''")
-    kill_cluster_of(int(run["lease_owner"].split(":")[-2]))
-    company.wait_for("select lease_epoch > ? from agents_run where id = ?", run["lease_epoch"], run["id"], timeout_s=20)
+    run = kill_under_a_run(company)
+    company.wait_for("select lease_epoch > ? from agents_run where id = ?", run["lease_epoch"], run["id"], timeout_s=60)
     kinds += company.see_through(issue)
 
     assert sorted(kinds) == ["merge", "merge", "merge", "plan"]
