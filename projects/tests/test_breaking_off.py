@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from math import inf
 
 import pytest
 from django.db import connection
@@ -15,6 +16,7 @@ from projects.models import Assignment, Task
 from projects.services import scheduling
 from projects.tests import factories
 from projects.tests.repositories import atlas, place
+from tests.timing import best_s
 
 __all__ = ["atlas", "place"]
 
@@ -49,9 +51,8 @@ def opening(room):
         connection.close()
 
 
-def test_a_workspace_that_is_being_made_is_broken_off_and_made_anew_the_next_time(atlas):
-    fill(atlas)
-    run = coding(atlas)
+def broken_off_s(run) -> float:
+    """Return how long it takes to break off who is making the workspace; for ever, where that was done before."""
     first = workplace_of(run)
     with ThreadPoolExecutor(1) as threads:
         opened = threads.submit(opening, first)
@@ -60,9 +61,17 @@ def test_a_workspace_that_is_being_made_is_broken_off_and_made_anew_the_next_tim
         began = time.monotonic()
         first.close()
         took_s = time.monotonic() - began
-        with pytest.raises(Interrupted):
-            opened.result()
-    assert took_s < 2
+        if isinstance(opened.exception(), Interrupted):
+            return took_s
+    first.workspace.discard()
+    return inf
+
+
+def test_a_workspace_that_is_being_made_is_broken_off_and_made_anew_the_next_time(atlas):
+    fill(atlas)
+    run = coding(atlas)
+
+    assert best_s(lambda: broken_off_s(run), 2) < 2
 
     second = workplace_of(run)
     try:
@@ -88,7 +97,7 @@ def test_who_is_stopped_before_the_workspace_is_begun_begins_none(atlas):
         opened = threads.submit(opening, first)
         assert looking.wait(10)
         closed = threads.submit(first.close)
-        time.sleep(0.1)
+        wait_until(lambda: first._closed)
         stopped.set()
         with pytest.raises(Interrupted):
             opened.result()
