@@ -191,7 +191,7 @@ def hosted(clock: Clock = QUICK, max_runs: int = 50) -> Iterator[Runner]:
         assert not thread.is_alive()
 
 
-def until(condition: Callable[[], object], limit_s: float = 10) -> None:
+def until(condition: Callable[[], object], limit_s: float = 30) -> None:
     deadline = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
