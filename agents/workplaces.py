@@ -31,6 +31,12 @@ class Workplace(Protocol):
     def may_write(self, path: str) -> bool:
         """Say whether ``edit`` and ``create`` may touch ``path`` (relative to the workspace)."""
 
+    def break_off(self) -> None:
+        """Let who is just opening it in another thread, or drawing its map, come to an end at once, with Interrupted.
+
+        Nobody opens it any more. If it is open, it stays open for who works there.
+        """
+
     def close(self) -> None:
         """Let go of the sandbox; the workspace stays."""
 

@@ -33,6 +33,9 @@ class Desk:
     def may_write(self, path: str) -> bool:
         return True
 
+    def break_off(self) -> None:
+        """It opens in no time."""
+
     def close(self) -> None:
         if self._sandbox is not None:
             self._sandbox.close()

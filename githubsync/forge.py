@@ -8,6 +8,7 @@ known from a while ago, is asked anew when nothing is there (``services.naming``
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 from functools import cached_property
 from typing import Any
@@ -89,7 +90,7 @@ class GitHubForge:
         except ForgeError as refusal:
             raise _not_like_this("default_branch", str(refusal)) from refusal
 
-    def fetch_source(self) -> CloneSpec:
+    def fetch_source(self, stop: threading.Event | None = None) -> CloneSpec:
         if not naming.is_known(self.linked):
             access.learn_name(self.linked)
         return access.clone_spec(self.linked)

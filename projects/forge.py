@@ -7,6 +7,7 @@ the workflow's policy hangs on which: it asks a person (NotFound, Forbidden), lo
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -147,8 +148,11 @@ class Forge(Protocol):
         Raises InvalidInput with a sentence for the person and the field it belongs to.
         """
 
-    def fetch_source(self) -> CloneSpec:
-        """Return where ``Mirror`` fetches from, good for at least some minutes."""
+    def fetch_source(self, stop: threading.Event | None = None) -> CloneSpec:
+        """Return where ``Mirror`` fetches from, good for at least some minutes.
+
+        Who has to bring a whole repository first gives that up, with Unavailable, once ``stop`` is set.
+        """
 
     def head(self, branch: str) -> str:
         """Return the commit at the tip. Raises NotFound."""

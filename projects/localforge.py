@@ -7,6 +7,7 @@ the repository, and merges land there.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -62,8 +63,8 @@ class LocalForge:
             text = f"There is no branch {self.project.default_branch}; there is {known}."
             raise InvalidInput(text, fields={"default_branch": [text]})
 
-    def fetch_source(self) -> CloneSpec:
-        return CloneSpec(str(self._linked().path))
+    def fetch_source(self, stop: threading.Event | None = None) -> CloneSpec:
+        return CloneSpec(str(self._linked(stop).path))
 
     def head(self, branch: str) -> str:
         sha = self._linked().ref(HEADS + branch)
@@ -122,15 +123,15 @@ class LocalForge:
         Mirror(self.project.pk).send_to(linked, [sha], known=linked.refs(HEADS).values())
         linked.move_branch(branch, sha, old)
 
-    def _linked(self) -> Linked:
+    def _linked(self, stop: threading.Event | None = None) -> Linked:
         """Return the repository that merges land in; a copy of a URL is made at the first call. Raises ForgeErrors."""
         location = self.project.repository
         if is_path(location):
             return _linked_at(location)
         path = directory("imported") / f"{self.project.pk}.git"
-        with Mirror(self.project.pk).lock():
+        with Mirror(self.project.pk).lock(stop):
             create_bare(HostGit(path, Owner.of_mirrors()))
-            imported = Linked(path, path, None)
+            imported = Linked(path, path, None, stop)
             if not imported.refs(HEADS):
                 fetch_url(imported.git, CloneSpec(location), f"{HEADS}*:{HEADS}*")
         return imported

@@ -36,7 +36,9 @@ class ProjectPlace:
         self.task: Task | None = None
         self.workspace = Workspace(workspace_key(run), Mirror(project.pk))
         self._opening = threading.Lock()
-        self._closed = False
+        self._breaking = threading.Lock()
+        self._is_opening = False
+        self._broken_off = threading.Event()
         self._sandbox: Sandbox | None = None
 
     def pinned(self) -> str:
@@ -45,7 +47,7 @@ class ProjectPlace:
     def map(self) -> str:
         """Return what the repository tells agents about itself, and a map of it."""
         mirror, files = self.workspace.mirror, self.task.files if self.task else ()
-        mirror.fetch()
+        mirror.fetch(self._broken_off)
         told = instructions.read(mirror, self.project, files)
         interest = Interest.of(self.pinned(), files)
         drawn = repomap.draw(mirror, self.base(), repomap.room(self.run.model.context_tokens), interest)
@@ -57,23 +59,31 @@ class ProjectPlace:
 
     def sandbox(self) -> Sandbox:
         with self._opening:
-            if self._closed:
-                raise Interrupted
             if self._sandbox is None:
                 self._sandbox = self._opened()
             return self._sandbox
 
     def _opened(self) -> Sandbox:
+        with self._breaking:
+            if self._broken_off.is_set():
+                raise Interrupted
+            self._is_opening = True
         try:
-            return self.open()
+            sandbox = self.open()
         except Exception as problem:
-            if self._closed:
+            if self._broken_off.is_set():
                 raise Interrupted from problem
             raise
+        finally:
+            with self._breaking:
+                self._is_opening = False
+        if self._broken_off.is_set():
+            raise Interrupted
+        return sandbox
 
     def open(self) -> Sandbox:
         """Return the sandbox on a tree fit for the run."""
-        self.workspace.mirror.fetch()
+        self.workspace.mirror.fetch(self._broken_off)
         base = self.base()
         equipment = setups.equipment_for_reading(self.workspace.mirror, base)
         return self.workspace.open(base, READ_ONLY_BRANCH, equipment)
@@ -81,11 +91,15 @@ class ProjectPlace:
     def may_write(self, path: str) -> bool:
         return False
 
+    def break_off(self) -> None:
+        with self._breaking:
+            self._broken_off.set()
+            if self._is_opening:
+                self.workspace.break_off()
+
     def close(self) -> None:
         """Break off whoever is just opening it, and wait for them: what they open after us nobody would ever close."""
-        self._closed = True
-        if self._opening.locked():
-            self.workspace.break_off()
+        self.break_off()
         with self._opening:
             self._sandbox = None
             self.workspace.close()
@@ -119,7 +133,7 @@ class TaskPlace(ProjectPlace):
 
     def open(self) -> Sandbox:
         if self.run.purpose not in briefing.JUDGES:
-            self.workspace.mirror.fetch()
+            self.workspace.mirror.fetch(self._broken_off)
         base = self.base()
         equipment = setups.equipment(self.workspace.mirror, base)
         sandbox = self.workspace.open(base, self.task.branch or READ_ONLY_BRANCH, equipment)

@@ -12,3 +12,13 @@ def children(pid: int) -> list[int]:
             with suppress(OSError):
                 found += map(int, (thread / "children").read_text().split())
     return found
+
+
+def naming(text: str) -> list[int]:
+    """Return the processes whose command line holds ``text``."""
+    found = []
+    for directory in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if text.encode() in (directory / "cmdline").read_bytes():
+                found.append(int(directory.name))
+    return found

@@ -279,22 +279,25 @@ class Drive:
             return hands.with_tree(result, place.of(run), self._cancel)
 
         await place.opened()
-        result = await self._on_a_thread(run, carry_out)
+        result = await self._on_a_thread(run, place, carry_out)
         return Done(call, result, round(1_000 * (time.monotonic() - started)))
 
     def _open_ahead(self, run: Run, place: Place) -> None:
         """Open the place of who will work there while the model goes on with an answer that has begun."""
         if hands.will_work(run):
-            place.open_ahead(lambda: self._on_a_thread(run, lambda: hands.open_ahead(lambda: place.of(run))))
+            place.open_ahead(lambda: self._on_a_thread(run, place, lambda: hands.open_ahead(lambda: place.of(run))))
 
-    async def _on_a_thread(self, run: Run, work: Callable[[], T]) -> T:
-        """Return what ``work`` gives on a thread, when it is the turn of the run's project."""
+    async def _on_a_thread(self, run: Run, place: Place, work: Callable[[], T]) -> T:
+        """Return what ``work`` gives on a thread, when it is the turn of the run's project.
+
+        Who is cancelled waits for it: it was told, and what it still brings to an end has happened and is written down.
+        """
         async with self._threads.one(turns.project_of(run)):
             future = asyncio.get_running_loop().run_in_executor(self._tools, work)
             try:
                 return await asyncio.shield(future)
             except asyncio.CancelledError:
-                # The thread was told; what it still brings to an end has happened and is written down.
+                await place.break_off()
                 await asyncio.wait({future})
                 return future.result()
 

@@ -66,7 +66,7 @@ def with_tree(result: ToolResult, workplace: Workplace, cancel: Event | None = N
         limits = replace(workplace.sandbox().spec.limits, wall_s=TREE_WALL_S)
         seen = workplace.sandbox().sh(TREE, limits=limits, cancel=cancel)
         tree = seen.text[:16] if seen.ok else ""
-    except (DomainError, ProviderError, NotReady):
+    except (DomainError, ProviderError, NotReady, Interrupted):
         tree = ""
     return replace(result, detail={**result.detail, "tree": tree})
 

@@ -32,6 +32,9 @@ class Nowhere:
     def may_write(self, path: str) -> bool:
         return False
 
+    def break_off(self) -> None:
+        """Nobody opens it."""
+
     def close(self) -> None:
         """Nothing was opened."""
 
@@ -42,15 +45,15 @@ class Place:
     def __init__(self, threads: Executor) -> None:
         self._threads = threads
         self._workplace: Workplace | None = None
-        self._closed = False
+        self._is_broken_off = False
         self._lock = threading.Lock()
         self._opening: asyncio.Future[object] | None = None
 
     def of(self, run: Run) -> Workplace:
         with self._lock:
-            if self._closed:
-                raise Interrupted
             if self._workplace is None:
+                if self._is_broken_off:
+                    raise Interrupted
                 self._workplace = workplace_of(run) if run.workplace else Nowhere()
             return self._workplace
 
@@ -58,6 +61,18 @@ class Place:
         """Let what ``opening`` gives, which asks ``of`` for it, go on beside the run. Only the first one counts."""
         if self._opening is None:
             self._opening = asyncio.ensure_future(opening())
+
+    async def break_off(self) -> None:
+        """Have who is just opening it come to an end. What is open stays open: who works there ends by themselves."""
+        with self._lock:
+            self._is_broken_off = True
+            workplace = self._workplace
+        if workplace is not None:
+            # Not in a thread for tools: they may all wait for what is to be broken off.
+            breaking = asyncio.ensure_future(asyncio.to_thread(workplace.break_off))
+            await _over(breaking)
+            if error := breaking.exception():
+                logger.error("a workplace could not be broken off", exc_info=error)
 
     async def opened(self) -> None:
         """Return when nobody is opening it ahead any more. How that ended is seen by who needs it next."""
@@ -73,7 +88,7 @@ class Place:
             self._opening.cancel()
             await _over(self._opening)
         with self._lock:
-            self._closed = True
+            self._is_broken_off = True
             workplace, self._workplace = self._workplace, None
         if workplace is None:
             return

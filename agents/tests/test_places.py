@@ -24,6 +24,7 @@ class Room:
     def __init__(self) -> None:
         self.opened, self.may_open, self.closed = threading.Event(), threading.Event(), threading.Event()
         self.may_open.set()
+        self.hears, self.is_broken_off = True, False
         self.is_open = False
 
     def pinned(self) -> str:
@@ -35,8 +36,15 @@ class Room:
     def sandbox(self):
         self.opened.set()
         self.may_open.wait(10)
+        if self.is_broken_off:
+            raise Interrupted
         self.is_open = True
         raise DomainError("There is nothing in it.")
+
+    def break_off(self) -> None:
+        if self.hears:
+            self.is_broken_off = True
+            self.may_open.set()
 
     def close(self) -> None:
         self.closed.set()
@@ -95,6 +103,7 @@ def test_who_only_talks_opens_nothing(room):
 @pytest.mark.django_db(transaction=True)
 def test_a_stop_while_a_workplace_is_being_opened_closes_it_before_the_run_is_free(room, settings):
     settings.MCC_REHEARSAL_LATENCY_S = 5
+    room.hears = False
     room.may_open.clear()
     with rehearsed(*JOT_AND_SUBMIT) as order:
         began = time.monotonic()
@@ -110,6 +119,22 @@ def test_a_stop_while_a_workplace_is_being_opened_closes_it_before_the_run_is_fr
             soon(lambda: finished(run))
     assert (room.is_open, room.closed.is_set()) == (True, True)
     assert run_time_ms(run) < 1_000 * before_s + 2_500, "to wait for what is being opened is no work"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("purpose", ["implement", "chat"], ids=["ahead", "by a tool"])
+def test_a_stop_while_a_workplace_is_being_opened_breaks_that_off(room, purpose):
+    room.may_open.clear()
+    with rehearsed(call("view", path="a.txt"), call("submit_jot"), purpose=purpose) as order:
+        run = start(order, workplace="room:1", purpose=purpose)
+        room.closed.clear()
+        with hosted():
+            assert room.opened.wait(10)
+            began = time.monotonic()
+            runs.cancel(run, reason="enough")
+            soon(lambda: finished(run))
+            assert time.monotonic() - began < 5, "nobody lets it open for ten seconds"
+    assert (room.is_open, room.closed.is_set(), book(run).results) == (False, True, [])
 
 
 @pytest.mark.django_db(transaction=True)

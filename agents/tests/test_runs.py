@@ -39,6 +39,8 @@ class Shelf:
     def may_write(self, path: str) -> bool:
         return True
 
+    def break_off(self) -> None: ...
+
     def close(self) -> None: ...
 
 

@@ -8,11 +8,9 @@ given, the working directory is ``/``), every process has limits, and none runs 
 from __future__ import annotations
 
 import os
-import select
-import signal
 import subprocess
 import tempfile
-import time
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from typing import IO, TypedDict
 
 from agents.sandbox.places import own_directory, sandbox_uid, workspaces_root
 from projects.forge import Unavailable
+from projects.git.process import Unwanted, drain, ended, file_with, tail
 from projects.git.types import MISSION_CONTROL
 
 MIB = 1024 * 1024
@@ -154,12 +153,16 @@ class Answer:
 
 @dataclass(frozen=True)
 class HostGit:
-    """Git on one repository. ``overrides`` are ``key=value`` settings that win over the repository's config."""
+    """Git on one repository. ``overrides`` are ``key=value`` settings that win over the repository's config.
+
+    Once ``stop`` is set, what runs is ended within a second, and its caller gets GitFailed.
+    """
 
     git_dir: Path
     owner: Owner
     work_tree: Path | None = None
     overrides: tuple[str, ...] = ()
+    stop: threading.Event | None = None
 
     def run(
         self,
@@ -170,11 +173,11 @@ class HostGit:
         limits: Limits = QUICK,
     ) -> Answer:
         """Run ``git args`` and wait. Raises GitFailed when it takes too long or its exit code is not accepted."""
-        with _file_with(stdin) as source, tempfile.TemporaryFile() as errors:
+        with file_with(stdin) as source, tempfile.TemporaryFile() as errors:
             process = self._start(args, source, subprocess.PIPE, errors, env, limits)
-            with _ended(process), _on_time(args[0]):
-                output, whole = _drain(process, limits)
-            answer = Answer(process.returncode, output, _tail(errors), truncated=not whole)
+            with ended(process), _on_time(args[0]):
+                output, whole = drain(process, limits.wall_s, limits.output, self.stop)
+            answer = Answer(process.returncode, output, tail(errors), truncated=not whole)
         if whole and answer.exit_code not in accept:
             raise GitFailed(args[0], answer.exit_code, answer.error)
         return answer
@@ -185,18 +188,18 @@ class HostGit:
 
     def pipe_into(self, sink: HostGit, args: tuple[str, ...], sink_args: tuple[str, ...], stdin: bytes = b"") -> None:
         """Let ``git args`` here write to ``git sink_args`` there, each as its own owner. Raises GitFailed."""
-        with _file_with(stdin) as source, tempfile.TemporaryFile() as errors, tempfile.TemporaryFile() as other:
+        with file_with(stdin) as source, tempfile.TemporaryFile() as errors, tempfile.TemporaryFile() as other:
             writer = self._start(args, source, subprocess.PIPE, errors, None, LONG)
-            with _ended(writer), _on_time(args[0]):
+            with ended(writer), _on_time(args[0]):
                 reader = sink._start(sink_args, writer.stdout, subprocess.PIPE, other, None, LONG)
                 assert writer.stdout is not None
                 writer.stdout.close()
-                with _ended(reader):
-                    _drain(reader, LONG)
+                with ended(reader):
+                    drain(reader, LONG.wall_s, LONG.output, self.stop)
                 writer.wait(10)
             for process, name, log in ((writer, args[0], errors), (reader, sink_args[0], other)):
                 if process.returncode:
-                    raise GitFailed(name, process.returncode, _tail(log))
+                    raise GitFailed(name, process.returncode, tail(log))
 
     def _start(
         self,
@@ -229,55 +232,10 @@ def version() -> str:
 
 
 @contextmanager
-def _file_with(data: bytes) -> Iterator[IO[bytes]]:
-    """Give an anonymous file to read ``data`` from: unlike a pipe it cannot block whoever writes it."""
-    with tempfile.TemporaryFile() as file:
-        file.write(data)
-        file.seek(0)
-        yield file
-
-
-@contextmanager
-def _ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Whatever happens inside, leave no process of ours behind."""
-    try:
-        yield
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
-
-
-@contextmanager
 def _on_time(command: str) -> Iterator[None]:
     try:
         yield
     except (TimeoutError, subprocess.TimeoutExpired):
         raise GitFailed(command, None, "") from None
-
-
-def _drain(process: subprocess.Popen[bytes], limits: Limits) -> tuple[bytes, bool]:
-    """Return what ``process`` writes and whether that is all of it. Raises TimeoutError, TimeoutExpired."""
-    assert process.stdout is not None
-    deadline = time.monotonic() + limits.wall_s
-    descriptor = process.stdout.fileno()
-    waiting = select.poll()
-    waiting.register(descriptor, select.POLLIN)
-    output = bytearray()
-    while len(output) <= limits.output:
-        if not waiting.poll(max(0, deadline - time.monotonic()) * 1000):
-            raise TimeoutError
-        chunk = os.read(descriptor, 65536)
-        if not chunk:
-            process.wait(max(1, deadline - time.monotonic()))
-            return bytes(output), True
-        output += chunk
-    return bytes(output[: limits.output]), False
-
-
-def _tail(file: IO[bytes]) -> str:
-    """Return the last 4 kB that a process wrote to ``file``."""
-    file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
-    return file.read().decode("utf-8", "replace")
+    except Unwanted:
+        raise GitFailed(command, None, "nobody waits for it any more") from None

@@ -6,6 +6,7 @@ could execute, and does as little as possible. Merges are computed in the mirror
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -40,29 +41,32 @@ def path_of(location: str) -> Path:
 class Linked(Repository):
     """Somebody's repository at ``path``; ``work_tree`` is None for a bare one."""
 
-    def __init__(self, path: Path, git_dir: Path, work_tree: Path | None) -> None:
+    def __init__(self, path: Path, git_dir: Path, work_tree: Path | None, stop: threading.Event | None = None) -> None:
         self.path = path
         self.work_tree = work_tree
-        super().__init__(HostGit(git_dir, Owner.of(git_dir)))
+        super().__init__(HostGit(git_dir, Owner.of(git_dir), stop=stop))
 
     @classmethod
-    def at(cls, location: str) -> Linked:
-        """Return the repository at a path or file:// URL. Raises NotFound, Forbidden."""
+    def at(cls, location: str, stop: threading.Event | None = None) -> Linked:
+        """Return the repository at a path or file:// URL. Raises NotFound, Forbidden.
+
+        Once ``stop`` is set, git there comes to an end, with GitFailed.
+        """
         path = path_of(location)
         try:
-            return cls._find(path)
+            return cls._find(path, stop)
         except PermissionError:
             raise Forbidden(f"MCC may not read {path}.") from None
 
     @classmethod
-    def _find(cls, path: Path) -> Linked:
+    def _find(cls, path: Path, stop: threading.Event | None) -> Linked:
         inner = path / ".git"
         if inner.is_file() or inner.is_symlink():
             raise NotFound(f"{path} is an extra work tree or a submodule: give the main repository instead.")
         git_dir, work_tree = (inner, path) if inner.is_dir() else (path, None)
         if not ((git_dir / "HEAD").is_file() and (git_dir / "objects").is_dir()):
             raise NotFound(f"{path} is not a git repository.")
-        return cls(path, git_dir, work_tree)
+        return cls(path, git_dir, work_tree, stop)
 
     def current_branch(self) -> str:
         """Return the branch that HEAD names, "" when it names none. It need not have a commit."""

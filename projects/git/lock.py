@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 import time
 from pathlib import Path
 from types import TracebackType
@@ -19,17 +20,23 @@ class Busy(Unavailable):
 
 
 class FileLock:
-    """An exclusive lock on the file ``path``, for one holder at a time. Not for two threads to share."""
+    """An exclusive lock on the file ``path``, for one holder at a time. Not for two threads to share.
 
-    def __init__(self, path: Path, *, wait_s: float) -> None:
+    Who waits for it gives up when ``stop`` is set.
+    """
+
+    def __init__(self, path: Path, *, wait_s: float, stop: threading.Event | None = None) -> None:
         self.path = path
         self.wait_s = wait_s
+        self._stop = stop
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock. Raises Busy after ``wait_s``."""
+        """Take the lock. Raises Busy after ``wait_s``, and when nobody waits any more."""
         deadline = time.monotonic() + self.wait_s
         while not self._try():
+            if self._stop is not None and self._stop.is_set():
+                raise Busy(f"Nobody waits for {self.path.stem} any more.")
             if time.monotonic() >= deadline:
                 raise Busy(f"{self.path.stem} is in use for longer than {self.wait_s:g} s.")
             time.sleep(LOOK_AGAIN_S)

@@ -7,7 +7,9 @@ here would pull the objects from under it.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
 from projects.forge import CloneSpec, Conflict, NotFound, forge_of
 from projects.git.errors import WorkRefused
@@ -36,22 +38,22 @@ class Mirror(Repository):
         self.path = directory("repositories") / f"{project_id}.git"
         super().__init__(HostGit(self.path, Owner.of_mirrors()))
 
-    def lock(self) -> FileLock:
+    def lock(self, stop: threading.Event | None = None) -> FileLock:
         """Return the lock for whoever adds or removes objects; hold it as briefly as the work allows."""
-        return FileLock(directory("locks") / f"repository-{self.project_id}", wait_s=LOCK_WAIT_S)
+        return FileLock(directory("locks") / f"repository-{self.project_id}", wait_s=LOCK_WAIT_S, stop=stop)
 
-    def fetch(self) -> None:
-        """Learn what is new at the project's forge. Raises ForgeErrors."""
-        self.fetch_from(forge_of(Project.objects.get(pk=self.project_id)).fetch_source())
+    def fetch(self, stop: threading.Event | None = None) -> None:
+        """Learn what is new at the project's forge. Raises ForgeErrors, within a second once ``stop`` is set."""
+        self.fetch_from(forge_of(Project.objects.get(pk=self.project_id)).fetch_source(stop), stop)
 
-    def fetch_from(self, source: CloneSpec) -> None:
+    def fetch_from(self, source: CloneSpec, stop: threading.Event | None = None) -> None:
         """Let ``refs/remotes/origin/*`` be as the branches of ``source``. Raises ForgeErrors."""
-        with self.lock():
+        with self.lock(stop):
             create_bare(self.git)
             if is_path(source.url):
-                self._follow(Linked.at(source.url))
+                self._follow(Linked.at(source.url, stop))
             else:
-                fetch_url(self.git, source, f"+{HEADS}*:{ORIGIN}*")
+                fetch_url(replace(self.git, stop=stop), source, f"+{HEADS}*:{ORIGIN}*")
             if len(list(self.path.glob("objects/pack/*.pack"))) > PACKS_BEFORE_TIDYING:
                 self.git.run("repack", "-q", "-d", "--geometric=2", limits=LONG)
 

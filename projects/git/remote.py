@@ -100,7 +100,7 @@ def _talk(git: HostGit, source: CloneSpec, args: tuple[str, ...], limits: Limits
     """Run a command that speaks to a server. The token in ``source.env`` is in no argument list and no config."""
     allow = f"protocol.{_allowed_protocol(source.url)}.allow=always"
     try:
-        online = HostGit(git.git_dir, git.owner, overrides=(allow, *OLD_FAULTS))
+        online = replace(git, overrides=(allow, *OLD_FAULTS))
         answer = online.run(*args, env=source.env, limits=limits)
     except GitFailed as failure:
         raise _explained(failure, "write to" if args[0] == "push" else "read") from failure

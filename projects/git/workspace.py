@@ -8,6 +8,7 @@ which the mirror takes nothing but the tree.
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -63,8 +64,8 @@ class Workspace:
         self.branch = ""
         self.sandbox: Sandbox | None = None
         self._is_equipped = False
-        self._is_broken_off = False
-        self._lock = FileLock(directory("locks") / self.name, wait_s=OPEN_WAIT_S)
+        self._broken_off = threading.Event()
+        self._lock = FileLock(directory("locks") / self.name, wait_s=OPEN_WAIT_S, stop=self._broken_off)
 
     def open(self, sha: str, branch: str, equipment: Equipment | None = None) -> Sandbox:
         """Return the sandbox on this workspace, made from ``sha`` on ``branch`` if it is new.
@@ -77,7 +78,7 @@ class Workspace:
         self._acquire()
         try:
             self._start(branch, equipment or Equipment())
-            if self._is_broken_off:
+            if self._broken_off.is_set():
                 raise SandboxGone(f"Nobody waits for the workspace {self.key} any more.")
             if self._made.exists():
                 self._link()
@@ -167,7 +168,7 @@ class Workspace:
 
     def break_off(self) -> None:
         """Let whoever opens it in another thread come to an end at once, with an error. Then ``close`` it."""
-        self._is_broken_off = True
+        self._broken_off.set()
         if (sandbox := self.sandbox) is not None:
             sandbox.close()
 

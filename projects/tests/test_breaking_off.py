@@ -1,5 +1,6 @@
 """Who stops a run does not wait until its workspace is made, and loses nothing by that. With real git and sandboxes."""
 
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -9,13 +10,18 @@ import pytest
 from django.db import connection
 
 from agents.errors import Interrupted
+from agents.services import runs
+from agents.tests.workbench import finished, hosted
 from agents.workplaces import workplace_of
 from mcc.core.tests.machinery import wait_until
+from projects.forge import CloneSpec, Unavailable
 from projects.git import Mirror
-from projects.models import Assignment, Task
+from projects.git.lock import Busy
+from projects.models import Assignment, Project, Task
 from projects.services import scheduling
 from projects.tests import factories
 from projects.tests.repositories import atlas, place
+from tests import processes
 from tests.timing import best_s
 
 __all__ = ["atlas", "place"]
@@ -81,6 +87,50 @@ def test_a_workspace_that_is_being_made_is_broken_off_and_made_anew_the_next_tim
         second.close()
 
 
+@pytest.fixture
+def silence():
+    """A server that takes every call and never says a word: git waits for it a quarter of an hour."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/"
+
+
+def test_a_run_that_is_stopped_ends_though_its_workspace_waits_for_a_server(atlas, silence):
+    run = coding(atlas)
+    project = Project.objects.get()
+    Project.objects.update(repository=silence)
+    with hosted():
+        wait_until(lambda: processes.naming(silence), 30)
+        runs.cancel(run, reason="enough")
+        wait_until(lambda: finished(run), 30)
+        wait_until(lambda: not processes.naming(silence) and not is_locked(Mirror(project.pk)), 30)
+
+
+def test_who_waits_for_a_fetch_that_another_waits_for_is_let_go(place, silence):
+    project = factories.project()
+    mirror, stop = Mirror(project.pk), threading.Event()
+    with ThreadPoolExecutor(2) as threads:
+        asking = threads.submit(mirror.fetch_from, CloneSpec(silence), stop)
+        wait_until(lambda: processes.naming(silence), 30)
+        waiting = threads.submit(Mirror(project.pk).fetch_from, CloneSpec(silence), stop)
+        stop.set()
+        for broken_off in (asking, waiting):
+            with pytest.raises(Unavailable, match=r"[Nn]obody waits for"):
+                broken_off.result(30)
+    assert not is_locked(mirror)
+
+
+def is_locked(mirror):
+    """Whether somebody is at the objects of ``mirror``."""
+    lock = mirror.lock()
+    lock.wait_s = 0
+    try:
+        lock.acquire()
+    except Busy:
+        return True
+    lock.release()
+    return False
+
+
 def test_who_is_stopped_before_the_workspace_is_begun_begins_none(atlas):
     run = coding(atlas)
     first = workplace_of(run)
@@ -97,7 +147,7 @@ def test_who_is_stopped_before_the_workspace_is_begun_begins_none(atlas):
         opened = threads.submit(opening, first)
         assert looking.wait(10)
         closed = threads.submit(first.close)
-        wait_until(lambda: first._closed)
+        wait_until(first._broken_off.is_set)
         stopped.set()
         with pytest.raises(Interrupted):
             opened.result()

@@ -81,6 +81,9 @@ class Bench:
     def may_write(self, path: str) -> bool:
         return True
 
+    def break_off(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 
