@@ -1,13 +1,9 @@
 """A provider that says when to come back: runs wait until then without a worker, and the clock wakes them."""
 
 import json
-import os
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from agents import roster
@@ -19,6 +15,7 @@ from agents.services import outages, runs, suspensions
 from agents.tests import workbench
 from agents.tests.calls import QUICK, ask, call_of, make_card, make_run
 from agents.tests.calls import states as holds
+from agents.tests.host import host
 from agents.tests.workbench import book, finished, hosted, status, until
 from budgets.models import Bucket
 from budgets.services import accounts
@@ -129,22 +126,13 @@ def test_what_was_done_before_is_kept_and_nothing_is_done_twice(fake, acme):
 
 
 def test_a_restart_of_everything_meanwhile_loses_nothing(fake, acme):
-    def spawn():
-        argv = [sys.executable, "-m", "agents.tests.host", str(connection.settings_dict["NAME"]), "0", str(os.getpid())]
-        settings = {"DJANGO_SETTINGS_MODULE": "mcc.settings", "MCC_LOG_LEVEL": "ERROR"}
-        return subprocess.Popen(argv, env={**os.environ, **settings})
-
     fake.plan.extend([calling("jot", text="one"), later(HOUR), calling("submit_jot")])
     run = workbench.start("work", workbench.make_agent(card=make_card(acme)))
-    host = spawn()
-    until(lambda: rests(run), 30)
-    host.kill()
-    host.wait()
+    with host(latency_s=0):
+        until(lambda: rests(run), 60)
     let_time_pass()
-    host = spawn()
-    until(lambda: finished(run), 30)
-    host.terminate()
-    host.wait(15)
+    with host(latency_s=0):
+        until(lambda: finished(run), 60)
 
     assert book(run).run.outcome == "submitted"
     assert len(fake.requests) == 3

