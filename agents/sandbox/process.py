@@ -5,9 +5,11 @@ import logging
 import os
 import select
 import selectors
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Event
 from typing import Final, Self
@@ -74,11 +76,20 @@ class Launched:
         if self.process.stdin is not None:
             self.process.stdin.close()
 
+    def kill(self) -> None:
+        """Kill the launcher and, by their group, what it has begun to make, which would wait for it for ever.
+
+        What is made dies with the launcher, but only from when it was told to go on.
+        """
+        if self.process.returncode is None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+
     def end(self) -> None:
         """Kill what is left, wait for its end, close everything. Harmless the second time."""
         self.close_input()
         if self.process.returncode is None:
-            self.process.kill()
+            self.kill()
             try:
                 self.process.wait(timeout=DEATH_S)
             except subprocess.TimeoutExpired:
@@ -130,7 +141,7 @@ class ProcessPump(Pump):
 
     def _kill(self) -> None:
         if self._launched is not None:
-            self._launched.process.kill()
+            self._launched.kill()
 
     def _init_pid(self) -> int | None:
         return self._reported.get("child-pid")
@@ -147,7 +158,7 @@ class ProcessPump(Pump):
         with self._lock:
             self._launched = launched
             if self._verdict is not None:
-                launched.process.kill()
+                launched.kill()
         try:
             self._register(launched, words)
             gone = self._serve(started)

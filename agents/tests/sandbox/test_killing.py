@@ -141,7 +141,7 @@ def test_a_worker_killed_with_sigkill_leaves_nothing(backend, settings, request)
     worker = other_process(WORKER.format(name=name, mark=mark), settings, **environment_of(backend, request))
     try:
         assert worker.stdout.readline() == b"up\n"
-        assert len([pid for pid in processes_with(mark) if pid != worker.pid]) >= 2
+        _until(lambda: len([pid for pid in processes_with(mark) if pid != worker.pid]) >= 2)
     finally:
         worker.kill()
         worker.wait()

@@ -70,6 +70,16 @@ def test_the_next_command_runs_in_what_was_made_ahead_and_finds_nothing_of_the_l
     assert seen.exit_code == 0
 
 
+def test_what_is_ended_while_it_is_being_made_leaves_nothing(make, settled):
+    sandbox = make()
+    making = sandbox._making(sandbox.spec.limits)
+    for wait_ms in [0, 0.5, 1, 1.5, 2, 3, 4, 6] * 10:
+        launched = sandbox._launch(making)
+        time.sleep(wait_ms / 1_000)
+        launched.end()
+    settled(0)
+
+
 def test_it_is_as_quick_as_its_command(make):
     sandbox, plain = make(), make(ahead=False)
     sandbox.run(["/usr/bin/true"])
