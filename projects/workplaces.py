@@ -6,6 +6,8 @@ transaction, in a thread for commands.
 
 import logging
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import PurePosixPath
 
 from agents import workplaces
@@ -47,7 +49,8 @@ class ProjectPlace:
     def map(self) -> str:
         """Return what the repository tells agents about itself, and a map of it."""
         mirror, files = self.workspace.mirror, self.task.files if self.task else ()
-        mirror.fetch(self._broken_off)
+        with self._unless_broken_off():
+            mirror.fetch(self._broken_off)
         told = instructions.read(mirror, self.project, files)
         interest = Interest.of(self.pinned(), files)
         drawn = repomap.draw(mirror, self.base(), repomap.room(self.run.model.context_tokens), interest)
@@ -68,18 +71,24 @@ class ProjectPlace:
             if self._broken_off.is_set():
                 raise Interrupted
             self._is_opening = True
+        with self._unless_broken_off():
+            try:
+                return self.open()
+            finally:
+                with self._breaking:
+                    self._is_opening = False
+
+    @contextmanager
+    def _unless_broken_off(self) -> Iterator[None]:
+        """Raise Interrupted at the end of the work inside, however it ended, if it was broken off meanwhile."""
         try:
-            sandbox = self.open()
+            yield
         except Exception as problem:
             if self._broken_off.is_set():
                 raise Interrupted from problem
             raise
-        finally:
-            with self._breaking:
-                self._is_opening = False
         if self._broken_off.is_set():
             raise Interrupted
-        return sandbox
 
     def open(self) -> Sandbox:
         """Return the sandbox on a tree fit for the run."""
