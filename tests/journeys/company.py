@@ -162,10 +162,12 @@ class Company:
         if self.process is None:
             return
         # Halted first: a worker that is still alive while the others die starts sandboxes that nobody listed.
-        for pid in self.processes():
+        halted = self.processes()
+        for pid in halted:
             self._signal(pid, signal.SIGSTOP)
         others = {*descendants(self.process.pid), *self.strangers()}
-        for pid in self.processes():
+        # One that was just becoming git is no process of the company's any more, and would stand still for ever.
+        for pid in {*halted, *self.processes()}:
             self._signal(pid, signal.SIGKILL)
         self.process.wait(20)
         wait_until(lambda: not self.processes(), 30)
