@@ -57,6 +57,8 @@ HARDENING = (
     "submodule.recurse=false",
     "protocol.allow=never",
     "http.followRedirects=false",
+    "http.lowSpeedLimit=1",
+    "http.lowSpeedTime=300",
     "credential.helper=",
     "safe.bareRepository=explicit",
     "pack.threads=1",
@@ -74,7 +76,9 @@ class Limits:
     output: int = 64 * MIB
 
     def prefix(self) -> list[str]:
+        """Return what to start git with. It is asked to end when the thread that started it is no more."""
         return [
+            *("setpriv", "--pdeathsig", "TERM"),
             "prlimit",
             f"--cpu={self.cpu_s}",
             f"--as={self.memory}",

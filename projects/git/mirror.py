@@ -8,8 +8,11 @@ here would pull the objects from under it.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 
 from projects.forge import CloneSpec, Conflict, NotFound, forge_of
 from projects.git.errors import WorkRefused
@@ -50,12 +53,21 @@ class Mirror(Repository):
         """Let ``refs/remotes/origin/*`` be as the branches of ``source``. Raises ForgeErrors."""
         with self.lock(stop):
             create_bare(self.git)
+            self._forget_locks()
             if is_path(source.url):
                 self._follow(Linked.at(source.url, stop))
             else:
                 fetch_url(replace(self.git, stop=stop), source, f"+{HEADS}*:{ORIGIN}*")
             if len(list(self.path.glob("objects/pack/*.pack"))) > PACKS_BEFORE_TIDYING:
                 self.git.run("repack", "-q", "-d", "--geometric=2", limits=LONG)
+
+    def _forget_locks(self) -> None:
+        """Remove locks that git left when it was killed, or when power failed: no git of ours lives that long."""
+        before = time.time() - 2 * LONG.wall_s
+        for lock in chain(self.path.glob("*.lock"), self.path.glob("refs/**/*.lock")):
+            with suppress(FileNotFoundError):
+                if lock.lstat().st_mtime < before:
+                    lock.unlink()
 
     def head(self, branch: str) -> str:
         """Return the tip of ``branch``: of a task when there is one of that name, else the forge's. Raises NotFound."""

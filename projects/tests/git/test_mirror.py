@@ -1,16 +1,21 @@
 import os
+import socket
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from mcc.core.tests.machinery import wait_until
 from projects import repomap
 from projects.forge import CloneSpec, Conflict, Forbidden, NotFound
-from projects.git.host import HostGit, Owner
+from projects.git.host import GitFailed, HostGit, Owner
 from projects.git.lock import Busy, FileLock
 from projects.git.mirror import HEADS, Mirror
 from projects.git.remote import branches_at
 from projects.git.types import Author, ChangeStatus
 from projects.tests.repositories import poison
+from tests import processes
 
 
 def test_a_fetch_follows_moved_new_and_deleted_branches(atlas, mirror) -> None:
@@ -35,6 +40,47 @@ def test_a_fetch_keeps_our_own_branches_and_follows_a_force_push(atlas, mirror) 
 
     assert mirror.head("main") == atlas.head()
     assert mirror.head("mcc/atl-1") == first
+
+
+@pytest.mark.parametrize("name", ["refs/remotes/origin/main.lock", "packed-refs.lock"])
+def test_a_lock_that_a_killed_git_left_is_forgotten_and_a_new_one_heeded(atlas, mirror, name) -> None:
+    atlas.git("branch", "gone")
+    mirror.fetch_from(CloneSpec(str(atlas.path)))
+    mirror.git.run("pack-refs", "--all", "--no-prune")
+    atlas.git("branch", "-D", "gone")
+    new = atlas.commit({"README.md": "Atlas 2\n"})
+    lock = mirror.path / name
+    lock.touch()
+    with pytest.raises(GitFailed, match=r"\.lock"):
+        mirror.fetch_from(CloneSpec(str(atlas.path)))
+
+    os.utime(lock, (0, 0))
+    mirror.fetch_from(CloneSpec(str(atlas.path)))
+
+    assert mirror.branches() == {"main": new}
+
+
+FETCHING = """
+import django, sys
+django.setup()
+from projects.forge import CloneSpec
+from projects.git.mirror import Mirror
+Mirror(1).fetch_from(CloneSpec(sys.argv[1]))
+"""
+
+
+def test_git_ends_with_the_process_that_waits_for_it(place, settings) -> None:
+    facts = {"DJANGO_SETTINGS_MODULE": "mcc.settings", "MCC_WORKSPACES_DIR": settings.MCC_WORKSPACES_DIR}
+    at_work = str(Mirror(1).path)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        with subprocess.Popen([sys.executable, "-c", FETCHING, url], env=os.environ | facts) as worker:
+            silent.settimeout(60)
+            line, _ = silent.accept()
+            assert processes.naming(at_work)
+            worker.kill()
+        with line:
+            wait_until(lambda: not processes.naming(at_work), 60)
 
 
 def test_the_branch_of_a_task_hides_a_branch_of_the_forge_with_its_name(atlas, mirror) -> None:
