@@ -1,5 +1,6 @@
 """Processes of the host as the kernel tells of them. Any of them may end while one looks."""
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,10 +16,10 @@ def children(pid: int) -> list[int]:
 
 
 def naming(text: str) -> list[int]:
-    """Return the processes whose command line holds ``text``."""
+    """Return the processes whose command line holds ``text``, without the one that asks."""
     found = []
     for directory in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if text.encode() in (directory / "cmdline").read_bytes():
+            if text.encode() in (directory / "cmdline").read_bytes() and int(directory.name) != os.getpid():
                 found.append(int(directory.name))
     return found

@@ -87,18 +87,6 @@ def reachable() -> Iterator[Path]:
         yield Path(name)
 
 
-def processes_with(mark: str) -> list[int]:
-    """Return the host's processes that carry ``mark`` in their command line, without those of the tests."""
-    found = []
-    for line in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if mark.encode() in line.read_bytes() and int(line.parent.name) != os.getpid():
-                found.append(int(line.parent.name))
-        except OSError:
-            continue
-    return found
-
-
 def environment_of(backend: SandboxBackend, request: pytest.FixtureRequest) -> dict[str, str]:
     """Return what makes another process use the same kind of sandboxes."""
     chosen = {"MCC_SANDBOX": backend.name, "MCC_SANDBOX_IMAGE": settings.MCC_SANDBOX_IMAGE}

@@ -12,7 +12,8 @@ import pytest
 from agents.sandbox import owners, places, reaping
 from agents.sandbox.errors import SandboxGone
 from agents.sandbox.types import Ending, Result
-from agents.tests.sandbox.conftest import environment_of, other_process, processes_with
+from agents.tests.sandbox.conftest import environment_of, other_process
+from tests import processes
 
 pytestmark = pytest.mark.sandbox
 
@@ -43,7 +44,7 @@ def _cancel_latency_s(sandbox) -> float:
     took_s = time.monotonic() - at
 
     assert results[0].outcome is Ending.CANCELLED
-    assert not processes_with(mark)
+    assert not processes.naming(mark)
     return took_s
 
 
@@ -141,16 +142,16 @@ def test_a_worker_killed_with_sigkill_leaves_nothing(backend, settings, request)
     worker = other_process(WORKER.format(name=name, mark=mark), settings, **environment_of(backend, request))
     try:
         assert worker.stdout.readline() == b"up\n"
-        _until(lambda: len([pid for pid in processes_with(mark) if pid != worker.pid]) >= 2)
+        _until(lambda: len([pid for pid in processes.naming(mark) if pid != worker.pid]) >= 2)
     finally:
         worker.kill()
         worker.wait()
         worker.stdout.close()
 
     if backend.name == "docker":
-        assert processes_with(mark), "a container was thought to outlive its worker"
+        assert processes.naming(mark), "a container was thought to outlive its worker"
         assert [gone.endswith(name) for gone in reaping.reap(backend)] == [True]
-    _until(lambda: not processes_with(mark))
+    _until(lambda: not processes.naming(mark))
     places.delete_workspace(name)
 
 
@@ -168,21 +169,21 @@ def test_a_sandbox_that_was_just_being_made_is_found_by_its_mark(bwrap, settings
     worker = other_process(HALF_MADE.format(mark=mark), settings)
     try:
         name = worker.stdout.readline().decode().strip()
-        _until(lambda: processes_with(mark))
+        _until(lambda: processes.naming(mark))
         assert reaping.reap(bwrap) == [], "its worker lives"
     finally:
         worker.kill()
         worker.wait()
         worker.stdout.close()
     assert owners.dead() == [name]
-    _until(lambda: len(processes_with(mark)) == 2)
-    shells = [pid for pid in processes_with(mark) if owners.MARK in _line(pid)]
+    _until(lambda: len(processes.naming(mark)) == 2)
+    shells = [pid for pid in processes.naming(mark) if owners.MARK in _line(pid)]
 
     assert reaping.reap(bwrap) == [f"process {pid}" for pid in shells]
 
     assert len(shells) == 1
     assert owners.dead() == []
-    for pid in processes_with(mark):  # in a sandbox it would have gone with the first process of its namespace
+    for pid in processes.naming(mark):  # in a sandbox it would have gone with the first process of its namespace
         os.kill(pid, signal.SIGKILL)
 
 

@@ -13,7 +13,7 @@ from agents.sandbox import places, probe, proof, seccomp
 from agents.sandbox.bwrap import BwrapBackend
 from agents.sandbox.errors import SandboxUnavailable
 from agents.sandbox.types import SandboxSpec
-from agents.tests.sandbox.conftest import processes_with
+from tests import processes
 
 
 @pytest.mark.sandbox
@@ -194,7 +194,7 @@ def test_as_root_every_command_runs_as_the_unprivileged_uid(sandbox, settings):
     pids: list[int] = []
 
     def look(data: bytes) -> None:
-        pids.extend(processes_with("mark-of-this-test"))
+        pids.extend(processes.naming("mark-of-this-test"))
         owners.update(Path(f"/proc/{pid}").stat().st_uid for pid in pids)
 
     owners: set[int] = set()

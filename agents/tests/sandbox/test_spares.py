@@ -11,7 +11,8 @@ import pytest
 from agents.sandbox import owners, places, spares
 from agents.sandbox.bwrap import BwrapSandbox
 from agents.sandbox.types import Egress, Ending, SandboxSpec
-from agents.tests.sandbox.conftest import other_process, processes_with
+from agents.tests.sandbox.conftest import other_process
+from tests import processes
 
 pytestmark = pytest.mark.sandbox
 
@@ -38,8 +39,8 @@ def make(bwrap):
 @pytest.fixture
 def launchers():
     """What gives the processes of the test's sandboxes that wait for an order, or run one."""
-    before = set(processes_with(owners.mark()))
-    return lambda: set(processes_with(owners.mark())) - before
+    before = set(processes.naming(owners.mark()))
+    return lambda: set(processes.naming(owners.mark())) - before
 
 
 @pytest.fixture
@@ -203,7 +204,7 @@ def test_what_waits_dies_with_its_worker(make, settings):
     try:
         mark = worker.stdout.readline().decode().strip()
         deadline = time.monotonic() + 20
-        while len(processes_with(mark)) != 3:
+        while len(processes.naming(mark)) != 3:
             assert time.monotonic() < deadline
             time.sleep(0.01)
     finally:
@@ -211,7 +212,7 @@ def test_what_waits_dies_with_its_worker(make, settings):
         worker.wait()
         worker.stdout.close()
     deadline = time.monotonic() + 20
-    while processes_with(mark):
+    while processes.naming(mark):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     places.delete_workspace(name)
