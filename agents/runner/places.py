@@ -69,10 +69,7 @@ class Place:
             workplace = self._workplace
         if workplace is not None:
             # Not in a thread for tools: they may all wait for what is to be broken off.
-            breaking = asyncio.ensure_future(asyncio.to_thread(workplace.break_off))
-            await _over(breaking)
-            if error := breaking.exception():
-                logger.error("a workplace could not be broken off", exc_info=error)
+            await _carried_out(asyncio.to_thread(workplace.break_off), "a workplace could not be broken off")
 
     async def opened(self) -> None:
         """Return when nobody is opening it ahead any more. How that ended is seen by who needs it next."""
@@ -93,9 +90,15 @@ class Place:
         if workplace is None:
             return
         closing = asyncio.get_running_loop().run_in_executor(self._threads, workplace.close)
-        await _over(closing)
-        if error := closing.exception():
-            logger.error("a workplace did not close", exc_info=error)
+        await _carried_out(closing, "a workplace did not close")
+
+
+async def _carried_out(work: Awaitable[object], complaint: str) -> None:
+    """See ``work`` to its end; log ``complaint`` if it fails."""
+    task = asyncio.ensure_future(work)
+    await _over(task)
+    if error := task.exception():
+        logger.error(complaint, exc_info=error)
 
 
 async def _over(work: asyncio.Future[Any]) -> None:

@@ -159,7 +159,7 @@ class Answer:
 class HostGit:
     """Git on one repository. ``overrides`` are ``key=value`` settings that win over the repository's config.
 
-    Once ``stop`` is set, what runs is ended within a second, and its caller gets GitFailed.
+    Once ``stop`` is set, what runs is told to end, soon killed, and its caller gets GitFailed.
     """
 
     git_dir: Path

@@ -46,7 +46,7 @@ class Mirror(Repository):
         return FileLock(directory("locks") / f"repository-{self.project_id}", wait_s=LOCK_WAIT_S, stop=stop)
 
     def fetch(self, stop: threading.Event | None = None) -> None:
-        """Learn what is new at the project's forge. Raises ForgeErrors, within a second once ``stop`` is set."""
+        """Learn what is new at the project's forge. Raises ForgeErrors, at once when ``stop`` is set."""
         self.fetch_from(forge_of(Project.objects.get(pk=self.project_id)).fetch_source(stop), stop)
 
     def fetch_from(self, source: CloneSpec, stop: threading.Event | None = None) -> None:

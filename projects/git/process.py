@@ -16,6 +16,7 @@ from typing import IO
 LOOK_S = 0.2
 """How often somebody asks whether what runs is still wanted."""
 TIDYING_S = 2.0
+"""How long a process that is told to end may take to clear up."""
 
 
 class Unwanted(Exception):
