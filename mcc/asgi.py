@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mcc.settings")
 
-from django.core.asgi import get_asgi_application
+import django
 
-django_application = get_asgi_application()
+django.setup(set_prefix=False)
 
 # These need the apps, which the line above loads.
 from channels.auth import AuthMiddlewareStack
@@ -20,7 +20,7 @@ from githubsync.services.webhooks import MAX_BODY_BYTES
 from mcc.core import checkpoints, garbage
 from mcc.core.bounded import Bounded
 from mcc.core.live.consumer import LiveConsumer
-from mcc.core.page_threads import PageThreads
+from mcc.core.page_threads import Pages, PageThreads
 
 
 async def no_such_socket(
@@ -37,7 +37,7 @@ checkpoints.keep()
 
 sockets = URLRouter([path("ws/", LiveConsumer.as_asgi()), re_path("", no_such_socket)])  # type: ignore[arg-type]
 
-http = Bounded(Deliveries(PageThreads(django_application)), "/webhooks/", MAX_BODY_BYTES)
+http = Bounded(Deliveries(PageThreads(Pages())), "/webhooks/", MAX_BODY_BYTES)
 
 # A browser names the page's origin; a page from elsewhere, and a program that names none, get no socket.
 application = ProtocolTypeRouter({"http": http, "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(sockets))})

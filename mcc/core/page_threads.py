@@ -3,6 +3,9 @@
 Django gives each request a thread of its own, which opens a connection; on PostgreSQL that is a new process, which has
 to learn the tables first. Here requests take turns on a few threads, of which the one that was used last goes first.
 
+A request stays on its thread from the first middleware to the last. Django would send one that passes a synchronous
+middleware to the event loop and back to the thread, which waits meanwhile: for ever when the server has stopped.
+
 A thread is free again when nothing of its request runs any more, also where the reader is long gone and the server has
 given the request up. Its connection is its own for as long as it lives: it cannot get lost, as one can that is lent to
 a thread from a pool and that a request which was given up never hands back.
@@ -15,8 +18,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final
 
-from asgiref.sync import ThreadSensitiveContext
+from asgiref.sync import ThreadSensitiveContext, sync_to_async
+from django.core.handlers.asgi import ASGIHandler
 from django.db import connections
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 
 from mcc.core.dbthread import keep_connections
 
@@ -30,6 +36,20 @@ PATIENCE_S: Final = 10.0
 
 Message = dict[str, Any]
 Application = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+class Pages(ASGIHandler):
+    """Django's application, all of whose middleware and views are carried out in one go on the thread of the request.
+
+    Settings and apps must be there (``django.setup``).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.load_middleware(is_async=False)
+
+    async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
+        return await sync_to_async(self.get_response)(request)
 
 
 class PageThreads:

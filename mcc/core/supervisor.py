@@ -4,8 +4,9 @@
      '─── jobs   qcluster: sentinel ── workers (they host the runner), pusher, monitor
 
 A child that ends is started again with back-off. A canary job shows whether jobs are still carried out; when none is,
-the cluster is killed with all its processes and started afresh. Children are told to end by the kernel when the
-supervisor is killed. Only the parent of the cluster gets SIGTERM: sent to the whole group it dead-locks django-q2.
+the cluster is killed with all its processes and started afresh. When the supervisor is killed the kernel kills the web,
+which has nothing to put down, and tells the jobs to end. Only the parent of the cluster gets SIGTERM: sent to the whole
+group it dead-locks django-q2.
 """
 
 import contextlib
@@ -41,8 +42,10 @@ CANARY_S = 30
 class Child:
     """A process that is kept running."""
 
-    def __init__(self, name: str, command: list[str], role: str) -> None:
+    def __init__(self, name: str, command: list[str], role: str, *, orphaned: signal.Signals) -> None:
+        """``orphaned``: what it is sent when the supervisor is killed."""
         self.name = name
+        self._orphaned = orphaned
         self._command = command
         self._environment = {**os.environ, "MCC_ROLE": role}
         self._process: subprocess.Popen[bytes] | None = None
@@ -59,7 +62,7 @@ class Child:
             cwd=settings.BASE_DIR,
             start_new_session=True,
             # Safe: the supervisor has one thread.
-            preexec_fn=partial(lifeline.die_with, os.getpid(), signal.SIGTERM),
+            preexec_fn=partial(lifeline.die_with, os.getpid(), self._orphaned),
         )
 
     def look_after(self) -> bool:
@@ -151,11 +154,13 @@ def web(host: str, port: int) -> Child:
     # The handshake limit must survive a storm of reconnects, and sockets stay open for days.
     daphne = ["-m", "daphne", "-b", host, "-p", str(port), "-v", "0", "--no-server-name"]
     limits = ["--websocket_connect_timeout", "30", "--websocket_timeout", "-1"]
-    return Child("web", [sys.executable, *daphne, *limits, "mcc.asgi:application"], "web")
+    command = [sys.executable, *daphne, *limits, "mcc.asgi:application"]
+    return Child("web", command, "web", orphaned=signal.SIGKILL)
 
 
 def jobs() -> Child:
-    return Child("jobs", [sys.executable, "manage.py", "qcluster"], "worker")
+    command = [sys.executable, "manage.py", "qcluster"]
+    return Child("jobs", command, "worker", orphaned=signal.SIGTERM)
 
 
 class Supervisor:

@@ -6,16 +6,16 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "mcc.settings"
 
 import django
 from django.conf import settings
-from django.core.asgi import get_asgi_application
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
-from mcc.core.page_threads import PageThreads
+from mcc.core.page_threads import Pages, PageThreads
 
 django.setup()
 LOCK = 1
-settings.ROOT_URLCONF, settings.MIDDLEWARE, settings.ALLOWED_HOSTS = __name__, [], ["127.0.0.1"]
+settings.ROOT_URLCONF, settings.ALLOWED_HOSTS = __name__, ["127.0.0.1"]
+settings.MIDDLEWARE = ["mcc.core.middleware.Refusals"]
 
 
 def backend(request: HttpRequest) -> HttpResponse:
@@ -30,4 +30,4 @@ def broken(request: HttpRequest) -> HttpResponse:
 
 
 urlpatterns, handler500 = [path("", backend)], broken
-application = PageThreads(get_asgi_application(), most=3, kept=2, patience_s=3)
+application = PageThreads(Pages(), most=3, kept=2, patience_s=3)

@@ -1,7 +1,9 @@
 """Pages keep their connections, and neither a dead server, a crowd nor a reader who leaves takes them away."""
 
+import errno
 import http.client
 import os
+import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +26,8 @@ pytestmark = pytest.mark.postgres
 
 
 @contextmanager
-def pages(url):
+def serving(url):
+    """Give the server's process and its port."""
     port = free_port()
     environment = os.environ | {"DATABASE_URL": url, "MCC_ROLE": "web", "MCC_IGNORE_DOTENV": "true"}
     daphne = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "-v", "0"]
@@ -33,9 +36,21 @@ def pages(url):
     with subprocess.Popen(command, cwd=ROOT, env=environment) as process:
         try:
             wait_for_port(port)
-            yield port
+            yield process, port
         finally:
-            process.terminate()
+            process.kill()
+
+
+@contextmanager
+def pages(url):
+    with serving(url) as (_, port):
+        yield port
+
+
+def is_refused(port):
+    """Whether nobody listens any more."""
+    with socket.socket() as line:
+        return line.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
 
 
 def get(port):
@@ -126,3 +141,14 @@ def test_readers_who_leave_take_no_connection_with_them(mortal_postgres):
             assert (refused[0], {status for status, _ in served}) == (503, {200})
 
         assert len(left_behind(url)) == KEPT
+
+
+def test_a_server_that_is_stopped_ends_though_a_page_is_under_way(mortal_postgres):
+    url = mortal_postgres.url
+    with serving(url) as (server, port), ThreadPoolExecutor(1) as threads:
+        with held_up(url) as waiting:
+            threads.submit(get, port)
+            wait_until(lambda: waiting() == 1)
+            server.terminate()
+            wait_until(lambda: is_refused(port))
+        assert server.wait(10) == 0
