@@ -36,9 +36,10 @@ def say_it_started() -> None:
 
 
 def register() -> None:
-    from mcc.core import schedules
+    from mcc.core import cluster, schedules
     from mcc.core.errands import Lease, handler
 
+    cluster.STOP_S = int(os.environ.get("STOP_S", cluster.STOP_S))
     schedules.at_start("mcc.core.tests.cluster_process.say_it_started")
 
     @handler("test.slow")

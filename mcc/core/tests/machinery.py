@@ -49,13 +49,14 @@ def database_url() -> str:
 class Cluster:
     """``manage.py qcluster`` with the errands and jobs of ``cluster_process``."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, **environment: str) -> None:
         environment = {
             **os.environ,
             "MCC_ROLE": "worker",
             "MCC_DATA_DIR": str(data_dir),
             "DATABASE_URL": database_url(),
             "SECRET_KEY": settings.SECRET_KEY,
+            **environment,
         }
         command = [sys.executable, "-m", "mcc.core.tests.cluster_process"]
         self.process = subprocess.Popen(command, env=environment, cwd=settings.BASE_DIR, start_new_session=True)

@@ -20,8 +20,8 @@ JOBS = "mcc.core.tests.cluster_process"
 
 
 @pytest.fixture
-def cluster(tmp_path):
-    cluster = Cluster(tmp_path)
+def cluster(tmp_path, request):
+    cluster = Cluster(tmp_path, **getattr(request, "param", {}))
     try:
         wait_until(lambda: pulse.workers_alive() == 2, 40)
         yield cluster
@@ -79,6 +79,15 @@ def test_a_worker_killed_while_it_hands_a_result_over_is_replaced(cluster):
     enqueue(f"{JOBS}.mark", "afterwards")
     wait_until(lambda: marked("afterwards"))
     assert cluster.terminate() == 0
+
+
+@pytest.mark.parametrize("cluster", [{"STOP_S": "2"}], indirect=True)
+def test_a_stop_that_somebody_holds_up_ends_with_all_processes(cluster):
+    members = [cluster.pid, *tree(cluster.pid)]
+    os.kill(workers()[0], signal.SIGSTOP)
+
+    assert cluster.terminate() == -signal.SIGALRM
+    wait_until(lambda: not any(is_alive(pid) for pid in members), 10)
 
 
 @pytest.mark.parametrize("victim", ["sentinel", "parent"])
