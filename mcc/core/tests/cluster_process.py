@@ -1,5 +1,6 @@
 """A cluster with a few errands and jobs of its own: ``python -m mcc.core.tests.cluster_process``."""
 
+import faulthandler
 import os
 import signal
 import sys
@@ -56,5 +57,6 @@ if __name__ == "__main__":
     import django
 
     django.setup()
+    faulthandler.register(signal.SIGUSR1)
     register()
     execute_from_command_line([sys.argv[0], "qcluster"])

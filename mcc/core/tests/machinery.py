@@ -71,7 +71,13 @@ class Cluster:
 
     def terminate(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(40)
+        try:
+            return self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            for pid in [self.pid, *tree(self.pid)]:
+                os.kill(pid, signal.SIGUSR1)  # each writes down where its threads stand
+            time.sleep(1)
+            raise
 
     def end(self) -> None:
         """Leave nothing behind."""
