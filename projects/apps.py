@@ -28,3 +28,4 @@ class ProjectsConfig(AppConfig):
         play.register()
         seeding.register(demo.seed)
         schedules.every_minute("projects.tasks.advance_all")
+        schedules.at_start("projects.tasks.advance_all")
