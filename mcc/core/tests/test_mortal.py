@@ -31,6 +31,11 @@ def begin():
         process.join()
 
 
+def counter():
+    """Without a lock, which who is killed would keep."""
+    return fork.Value("i", 0, lock=False)
+
+
 def put_many(queue, seen):
     while True:
         queue.put(MESSAGE)
@@ -55,7 +60,7 @@ def hold(number):
 
 
 def test_who_is_killed_while_a_message_is_sent_leaves_whole_ones_and_a_free_way(begin):
-    queue, seen = PacketQueue(1_000), fork.Value("i", 0)
+    queue, seen = PacketQueue(1_000), counter()
     sender = begin(put_many, queue, seen)
     wait_until(lambda: seen.value == 1_000)  # it waits for a place, and its messages for room in the kernel
 
@@ -68,7 +73,7 @@ def test_who_is_killed_while_a_message_is_sent_leaves_whole_ones_and_a_free_way(
 
 
 def test_readers_who_are_killed_at_any_moment_take_nothing_away_from_the_others(begin):
-    queue, seen = PacketQueue(), fork.Value("i", 0)
+    queue, seen = PacketQueue(), counter()
     for _ in range(20):
         waiting, reading = begin(get_many, queue, seen), begin(get_many, queue, seen)
         before = seen.value
@@ -77,9 +82,10 @@ def test_readers_who_are_killed_at_any_moment_take_nothing_away_from_the_others(
         wait_until(lambda before=before: seen.value > before)
         for reader in (waiting, reading):
             reader.kill()
+            reader.join()
 
-    begin(get_many, queue, fork.Value("i", 0))
-    wait_until(queue.empty)
+    queue.put("the last")
+    assert set(iter(queue.get, "the last")) <= {MESSAGE}
 
 
 def test_each_message_goes_to_one_reader_in_the_order_of_its_sender():
