@@ -25,8 +25,8 @@ from django.db import connections
 from mcc.core import lifeline, schedules, worker
 from mcc.core.mortal import PacketQueue, shared_number
 
-STOP_S = 35
-"""Workers have 25 s to put down what they do (``worker.DRAIN_S``)."""
+STOP_S = worker.DRAIN_S + 10
+"""The workers put down what they do, then their results are kept."""
 
 PRELOADED = ["openai.resources.chat.completions", "aiohttp"]
 """Slow to import: once in the parent is shared by all workers (0.5 s and 30 MB each)."""

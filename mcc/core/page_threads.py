@@ -44,9 +44,8 @@ class Pages(ASGIHandler):
     Settings and apps must be there (``django.setup``).
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.load_middleware(is_async=False)
+    def load_middleware(self, is_async: bool = False) -> None:
+        super().load_middleware(is_async=False)
 
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
         return await sync_to_async(self.get_response)(request)
