@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 import psycopg
 
 from tests import migrated
-from tests.ports import free_port
+from tests.ports import free_port, is_open
 
 DIE_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
 """The tests may be interrupted, and no server of theirs outlives them. A ``preexec_fn`` would fork among threads."""
@@ -26,9 +25,8 @@ def wait_for_port(port: int, seconds: float = 20) -> None:
     """Wait until something listens there. Raises TimeoutError."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
+        if is_open(port):
+            return
         time.sleep(0.05)
     raise TimeoutError(f"nothing listens on port {port}")
 

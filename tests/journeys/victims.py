@@ -5,7 +5,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.journeys.company import Company, Process, children, descendants, wait_until
+from tests.ports import is_open
 from tests.servers import PostgresServer, RedisServer
 
 SANDBOX_PATIENCE_S = 5
@@ -106,7 +106,7 @@ def supervisor(house: House, chance: random.Random) -> str:
     company = house.company
     hit = _kill(Process.of(company.process.pid))
     company.process.wait(10)
-    wait_until(lambda: not _listens(company.port), 30, company.tail)
+    wait_until(lambda: not is_open(company.port), 30, company.tail)
     company.start()
     return hit
 
@@ -179,8 +179,3 @@ def _sentinel(company: Company) -> Process | None:
 def _below(company: Company, fits: Callable[[Process], bool]) -> list[Process]:
     parent = _sentinel(company)
     return [child for child in children(parent.pid) if fits(child)] if parent else []
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

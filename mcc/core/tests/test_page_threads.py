@@ -1,9 +1,7 @@
 """Pages keep their connections, and neither a dead server, a crowd nor a reader who leaves takes them away."""
 
-import errno
 import http.client
 import os
-import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +12,7 @@ import psycopg
 import pytest
 
 from mcc.core.tests.machinery import wait_until
-from tests.ports import free_port
+from tests.ports import free_port, is_open
 from tests.servers import wait_for_port
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -45,12 +43,6 @@ def serving(url):
 def pages(url):
     with serving(url) as (_, port):
         yield port
-
-
-def is_refused(port):
-    """Whether nobody listens any more."""
-    with socket.socket() as line:
-        return line.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
 
 
 def get(port):
@@ -150,5 +142,5 @@ def test_a_server_that_is_stopped_ends_though_a_page_is_under_way(mortal_postgre
             threads.submit(get, port)
             wait_until(lambda: waiting() == 1)
             server.terminate()
-            wait_until(lambda: is_refused(port))
+            wait_until(lambda: not is_open(port))
         assert server.wait(10) == 0
